@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+BENCH  := .venv-bench
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check fix bench clean
+
+help:  ## Show what make can do here
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+install: $(VENV)/.installed  ## Create .venv and install aecli into it, editable, with the developers' tools
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: install  ## Train, encode and plot on the embedded digits; ends by naming the picture
+	$(BIN)/aecli train --force
+	$(BIN)/aecli encode --force
+	$(BIN)/aecli plot --force
+
+test: install  ## Run the tests
+	$(BIN)/python -m pytest
+
+check: install  ## Lint, format check, strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install  ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(BENCH)/.installed  ## Measure against peers side by side; needs MNIST (AECLI_DATA_DIR)
+	$(BENCH)/bin/python -m tests.bench.epoch_time
+
+$(BENCH)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
+clean:  ## Remove the virtual environments, caches and demo runs
+	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis runs/digits
+	find aecli tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,97 @@
+"""Writing files whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from aecli.errors import AecliError, InputError
+
+
+def refuse_existing(*paths: Path, force: bool) -> None:
+    """Raise `InputError` where a path exists, unless `force` allows replacing it."""
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: expected the name of a file to write")
+        if path.exists() and not force:
+            raise InputError(f"{path} exists already: --force replaces it, -o names another file")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary file that takes the name `path` once it is whole and on disk.
+
+    The bytes go to a temporary file in the same folder, which is created where it is missing. On
+    an error the temporary file is removed and an older file at `path` stays as it was.
+
+    Raises:
+        AecliError: the operating system refused (full disk, no permission, ...).
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                # mkstemp is private to the user; a result should be as readable as any other file.
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _fsync_folder(path.parent)
+    except OSError as error:
+        raise AecliError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with writing(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path` as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write `rows` to `path`, one JSON object a line, whole or not at all."""
+    write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def read_json(path: Path, parse: Callable[[str], Any] = json.loads) -> Any:
+    """Read a JSON file; `parse` turns its text into the result.
+
+    Raises:
+        InputError: the file is missing, unreadable or not JSON.
+
+    """
+    try:
+        return parse(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
