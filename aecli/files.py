@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -68,15 +68,15 @@ def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
-def read_json(path: Path, parse: Callable[[str], Any] = json.loads) -> Any:
-    """Read a JSON file; `parse` turns its text into the result.
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
 
     Raises:
         InputError: the file is missing, unreadable or not JSON.
 
     """
     try:
-        return parse(path.read_text())
+        return json.loads(path.read_text())
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:

@@ -1,0 +1,168 @@
+"""A run's state in one safetensors file: tensors by name, everything else in its metadata."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli import __version__, files
+from aecli.config import Config, from_json
+from aecli.data import DataDescription
+from aecli.errors import InputError
+
+FORMAT_VERSION = 1
+_METADATA_KEY = "aecli"
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+Tree = TypeVar("Tree")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch with the lowest validation loss so far; epoch 0 before the first."""
+
+    epoch: int
+    validation_loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state after `epoch` epochs.
+
+    `tensors` maps names such as `parameters.encoder.layers.0.kernel` to arrays. Batch order needs
+    no state of its own: it follows from the seed in `config` and the epoch.
+    """
+
+    config: Config
+    data: DataDescription
+    epoch: int
+    best: Best
+    tensors: Tensors
+
+    @property
+    def parameters(self) -> Tensors:
+        """The tensors of the model, without the optimizer's."""
+        return {k: v for k, v in self.tensors.items() if k.startswith("parameters.")}
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the model has learned."""
+        return sum(tensor.size for tensor in self.parameters.values())
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 over names, shapes and bytes of the parameters, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.parameters.items()):
+            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor).data)
+        return digest.hexdigest()
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    from safetensors.numpy import save as to_bytes
+
+    about = {
+        "format_version": FORMAT_VERSION,
+        "aecli_version": __version__,
+        "config": checkpoint.config.to_json(),
+        "data": checkpoint.data.to_json(),
+        "epoch": checkpoint.epoch,
+        "best": {
+            "epoch": checkpoint.best.epoch,
+            "validation_loss": checkpoint.best.validation_loss,
+        },
+    }
+    files.write_bytes(
+        path, to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: json.dumps(about)})
+    )
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint without jax.
+
+    Raises:
+        InputError: there is no such file, or it is no whole checkpoint of this format version.
+
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise InputError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is no whole safetensors file: {error}") from error
+    if text is None:
+        raise InputError(f"{path} is a safetensors file, but no checkpoint of aecli")
+    try:
+        about = json.loads(text)
+        if about["format_version"] != FORMAT_VERSION:
+            raise InputError(
+                f"its format version is {about['format_version']}, this aecli reads "
+                f"{FORMAT_VERSION}; install the aecli that wrote it, {about.get('aecli_version')}"
+            )
+        return Checkpoint(
+            config=from_json(about["config"]),
+            data=DataDescription.from_json(about["data"]),
+            epoch=int(about["epoch"]),
+            best=Best(int(about["best"]["epoch"]), float(about["best"]["validation_loss"])),
+            tensors=tensors,
+        )
+    except InputError as error:
+        raise InputError(f"the checkpoint {path} cannot be used: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the metadata of the checkpoint {path} is damaged: {error!r}") from error
+
+
+def flatten(tree: Any, prefix: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the leaves of a jax tree as numpy arrays, by names that start with `prefix`."""
+    import jax
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
+    return {_name(prefix, path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
+    """Fill a tree of the structure of `like` (arrays or shapes) with the tensors of its names.
+
+    Raises:
+        InputError: a tensor is missing or has another shape or dtype, or one is left over.
+
+    """
+    import jax
+
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    names = [_name(prefix, path) for path, _ in leaves]
+    found = {name for name in tensors if name.startswith(f"{prefix}.")}
+    if found != set(names):
+        differing = ", ".join(sorted(found ^ set(names)))
+        raise InputError(f"the checkpoint does not fit its own config: {differing}")
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        tensor = tensors[name]
+        if tensor.shape != leaf.shape or tensor.dtype != leaf.dtype:
+            raise InputError(
+                f"the checkpoint does not fit its own config: {name} is {tensor.dtype} "
+                f"{tensor.shape}, expected {leaf.dtype} {leaf.shape}"
+            )
+    filled: Tree = jax.tree_util.tree_unflatten(structure, [tensors[name] for name in names])
+    return filled
+
+
+def _name(prefix: str, path: Any) -> str:
+    from jax.tree_util import keystr
+
+    return f"{prefix}.{keystr(path, simple=True, separator='.')}"

@@ -1,0 +1,218 @@
+"""What a run is told to do: one frozen dataclass, the recipes that fill it, and its checks."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from aecli.errors import InputError
+
+Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
+Initializer = Literal["normal", "glorot", "he", "lecun", "orthogonal"]
+Output = Literal["sigmoid", "linear"]
+Schedule = Literal["constant", "cosine", "one-cycle"]
+Loss = Literal["mse", "bce"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The resolved settings of a run; every value is set, none is looked up elsewhere.
+
+    `hidden` lists the widths of the encoder's hidden layers from the image to the code; the
+    decoder mirrors them.
+    """
+
+    recipe: str
+    hidden: tuple[int, ...]
+    latent: int
+    activation: Activation
+    output: Output
+    init: Initializer
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule
+    shuffle: bool
+    loss: Loss
+    seed: int
+    patience: int | None
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("latent", self.latent),
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            *(("hidden", width) for width in self.hidden),
+            *((("patience", self.patience),) if self.patience is not None else ()),
+        ):
+            if value < 1:
+                raise InputError(f"{flag(name)} must be at least 1, got {value}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(
+                f"{flag('learning_rate')} must be a positive number, got {self.learning_rate}"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"{flag('seed')} must lie in 0..4294967295, got {self.seed}")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(
+                    f"{flag(name)} {value!r} is unknown: expected one of {', '.join(choices)}"
+                )
+        if self.loss == "bce" and self.output == "linear":
+            raise InputError(
+                "--loss bce needs --output sigmoid: a linear output is no probability; "
+                "use --loss mse with it"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON's types."""
+        return asdict(self) | {"hidden": list(self.hidden)}
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "activation": get_args(Activation),
+    "output": get_args(Output),
+    "init": get_args(Initializer),
+    "schedule": get_args(Schedule),
+    "loss": get_args(Loss),
+}
+
+# The program of the tutorial that this project grew from, to the letter: sigmoid layers, weights
+# and biases drawn from a standard normal, constant Adam, batches in file order.
+_CLASSIC = Config(
+    recipe="classic",
+    hidden=(128, 64, 10),
+    latent=2,
+    activation="sigmoid",
+    output="sigmoid",
+    init="normal",
+    epochs=50,
+    batch_size=256,
+    learning_rate=1e-3,
+    schedule="constant",
+    shuffle=False,
+    loss="mse",
+    seed=0,
+    patience=None,
+)
+
+# What we recommend: as many parameters as the classic, and the same number of epochs.
+_MODERN = replace(
+    _CLASSIC,
+    recipe="modern",
+    activation="gelu",
+    init="glorot",
+    learning_rate=3e-3,
+    schedule="one-cycle",
+    shuffle=True,
+)
+
+RECIPES: dict[str, Config] = {config.recipe: config for config in (_MODERN, _CLASSIC)}
+DEFAULT_RECIPE = _MODERN.recipe
+
+
+def flag(name: str) -> str:
+    """Return the command-line flag of a field: `batch_size` -> `--batch-size`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def choose_recipe(name: str) -> Config:
+    """Return the settings of a recipe.
+
+    Raises:
+        InputError: no recipe has this name.
+
+    """
+    if name not in RECIPES:
+        raise InputError(f"--recipe {name!r} is unknown: expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """Return `config` with some fields replaced and checked again.
+
+    Raises:
+        InputError: a value is out of range or of the wrong type.
+
+    """
+    return replace(config, **{name: _typed(name, value) for name, value in settings.items()})
+
+
+def from_json(settings: Mapping[str, Any]) -> Config:
+    """Return the settings that `Config.to_json` wrote.
+
+    Raises:
+        InputError: a field is missing, unknown or out of range.
+
+    """
+    expected = {field.name for field in fields(Config)}
+    if set(settings) != expected:
+        differing = ", ".join(sorted(expected ^ set(settings)))
+        raise InputError(f"these settings are missing or unknown to this version: {differing}")
+    return Config(**{name: _typed(name, value) for name, value in settings.items()})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read settings, named like the fields of `Config`, from a TOML file.
+
+    Raises:
+        InputError: the file is missing, not TOML, or names a setting that does not exist.
+
+    """
+    try:
+        with path.open("rb") as file:
+            settings = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"cannot read --config {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path} is not valid TOML: {error}") from error
+    settings = {name.replace("-", "_"): value for name, value in settings.items()}
+    known = [field.name for field in fields(Config)]
+    for name in settings:
+        if name not in known:
+            raise InputError(f"--config {path}: no setting is called {name!r}{nearest(name, known)}")
+    return settings
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Parse `"128,64,10"`; an empty text means no hidden layer.
+
+    Raises:
+        InputError: a part is not a whole number.
+
+    """
+    try:
+        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError as error:
+        raise InputError(
+            f"--hidden {text!r} is no list of widths: expected whole numbers such as 128,64,10"
+        ) from error
+
+
+def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest one and all of them."""
+    close = get_close_matches(name, known, n=1)
+    guess = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{guess} (known: {', '.join(known)})"
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return `value` as the type of its field; TOML and JSON have lists and whole floats."""
+    if name == "hidden":
+        if isinstance(value, str):
+            return parse_widths(value)
+        if isinstance(value, list | tuple) and all(type(width) is int for width in value):
+            return tuple(value)
+    elif name == "learning_rate":
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif name == "patience" and value is None:
+        return None
+    else:
+        expected = type(getattr(_CLASSIC, name)) if name != "patience" else int
+        if type(value) is expected:
+            return value
+    raise InputError(f"{flag(name)} has a value of the wrong type: {value!r}")

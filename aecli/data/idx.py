@@ -1,0 +1,150 @@
+"""IDX files, MNIST's format: a magic number, the lengths of the axes, then the bytes.
+
+Format: http://yann.lecun.com/exdb/mnist/ (LeCun, Cortes, Burges).
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.data.dataset import Dataset
+from aecli.errors import InputError
+
+_UNSIGNED_BYTE = 0x08
+_GZIP_MAGIC = b"\x1f\x8b"
+# The tutorial validates on the first 5,000 of MNIST's 60,000 training images; other sets keep
+# that share.
+_VALIDATION_SHARE = 5_000 / 60_000
+
+
+def read_idx_folder(folder: Path, name: str | None = None) -> Dataset:
+    """Read a folder in MNIST's naming: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, ...
+
+    Each file may be gzipped. The first twelfth of the training images is the validation split, so
+    that MNIST has 55,000 / 5,000 / 10,000. Labels are optional, but for both parts or neither.
+    In file order the rows are validation, train, test.
+
+    Raises:
+        InputError: a file is missing, damaged, or does not fit the others.
+
+    """
+    train_path, test_path = (_require(folder, part, "images-idx3") for part in ("train", "t10k"))
+    train, test = read_idx(train_path, ndim=3), read_idx(test_path, ndim=3)
+    for path, images in ((train_path, train), (test_path, test)):
+        if images.size == 0:
+            raise InputError(f"{path} holds no pixels: its shape is {images.shape}")
+    if train.shape[1:] != test.shape[1:]:
+        raise InputError(
+            f"{test_path} has images of {_size(test)} pixels, but {train_path.name} has "
+            f"{_size(train)}: expected one size"
+        )
+    if len(train) < 2:
+        raise InputError(f"{train_path} holds 1 image: expected at least 2, one to validate on")
+    validation = max(1, round(len(train) * _VALIDATION_SHARE))
+    labels = _read_labels(folder, train_path, test_path, len(train), len(test))
+    return Dataset(
+        name=name or folder.resolve().name,
+        source=name or str(folder.resolve()),
+        images=np.concatenate([train, test])[..., np.newaxis],
+        labels=labels,
+        class_names=None,
+        splits={
+            "train": slice(validation, len(train)),
+            "validation": slice(0, validation),
+            "test": slice(len(train), len(train) + len(test)),
+        },
+    )
+
+
+def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
+    """Read one IDX file of unsigned bytes with `ndim` axes, gzipped or not whatever its suffix.
+
+    Raises:
+        InputError: the file is not such a file, or is truncated, corrupt or too long.
+
+    """
+    data = _read_bytes(path)
+    header = 4 + 4 * ndim
+    magic = struct.pack(">BBBB", 0, 0, _UNSIGNED_BYTE, ndim)
+    if data[:4] != magic:
+        raise InputError(
+            f"{path} is not an IDX file of unsigned bytes with {ndim} axes: expected it to start "
+            f"with {magic.hex()}, got {data[:4].hex() or 'nothing'}"
+        )
+    if len(data) < header:
+        raise InputError(f"{path} is truncated inside its header: {len(data)} of {header} bytes")
+    shape = struct.unpack(f">{ndim}I", data[4:header])
+    expected = math.prod(shape)
+    if len(data) - header != expected:
+        fault = "truncated" if len(data) - header < expected else "too long"
+        raise InputError(
+            f"{path} is {fault}: its header promises {expected:,} bytes {shape}, "
+            f"it holds {len(data) - header:,}; fetch it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+    except EOFError as error:
+        raise InputError(f"{path} is truncated: its gzip stream breaks off; fetch it again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _read_labels(
+    folder: Path, train_path: Path, test_path: Path, train_length: int, test_length: int
+) -> npt.NDArray[np.int64] | None:
+    paths = [_find(folder, part, "labels-idx1") for part in ("train", "t10k")]
+    if paths == [None, None]:
+        return None
+    labels = []
+    for images_path, path, length in zip(
+        (train_path, test_path), paths, (train_length, test_length), strict=True
+    ):
+        if path is None:
+            raise InputError(
+                f"{folder} has labels for one part only: expected them for {images_path.name} too, "
+                "or none at all"
+            )
+        part = read_idx(path, ndim=1)
+        if len(part) != length:
+            raise InputError(
+                f"{path} has {len(part):,} labels, but {images_path.name} has {length:,} images: "
+                "expected one label an image"
+            )
+        labels.append(part.astype(np.int64))
+    return np.concatenate(labels)
+
+
+def _require(folder: Path, part: str, kind: str) -> Path:
+    path = _find(folder, part, kind)
+    if path is None:
+        raise InputError(
+            f"{folder} has no {part}-{kind}-ubyte[.gz]: expected a folder of IDX files in MNIST's "
+            "naming"
+        )
+    return path
+
+
+def _find(folder: Path, part: str, kind: str) -> Path | None:
+    """Return the plain file before the gzipped one; some mirrors write `images.idx3-ubyte`."""
+    for stem in (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte"):
+        for suffix in ("", ".gz"):
+            path = folder / (stem + suffix)
+            if path.is_file():
+                return path
+    return None
+
+
+def _size(images: npt.NDArray[np.uint8]) -> str:
+    return f"{images.shape[1]}x{images.shape[2]}"
