@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from aecli.errors import InputError
 
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
-Initializer = Literal["normal", "glorot", "he", "lecun", "orthogonal"]
+Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]

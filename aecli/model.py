@@ -2,21 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
-from aecli.config import Activation, Config, Initializer
+from aecli.config import Activation, Config
 
 ImageShape = tuple[int, int, int]
+Parameters = Any  # A nested dict of arrays, named like the attributes of `Autoencoder`.
 
 
 class Encoder(nnx.Module):
     """Images to codes; an activation after every layer but the last, which is linear."""
 
-    def __init__(self, config: Config, image_shape: ImageShape, *, rngs: nnx.Rngs) -> None:
-        widths = (math.prod(image_shape), *config.hidden, config.latent)
-        self.layers = _dense_layers(widths, config.init, rngs)
+    def __init__(self, config: Config, image_shape: ImageShape) -> None:
+        self.layers = _dense_layers((math.prod(image_shape), *config.hidden, config.latent))
         self.activation = config.activation
 
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -28,9 +31,9 @@ class Encoder(nnx.Module):
 class Decoder(nnx.Module):
     """Codes to images; the encoder's widths in reverse."""
 
-    def __init__(self, config: Config, image_shape: ImageShape, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: Config, image_shape: ImageShape) -> None:
         widths = (config.latent, *reversed(config.hidden), math.prod(image_shape))
-        self.layers = _dense_layers(widths, config.init, rngs)
+        self.layers = _dense_layers(widths)
         self.activation = config.activation
         self.output = config.output
         self.image_shape = image_shape
@@ -50,33 +53,62 @@ class Decoder(nnx.Module):
 
 
 class Autoencoder(nnx.Module):
-    """An encoder and the decoder that undoes it."""
+    """An encoder, and the decoder that is trained to undo it."""
 
-    def __init__(self, config: Config, image_shape: ImageShape, *, rngs: nnx.Rngs) -> None:
-        self.encoder = Encoder(config, image_shape, rngs=rngs)
-        self.decoder = Decoder(config, image_shape, rngs=rngs)
-
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Reconstruct `images`, float32 (n, h, w, c) in 0..1."""
-        return self.decoder(self.encoder(images))
+    def __init__(self, config: Config, image_shape: ImageShape) -> None:
+        self.encoder = Encoder(config, image_shape)
+        self.decoder = Decoder(config, image_shape)
 
 
-def _dense_layers(widths: Sequence[int], init: Initializer, rngs: nnx.Rngs) -> nnx.List[nnx.Linear]:
-    initializers = jax.nn.initializers
-    kernel_init = {
-        "normal": initializers.normal(1.0),
-        "glorot": initializers.glorot_uniform(),
-        "he": initializers.he_normal(),
-        "lecun": initializers.lecun_normal(),
-        "orthogonal": initializers.orthogonal(),
-    }[init]
-    # The tutorial draws its biases from the same standard normal as its weights.
-    bias_init = initializers.normal(1.0) if init == "normal" else initializers.zeros
+def to_unit_range(pixels: jax.Array) -> jax.Array:
+    """Return uint8 pixels 0..255 as float32 0..1."""
+    return pixels.astype(jnp.float32) / 255
+
+
+def abstract_autoencoder(
+    config: Config, image_shape: ImageShape
+) -> tuple[nnx.GraphDef[Autoencoder], Parameters]:
+    """Return the model's structure, and its parameters as shapes; computes nothing.
+
+    `nnx.merge` of the structure with parameters of these shapes gives the model.
+    """
+    structure, state = nnx.split(nnx.eval_shape(lambda: Autoencoder(config, image_shape)))
+    return structure, nnx.to_pure_dict(state)
+
+
+def initial_parameters(config: Config, image_shape: ImageShape) -> Parameters:
+    """Draw the parameters before training, float32, a pure function of the config.
+
+    They are drawn with numpy: the same on every kind of device, while jax would compile for
+    seconds to draw them once. Biases are 0, but for `normal`, the tutorial's way, which draws
+    weights and biases from the standard normal. Sources: Glorot and Bengio, *Understanding the
+    difficulty of training deep feedforward neural networks* (2010), uniform; He et al., *Delving
+    deep into rectifiers* (2015) and LeCun et al., *Efficient BackProp* (1998), normal.
+    """
+    generator = np.random.default_rng(config.seed)
+
+    def draw(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        if config.init == "normal":
+            return generator.standard_normal(shape, np.float32)
+        if len(shape) == 1:
+            return np.zeros(shape, np.float32)
+        inputs, outputs = shape
+        if config.init == "glorot":
+            limit = math.sqrt(6 / (inputs + outputs))
+            return generator.uniform(-limit, limit, shape).astype(np.float32)
+        gain = {"he": 2, "lecun": 1}[config.init]
+        return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(gain / inputs))
+
+    _, shapes = abstract_autoencoder(config, image_shape)
+    return jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
+
+
+def _dense_layers(widths: Sequence[int]) -> nnx.List[nnx.Linear]:
+    # Only the shapes matter here: `initial_parameters` draws the values.
+    rngs = nnx.Rngs(0)
     return nnx.List(
         [
-            nnx.Linear(
-                inputs, outputs, kernel_init=kernel_init, bias_init=bias_init, rngs=rngs
-            )
+            nnx.Linear(inputs, outputs, rngs=rngs)
             for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
         ]
     )

@@ -1,0 +1,149 @@
+"""Codes on disk: `NAME.npy`, and beside it `NAME.labels.npy` and `NAME.json`."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli import files
+from aecli.data import Labels
+from aecli.errors import InputError
+
+CodeArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A code matrix and what is known about it.
+
+    `values`: float32 (n, d), rows in the data set's order. `labels`: int64 (n,) or None.
+    `provenance`: the contents of `NAME.json`, or None for codes from elsewhere.
+    """
+
+    values: CodeArray
+    labels: Labels | None = None
+    provenance: Mapping[str, Any] | None = None
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names that the labels index, where they are known."""
+        return self.provenance.get("class_names") if self.provenance else None
+
+
+def labels_path(codes: Path) -> Path:
+    """Return where the labels of `codes` lie: `codes.npy` -> `codes.labels.npy`."""
+    return codes.with_suffix(".labels.npy")
+
+
+def provenance_path(codes: Path) -> Path:
+    """Return where the provenance of `codes` lies: `codes.npy` -> `codes.json`."""
+    return codes.with_suffix(".json")
+
+
+def write_codes(path: Path, codes: Codes) -> list[Path]:
+    """Write codes, their labels and their provenance; return the paths written.
+
+    The provenance, which carries the hashes of the others, comes last.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    written = [path]
+    write_array(path, codes.values)
+    if codes.labels is None:
+        # Labels of an older file of this name would be taken for these codes'.
+        labels_path(path).unlink(missing_ok=True)
+    else:
+        written.append(labels_path(path))
+        write_array(labels_path(path), codes.labels)
+    hashes = {
+        "codes_sha256": _hash(codes.values),
+        "labels_sha256": None if codes.labels is None else _hash(codes.labels),
+    }
+    written.append(provenance_path(path))
+    files.write_json(provenance_path(path), {**(codes.provenance or {}), **hashes})
+    return written
+
+
+def read_codes(path: Path, labels: Path | None = None) -> Codes:
+    """Read a code matrix with its labels and provenance, where they lie beside it.
+
+    `labels` names another file of labels. A vector (n,) is taken as n codes of 1 number.
+
+    Raises:
+        InputError: a file is missing, is no code matrix, or does not belong to the codes.
+
+    """
+    values = read_array(path)
+    if values.ndim == 1:
+        values = values[:, np.newaxis]
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
+        raise InputError(
+            f"{path} is no code matrix: expected numbers of shape (n, d), got {values.dtype} "
+            f"{values.shape}"
+        )
+    values = values.astype(np.float32)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{path} holds NaN or infinity: first in row {int(np.argmin(finite))}")
+    beside = provenance_path(path)
+    provenance = files.read_json(beside) if beside.is_file() else None
+    if provenance is not None:
+        if not isinstance(provenance, dict) or "codes_sha256" not in provenance:
+            raise InputError(f"{beside} is no provenance of codes: remove it, or encode again")
+        if provenance["codes_sha256"] != _hash(values):
+            raise InputError(f"{beside} belongs to other codes than {path}: encode again")
+    label_values = None
+    if labels is not None:
+        label_values = _read_labels(labels, len(values))
+    elif labels_path(path).is_file():
+        label_values = _read_labels(labels_path(path), len(values))
+        if provenance is not None and provenance.get("labels_sha256") != _hash(label_values):
+            raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
+    return Codes(values, label_values, provenance)
+
+
+def write_array(path: Path, values: npt.NDArray[Any]) -> None:
+    """Write an array in NumPy's format, whole or not at all."""
+    with files.writing(path) as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """Read a `.npy` file; loading it runs no code.
+
+    Raises:
+        InputError: the file is missing or no whole `.npy` file.
+
+    """
+    try:
+        with path.open("rb") as file:
+            values = np.lib.format.read_array(file, allow_pickle=False)
+            rest = file.read(1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is no whole .npy file of numbers: {reason}") from error
+    if rest:
+        raise InputError(f"{path} has bytes after its array: it is no .npy file of one array")
+    return values
+
+
+def _read_labels(path: Path, rows: int) -> Labels:
+    labels = read_array(path)
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path} does not fit the codes: expected {rows:,} whole numbers, shape ({rows},), got "
+            f"{labels.dtype} {labels.shape}"
+        )
+    return labels.astype(np.int64)
+
+
+def _hash(values: npt.NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
