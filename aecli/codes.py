@@ -104,7 +104,9 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
     elif labels_path(path).is_file():
         label_values = _read_labels(labels_path(path), len(values))
         if provenance is not None and provenance.get("labels_sha256") != _hash(label_values):
-            raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
+            raise InputError(
+                f"{labels_path(path)} belongs to other codes than {path}: encode again"
+            )
     return Codes(values, label_values, provenance)
 
 

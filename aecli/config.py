@@ -14,6 +14,9 @@ Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]
+SplitName = Literal["train", "validation", "test", "all"]
+
+DEFAULT_DATASET = "digits"
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     known = [field.name for field in fields(Config)]
     for name in settings:
         if name not in known:
-            raise InputError(f"--config {path}: no setting is called {name!r}{nearest(name, known)}")
+            raise InputError(
+                f"--config {path}: no setting is called {name!r}{nearest(name, known)}"
+            )
     return settings
 
 

@@ -12,7 +12,8 @@ from flax import nnx
 
 from aecli.checkpoint import Checkpoint, unflatten
 from aecli.codes import CodeArray, Codes
-from aecli.data import Dataset, Images, SplitName
+from aecli.config import SplitName
+from aecli.data import Dataset, Images
 from aecli.errors import InputError
 from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
 
@@ -52,12 +53,7 @@ def encode_split(
         InputError: the images are not of the shape that the model was trained on.
 
     """
-    expected, got = checkpoint.data.image_shape, dataset.image_shape
-    if got != expected:
-        raise InputError(
-            f"{dataset.name} has images of {_size(got)}, the run was trained on {_size(expected)} "
-            f"({checkpoint.data.name}): encode images of that shape, or train a run on these"
-        )
+    _check_shape(checkpoint, dataset)
     rows = dataset.split(split)
     values = encode(load_model(checkpoint), rows.images, batch_size=batch_size, report=report)
     provenance: Mapping[str, Any] = {
@@ -73,6 +69,21 @@ def encode_split(
         "class_names": dataset.class_names,
     }
     return Codes(values, rows.labels, provenance)
+
+
+def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[Floats, Floats]:
+    """Return the first `count` test images and their reconstructions, float32 (n, h, w, c) in 0..1.
+
+    Raises:
+        InputError: `count` is not positive, or the images are not of the model's shape.
+
+    """
+    if count < 1:
+        raise InputError(f"--count must be at least 1, got {count}")
+    _check_shape(checkpoint, dataset)
+    images = dataset.split("test").images[:count]
+    model = load_model(checkpoint)
+    return np.divide(images, 255, dtype=np.float32), decode(model, encode(model, images))
 
 
 def encode(
@@ -144,5 +155,10 @@ def _in_batches(
     return np.concatenate(results)
 
 
-def _size(shape: tuple[int, int, int]) -> str:
-    return "x".join(str(length) for length in shape)
+def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    expected, got = ("x".join(map(str, data.image_shape)) for data in (checkpoint.data, dataset))
+    if got != expected:
+        raise InputError(
+            f"{dataset.name} has images of {got}, the run was trained on {expected} "
+            f"({checkpoint.data.name}): encode images of that shape, or train a run on these"
+        )

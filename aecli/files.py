@@ -10,6 +10,14 @@ from typing import Any, BinaryIO
 
 from aecli.errors import AecliError, InputError
 
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def require_suffix(path: Path, *suffixes: str) -> None:
+    """Raise `InputError` where the suffix of a file to write is none of `suffixes`."""
+    if path.suffix not in suffixes:
+        raise InputError(f"cannot tell the format of {path}: expected {' or '.join(suffixes)}")
+
 
 def refuse_existing(*paths: Path, force: bool) -> None:
     """Raise `InputError` where a path exists, unless `force` allows replacing it."""
@@ -43,7 +51,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
                 # mkstemp is private to the user; a result should be as readable as any other file.
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

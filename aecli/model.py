@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -107,10 +108,7 @@ def _dense_layers(widths: Sequence[int]) -> nnx.List[nnx.Linear]:
     # Only the shapes matter here: `initial_parameters` draws the values.
     rngs = nnx.Rngs(0)
     return nnx.List(
-        [
-            nnx.Linear(inputs, outputs, rngs=rngs)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
-        ]
+        [nnx.Linear(inputs, outputs, rngs=rngs) for inputs, outputs in pairwise(widths)]
     )
 
 

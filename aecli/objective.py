@@ -15,6 +15,7 @@ def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output)
     the pixel as a probability and stays finite for any logit.
     """
     if loss == "bce":
-        return optax.sigmoid_binary_cross_entropy(logits, images)
+        entropy: jax.Array = optax.sigmoid_binary_cross_entropy(logits, images)
+        return entropy
     reconstruction = jax.nn.sigmoid(logits) if output == "sigmoid" else logits
     return jnp.square(reconstruction - images)

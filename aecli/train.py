@@ -89,7 +89,7 @@ def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Con
 
     """
     wanted = with_settings(saved, settings)
-    for name in (field.name for field in fields(Config)):
+    for name in (setting.name for setting in fields(Config)):
         old, new = getattr(saved, name), getattr(wanted, name)
         if old != new and name not in _CHANGED_ON_RESUME:
             raise InputError(
@@ -290,10 +290,12 @@ def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedul
     """
     steps = config.epochs * steps_an_epoch
     if config.schedule == "one-cycle":
-        return optax.cosine_onecycle_schedule(steps, config.learning_rate)
-    if config.schedule == "cosine":
-        return optax.cosine_decay_schedule(config.learning_rate, steps)
-    return optax.constant_schedule(config.learning_rate)
+        schedule = optax.cosine_onecycle_schedule(steps, config.learning_rate)
+    elif config.schedule == "cosine":
+        schedule = optax.cosine_decay_schedule(config.learning_rate, steps)
+    else:
+        schedule = optax.constant_schedule(config.learning_rate)
+    return schedule
 
 
 def _pixel_losses(
@@ -312,7 +314,8 @@ def _image_losses(
     def of_image(image: jax.Array) -> jax.Array:
         return _pixel_losses(model, image[jnp.newaxis], config=config, loss=loss).mean()
 
-    return jax.lax.map(of_image, pixels, batch_size=_EVALUATION_ROWS)
+    losses: jax.Array = jax.lax.map(of_image, pixels, batch_size=_EVALUATION_ROWS)
+    return losses
 
 
 def _unit_rows(images: Images) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -334,9 +337,7 @@ def _save_run(
 ) -> None:
     """Write the run's files; the last checkpoint alone decides where a resumed run goes on."""
     folder.summary.unlink(missing_ok=True)
-    files.write_json(
-        folder.config, {"config": config.to_json(), "data": data.to_json(), **about}
-    )
+    files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
     folder.write_metrics(progress.history)
     best_parameters = flatten(progress.best_parameters, "parameters")
     best, epoch = progress.best, progress.epoch

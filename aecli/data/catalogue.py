@@ -6,13 +6,12 @@ from pathlib import Path
 
 import platformdirs
 
-from aecli.config import nearest
+from aecli.config import DEFAULT_DATASET, nearest
 from aecli.data.dataset import Dataset
 from aecli.data.digits import read_digits
 from aecli.data.idx import read_idx_folder
 from aecli.errors import InputError
 
-DEFAULT_DATASET = "digits"
 DATA_VARIABLE = "AECLI_DATA_DIR"
 
 

@@ -4,15 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from aecli.config import SplitName
 from aecli.errors import InputError
-
-SplitName = Literal["train", "validation", "test", "all"]
-SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -71,7 +69,7 @@ class Dataset:
             fingerprint=self.fingerprint,
             image_shape=self.image_shape,
             class_names=self.class_names,
-            rows={name: len(self.split(name).images) for name in SPLIT_NAMES if name != "all"},
+            rows={name: len(self.images[rows]) for name, rows in self.splits.items()},
         )
 
 

@@ -94,7 +94,9 @@ def _read_bytes(path: Path) -> bytes:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
     except EOFError as error:
-        raise InputError(f"{path} is truncated: its gzip stream breaks off; fetch it again") from error
+        raise InputError(
+            f"{path} is truncated: its gzip stream breaks off; fetch it again"
+        ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
     except OSError as error:

@@ -1,0 +1,53 @@
+"""The command line: one module a command; here they meet, and errors become exit codes."""
+
+import typer
+
+from aecli import __version__
+from aecli.cli.decode import decode
+from aecli.cli.encode import encode
+from aecli.cli.plot import plot
+from aecli.cli.show import show
+from aecli.cli.train import train
+from aecli.errors import AecliError
+
+app = typer.Typer(
+    name="aecli",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"aecli {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Start here: aecli train, then aecli encode, then aecli plot. "
+    "Exit codes: 0 done, 1 the work failed, 2 wrong usage or bad input, 130 / 143 interrupted.",
+)
+def _about(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Learn a map of your images: train an autoencoder, encode images, plot the codes."""
+
+
+for command in (train, encode, decode, plot, show):
+    app.command()(command)
+
+
+def main() -> int:
+    """Run the command line; return the exit code of the process."""
+    try:
+        # Not standalone: usage errors come here too, to be one line like all others.
+        return app(standalone_mode=False) or 0
+    except (AecliError, typer.TyperException) as error:
+        from aecli import console
+
+        console.error(" ".join(str(error).split()))
+        return error.exit_code

@@ -1,0 +1,83 @@
+"""`aecli decode`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aecli.cli.options import (
+    DEFAULT_RUN,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    run_folder,
+)
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
+
+
+def decode(
+    run: RunArgument = DEFAULT_RUN,
+    codes: Annotated[
+        Path | None,
+        typer.Argument(help="Any codes (n, d), .npy.", show_default="RUN/codes.npy"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The images: .npy, or one picture of them all: .png, .svg, .pdf.",
+            show_default="RUN/images.npy",
+        ),
+    ] = None,
+    uint8: Annotated[
+        bool, typer.Option("--uint8", help="Write 0..255 instead of float32 in 0..1.")
+    ] = False,
+    batch_size: Annotated[
+        int, typer.Option(help="Codes at a time; the images do not depend on it.")
+    ] = 4096,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn codes, also hand-made ones, back into images.
+
+    [bold]Examples[/bold]
+
+      aecli decode runs/mnist runs/mnist/codes.npy -o images.npy
+
+      aecli decode runs/mnist mine.npy -o grid.png
+    """
+    started = time.perf_counter()
+    import numpy as np
+
+    from aecli.checkpoint import load
+    from aecli.codes import read_codes, write_array
+    from aecli.console import Reporter
+    from aecli.runs import find_checkpoint
+
+    folder = run_folder(run)
+    out = out or folder / "images.npy"
+    require_suffix(out, ".npy", *PICTURE_SUFFIXES)
+    checkpoint = load(find_checkpoint(run))
+    refuse_existing(out, force=force)
+    values = read_codes(codes or folder / "codes.npy").values
+
+    from aecli.encode import decode as run_decoder
+    from aecli.encode import load_model
+
+    reporter = Reporter(quiet, as_json)
+    with reporter.bar("decoding", len(values)) as advance:
+        images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
+    if out.suffix == ".npy":
+        write_array(out, np.rint(images * 255).astype(np.uint8) if uint8 else images)
+    else:
+        from aecli.plot import grid_figure, save_figure
+
+        save_figure(grid_figure(images), out)
+    seconds = time.perf_counter() - started
+    shape = "x".join(str(length) for length in images.shape[1:])
+    reporter.say(f"wrote {len(images):,} images of {shape} in {seconds:.1f} s to {out}")
+    reporter.result([out], {"images": str(out), "rows": len(images), "seconds": seconds})

@@ -1,0 +1,83 @@
+"""`aecli encode`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aecli.cli.options import (
+    DEFAULT_RUN,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    SplitOption,
+    run_folder,
+)
+from aecli.files import refuse_existing, require_suffix
+
+
+def encode(
+    run: RunArgument = DEFAULT_RUN,
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name or folder of the images.", show_default="what the run was trained on"
+        ),
+    ] = None,
+    split: SplitOption = "test",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The codes.", show_default="RUN/codes[-SPLIT].npy"),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(help="Images at a time; the codes do not depend on it.")
+    ] = 4096,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn images into codes with a run's best checkpoint.
+
+    Writes float32 (n, d) to NAME.npy, the labels to NAME.labels.npy where there are any, and
+    where the codes came from to NAME.json.
+
+    [bold]Examples[/bold]
+
+      aecli encode runs/mnist
+
+      aecli encode runs/mnist --split train -o train.npy
+
+      aecli encode runs/mnist ~/data/fashion -o fashion.npy
+    """
+    started = time.perf_counter()
+    from aecli.checkpoint import load
+    from aecli.codes import labels_path, provenance_path, write_codes
+    from aecli.console import Reporter
+    from aecli.data import open_dataset
+    from aecli.runs import find_checkpoint
+
+    if out is None:
+        out = run_folder(run) / ("codes.npy" if split == "test" else f"codes-{split}.npy")
+    require_suffix(out, ".npy")
+    checkpoint = load(find_checkpoint(run))
+    refuse_existing(out, labels_path(out), provenance_path(out), force=force)
+    data = open_dataset(dataset or checkpoint.data.source)
+
+    from aecli.encode import encode_split
+
+    reporter = Reporter(quiet, as_json)
+    with reporter.bar("encoding", len(data.split(split).images)) as advance:
+        codes = encode_split(checkpoint, data, split, batch_size=batch_size, report=advance)
+    written = write_codes(out, codes)
+    rows, dimensions = codes.values.shape
+    seconds = time.perf_counter() - started
+    reporter.say(
+        f"wrote {rows:,} codes of {dimensions} numbers in {seconds:.1f} s: "
+        f"{', '.join(path.name for path in written)}; next: aecli plot {out}"
+    )
+    reporter.result(
+        [out],
+        {"codes": str(out), "rows": rows, "dimensions": dimensions, "seconds": seconds},
+    )

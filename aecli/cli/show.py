@@ -1,0 +1,84 @@
+"""`aecli show`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from aecli.cli.options import DEFAULT_RUN, JsonOption, RunArgument
+from aecli.errors import InputError
+
+
+def show(
+    run: RunArgument = DEFAULT_RUN,
+    shapes: Annotated[
+        bool, typer.Option("--shapes", help="Walk through the shapes of each layer.")
+    ] = False,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="Images in the walk.")] = 256,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run is: settings, data, losses, parameters, files.
+
+    With --shapes, walk through the layers: input (n, i) times weight (i, o) is the product
+    (n, o); the bias (o,) is broadcast over its n rows; the sum goes through the activation.
+
+    [bold]Examples[/bold]
+
+      aecli show runs/mnist
+
+      aecli show runs/mnist --shapes -n 1
+    """
+    from aecli.checkpoint import load
+    from aecli.console import Reporter, print_facts, print_table
+    from aecli.runs import find_checkpoint
+    from aecli.show import describe, layer_shapes, shapes_to_json
+
+    if rows < 1:
+        raise InputError(f"--rows must be at least 1, got {rows}")
+    about = describe(run)
+    walk = layer_shapes(load(find_checkpoint(run)), rows)
+    if as_json:
+        Reporter(json=True).result([], about | ({"shapes": shapes_to_json(walk)} if shapes else {}))
+    elif shapes:
+        print_table(("layer", *_WALK), [_shape_row(layer) for layer in shapes_to_json(walk)])
+    else:
+        print_facts(_facts(about))
+
+
+# The settings that the other facts do not tell.
+_SETTINGS = (
+    "recipe",
+    "activation",
+    "output",
+    "init",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "shuffle",
+    "loss",
+    "seed",
+    "patience",
+)
+_WALK = ("input", "weight", "product", "bias", "sum", "activation")
+
+
+def _shape_row(shapes: dict[str, Any]) -> list[str]:
+    cells = (shapes[name] for name in ("layer", *_WALK))
+    return [cell if isinstance(cell, str) else "x".join(map(str, cell)) for cell in cells]
+
+
+def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
+    data, config = about["data"], about["config"]
+    counts = ", ".join(f"{rows:,} {split}" for split, rows in data["rows"].items())
+    facts = [
+        ("run", about["run"]),
+        ("data", f"{data['name']}: {counts}, images of {'x'.join(map(str, data['image_shape']))}"),
+        ("encoder", f"{'-'.join(map(str, about['layers']))}; the decoder mirrors it"),
+        ("parameters", f"{about['parameters']:,}"),
+        ("epochs", f"{about['epochs']} of {config['epochs']}, the best is {about['best_epoch']}"),
+        (f"validation {config['loss']}", f"{about['validation_loss']:.4f}"),
+    ]
+    if about["test_mse"] is not None:
+        facts.append(("test mse", f"{about['test_mse']:.4f} (PCA: {about['pca_mse']:.4f})"))
+    facts += [(name.replace("_", " "), str(config[name])) for name in _SETTINGS]
+    facts += [(name, f"{size:,} bytes") for name, size in about["files"].items()]
+    return facts

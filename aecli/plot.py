@@ -1,0 +1,270 @@
+"""Pictures: maps of codes, reconstructions, the history of a run, grids of images.
+
+The `draw_*` functions draw on axes that they are given; the `*_figure` functions lay out a whole
+picture; `save_figure` writes it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import matplotlib.colors
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from aecli import files
+from aecli.codes import Codes
+from aecli.metrics import pca_projection
+from aecli.runs import EpochMetrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from mpl_toolkits.mplot3d import Axes3D
+
+# Petroff, *Accessible color sequences for data visualization* (2021): ten colours chosen to be
+# told apart also with colour-vision deficiencies. More classes take further marker shapes.
+_COLORS: Sequence[Any] = matplotlib.color_sequences["petroff10"]
+_MARKERS = "o^sDvP*X<>"
+_UNLABELLED = "#3f90da"
+_DOTS_PER_INCH = 160
+_NAMES_ON_MAP = 30
+_LEGEND_ROWS = 20
+
+Floats = npt.NDArray[np.float32]
+
+
+class Classes:
+    """The classes of labels (n,): which there are, and how each is called and drawn."""
+
+    def __init__(self, labels: npt.NDArray[np.int64], names: Sequence[str] | None) -> None:
+        self.values, self.index = np.unique(labels, return_inverse=True)
+        known = names or ()
+        self.names = [known[v] if 0 <= v < len(known) else str(v) for v in self.values]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def color(self, index: int) -> Any:
+        """Return the colour of a class."""
+        return _COLORS[index % len(_COLORS)]
+
+    def marker(self, index: int) -> str:
+        """Return the marker of a class, another one for each round of colours."""
+        return _MARKERS[index // len(_COLORS) % len(_MARKERS)]
+
+    def legend_handles(self) -> list[Line2D]:
+        """Return a marker and a name for each class."""
+        return [
+            Line2D([], [], linestyle="", color=self.color(i), marker=self.marker(i), label=name)
+            for i, name in enumerate(self.names)
+        ]
+
+
+def map_figure(codes: Codes, name: str) -> Figure:
+    """Draw codes (n, d) as a map, coloured by label where there are labels.
+
+    d = 1 gives a histogram for each label, d = 2 and 3 a scatter, d > 3 a scatter of the first
+    two principal components. `name` is used in the title where the codes have no provenance.
+    """
+    rows, dimensions = codes.values.shape
+    classes = None if codes.labels is None else Classes(codes.labels, codes.class_names)
+    origin = codes.provenance
+    where = f"{origin['data']} {origin['split']}" if origin else name
+    title = f"{where}: {rows:,} codes, {dimensions}-D"
+    values = codes.values
+    axis_names = [f"code {axis + 1}" for axis in range(dimensions)]
+    if dimensions > 3:
+        values, kept = pca_projection(values, 2)
+        axis_names = ["principal component 1", "principal component 2"]
+        title += f"\nfirst 2 principal components, {kept:.0%} of the variance"
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    if dimensions == 1:
+        draw_histograms(figure.add_subplot(), values[:, 0], classes)
+    elif dimensions == 3:
+        draw_scatter_3d(figure.add_subplot(projection="3d"), values, classes)
+    else:
+        draw_scatter(figure.add_subplot(), values, classes)
+    axes = figure.axes[0]
+    axes.set_title(title)
+    axes.set_xlabel(axis_names[0])
+    if dimensions > 1:
+        axes.set_ylabel(axis_names[1])
+    if classes is not None and dimensions > 1:
+        figure.legend(
+            handles=classes.legend_handles(),
+            loc="outside right upper",
+            ncols=-(-len(classes) // _LEGEND_ROWS),
+            frameon=False,
+        )
+    return figure
+
+
+def draw_scatter(axes: "Axes", values: Floats, classes: Classes | None) -> None:
+    """Scatter codes (n, 2) at equal scale, with the name of each class at its median."""
+    _scatter(axes, values, classes)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.spines[["top", "right"]].set_visible(False)
+    if classes is None or len(classes) > _NAMES_ON_MAP:
+        return
+    for i, name in enumerate(classes.names):
+        x, y = np.median(values[classes.index == i], axis=0)
+        axes.text(
+            x,
+            y,
+            name,
+            ha="center",
+            va="center",
+            fontsize=13,
+            fontweight="bold",
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )
+
+
+def draw_scatter_3d(axes: "Axes3D", values: Floats, classes: Classes | None) -> None:
+    """Scatter codes (n, 3) at equal scale."""
+    _scatter(axes, values, classes)
+    axes.set_aspect("equal")
+    axes.set_zlabel("code 3")
+
+
+def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> None:
+    """Draw a histogram of codes (n,) for each class, one above the other, each to its own peak."""
+    edges = np.histogram_bin_edges(values, bins=80)
+    if classes is None:
+        axes.hist(values, bins=list(edges), color=_UNLABELLED)
+        axes.set_ylabel("codes")
+    else:
+        for i in range(len(classes)):
+            counts, _ = np.histogram(values[classes.index == i], bins=edges)
+            heights = 0.9 * counts / max(counts.max(), 1)
+            # Rows from the top down, in the order of the classes.
+            floor = len(classes) - 1 - i
+            axes.stairs(heights + floor, edges, baseline=floor, fill=True, color=classes.color(i))
+        axes.set_yticks(range(len(classes)), classes.names[::-1])
+        axes.set_ylim(-0.1, len(classes))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def reconstructions_figure(originals: Floats, reconstructions: Floats, title: str) -> Figure:
+    """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below."""
+    count = len(originals)
+    figure = Figure(figsize=(max(1.0 * count, 4), 2.9), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(2, count, squeeze=False)
+    for row, images in zip(grid, (originals, reconstructions), strict=True):
+        for axes, image in zip(row, images, strict=True):
+            draw_image(axes, image)
+    for axes, text in zip(grid[:, 0], ("original", "reconstruction"), strict=True):
+        axes.set_ylabel(text)
+    return figure
+
+
+def draw_image(axes: "Axes", image: Floats) -> None:
+    """Draw one image (h, w, c) in 0..1; one channel is grey, three are colours."""
+    axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def history_figure(history: Sequence[EpochMetrics], loss: str, title: str) -> Figure:
+    """Draw the losses of a run by epoch, and mark the best one."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    draw_history(axes, history)
+    axes.set_title(title)
+    axes.set_ylabel(f"{loss} a pixel")
+    return figure
+
+
+def draw_history(axes: "Axes", history: Sequence[EpochMetrics]) -> None:
+    """Draw train and validation loss by epoch on a logarithmic scale."""
+    epochs = [metrics.epoch for metrics in history]
+    axes.plot(epochs, [metrics.train_loss for metrics in history], label="train", color=_COLORS[0])
+    axes.plot(
+        epochs,
+        [metrics.validation_loss for metrics in history],
+        label="validation",
+        color=_COLORS[1],
+    )
+    best = min(history, key=lambda metrics: metrics.validation_loss)
+    axes.plot(
+        best.epoch,
+        best.validation_loss,
+        "o",
+        color=_COLORS[2],
+        label=f"best: {best.validation_loss:.4f}, epoch {best.epoch}",
+    )
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.set_xlabel("epoch")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+
+
+def grid_figure(images: Floats) -> Figure:
+    """Draw images (n, h, w, c) in 0..1 in a grid that is about as wide as high."""
+    count, height, width, _ = images.shape
+    columns = int(np.ceil(np.sqrt(count * height / width)))
+    rows = -(-count // columns)
+    # The picture has whole pixels for each image, or it would be blurred.
+    zoom = max(1, round(1000 / (columns * width)))
+    cells = np.ones((rows * columns, height + 2, width + 2, images.shape[-1]), np.float32)
+    cells[:count, 1:-1, 1:-1] = images
+    tiled = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
+    tiled = tiled.reshape(rows * (height + 2), columns * (width + 2), -1)
+    size = (tiled.shape[1] * zoom / _DOTS_PER_INCH, tiled.shape[0] * zoom / _DOTS_PER_INCH)
+    figure = Figure(figsize=size)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    draw_image(axes, tiled)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture, whole or not at all; the suffix, one of `PICTURE_SUFFIXES`, is its format.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    kind = path.suffix.removeprefix(".")
+    # No date: the same codes give the same bytes.
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with (
+        files.writing(path) as file,
+        matplotlib.rc_context({"svg.hashsalt": "aecli", "svg.fonttype": "none"}),
+    ):
+        figure.savefig(file, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)
+
+
+def _scatter(axes: Any, values: Floats, classes: Classes | None) -> None:
+    """Scatter in a random but fixed order, or the last class would cover the others."""
+    rows = len(values)
+    style = {
+        # About the same ink at any n, within what can be seen.
+        "s": float(np.clip(40_000 / rows, 0.5, 30)),
+        "alpha": float(np.clip((2_000 / rows) ** 0.35, 0.15, 0.9)),
+        "linewidths": 0,
+        # In SVG and PDF the points are one bitmap, or the file would be megabytes.
+        "rasterized": True,
+        **({"depthshade": False} if values.shape[1] == 3 else {}),
+    }
+    order = np.random.default_rng(0).permutation(rows)
+    if classes is None:
+        axes.scatter(*values[order].T, color=_UNLABELLED, **style)
+        return
+    palette = np.array([matplotlib.colors.to_rgb(classes.color(i)) for i in range(len(classes))])
+    rounds = classes.index[order] // len(_COLORS)
+    for turn in np.unique(rounds):
+        chosen = order[rounds == turn]
+        axes.scatter(
+            *values[chosen].T,
+            color=palette[classes.index[chosen]],
+            marker=classes.marker(int(turn) * len(_COLORS)),
+            **style,
+        )

@@ -1,0 +1,88 @@
+"""What a run is: its settings, its losses, its files, and the shapes of its layers."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aecli.checkpoint import Checkpoint, load
+from aecli.runs import RunFolder, find_checkpoint
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LayerShapes:
+    """A dense layer at work on n rows: `input @ weight = product`, `product + bias = sum`.
+
+    The bias is broadcast over the rows. `activation` is what the sum goes through.
+    """
+
+    layer: str
+    input: Shape
+    weight: Shape
+    product: Shape
+    bias: Shape
+    sum: Shape
+    activation: str
+
+
+def describe(run: Path) -> dict[str, Any]:
+    """Return what a run is, in JSON's types, without jax.
+
+    Raises:
+        InputError: there is no such run, or it is damaged.
+
+    """
+    checkpoint = load(find_checkpoint(run))
+    config, data = checkpoint.config, checkpoint.data
+    folder = RunFolder(run if run.is_dir() else run.parent)
+    epochs = load(folder.last).epoch if folder.last.is_file() else checkpoint.epoch
+    summary = folder.read_summary() or {}
+    return {
+        "run": str(run),
+        "recipe": config.recipe,
+        "layers": [math.prod(data.image_shape), *config.hidden, config.latent],
+        "parameters": checkpoint.parameter_count,
+        "epochs": epochs,
+        "best_epoch": checkpoint.best.epoch,
+        "validation_loss": checkpoint.best.validation_loss,
+        "test_mse": summary.get("test_mse"),
+        "pca_mse": summary.get("pca_mse"),
+        "config": config.to_json(),
+        "data": data.to_json(),
+        "files": {
+            path.name: path.stat().st_size
+            for path in sorted(folder.path.iterdir())
+            if path.is_file()
+        },
+    }
+
+
+def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
+    """Return the walk of `rows` images through the layers, from image to code and back."""
+    walk = []
+    for part in ("encoder", "decoder"):
+        depth = len(checkpoint.config.hidden) + 1
+        for index in range(depth):
+            name = f"{part}.layers.{index}"
+            weight = checkpoint.parameters[f"parameters.{name}.kernel"].shape
+            bias = checkpoint.parameters[f"parameters.{name}.bias"].shape
+            last = "linear" if part == "encoder" else checkpoint.config.output
+            walk.append(
+                LayerShapes(
+                    layer=name,
+                    input=(rows, weight[0]),
+                    weight=weight,
+                    product=(rows, weight[1]),
+                    bias=bias,
+                    sum=(rows, weight[1]),
+                    activation=checkpoint.config.activation if index < depth - 1 else last,
+                )
+            )
+    return walk
+
+
+def shapes_to_json(walk: list[LayerShapes]) -> list[dict[str, Any]]:
+    """Return the walk in JSON's types."""
+    return [asdict(shapes) for shapes in walk]
