@@ -1,5 +1,7 @@
 """The command line: one module a command; here they meet, and errors become exit codes."""
 
+from collections.abc import Sequence
+
 import typer
 
 from aecli import __version__
@@ -41,11 +43,11 @@ for command in (train, encode, decode, plot, show):
     app.command()(command)
 
 
-def main() -> int:
-    """Run the command line; return the exit code of the process."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, `sys.argv` unless given; return the exit code of the process."""
     try:
         # Not standalone: usage errors come here too, to be one line like all others.
-        return app(standalone_mode=False) or 0
+        return app(arguments, standalone_mode=False) or 0
     except (AecliError, typer.TyperException) as error:
         from aecli import console
 

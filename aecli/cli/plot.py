@@ -67,7 +67,7 @@ def plot(
         if not codes.is_file():
             raise InputError(f"{source} has no codes.npy: aecli encode {source} makes it")
         source = codes
-    if kind != "map" and not source.is_dir():
+    if kind != "map" and source.is_file():
         raise InputError(f"--kind {kind} draws a run: expected its folder, got {source}")
     out = out or (source.with_suffix(".png") if kind == "map" else source / f"{kind}.png")
     require_suffix(out, *PICTURE_SUFFIXES)

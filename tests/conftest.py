@@ -1,0 +1,92 @@
+"""What the tests share: strict numerics, small runs, and MNIST where it is at hand."""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from aecli.config import Config, choose_recipe, with_settings
+from aecli.data import DATA_VARIABLE, Dataset, open_dataset
+from aecli.runs import RunFolder
+from aecli.train import train
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return open_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    """Return MNIST, or skip the test."""
+    if not (Path(os.environ.get(DATA_VARIABLE, "/nowhere")) / "mnist").is_dir():
+        pytest.skip(f"MNIST is not in ${DATA_VARIABLE}")
+    return open_dataset("mnist")
+
+
+@pytest.fixture(scope="session")
+def small_config() -> Config:
+    return with_settings(
+        choose_recipe("modern"), {"hidden": (16, 8), "epochs": 4, "batch_size": 64}
+    )
+
+
+@pytest.fixture(scope="session")
+def digits_run(
+    digits: Dataset, small_config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of a small run on the digits; tests must not write into it."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    train(digits, small_config, RunFolder(folder), about={})
+    return folder
+
+
+@pytest.fixture
+def aecli(tmp_path: Path) -> Run:
+    """Return a function that runs the real command in an empty folder, without a terminal."""
+
+    def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "aecli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def write_idx(path: Path, values: npt.NDArray[np.uint8]) -> None:
+    """Write an IDX file as its format says; gzipped where the name says so."""
+    header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+    data = header + values.tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path) -> Path:
+    """Return a folder of 240 train and 40 test images of 6x5 random pixels, with labels."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for part, rows, suffix in (("train", 240, ".gz"), ("t10k", 40, "")):
+        pixels = generator.integers(0, 256, (rows, 6, 5), np.uint8)
+        write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", pixels)
+        labels = generator.integers(0, 10, rows).astype(np.uint8)
+        write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", labels)
+    return folder

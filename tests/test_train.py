@@ -1,0 +1,287 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+import optax
+import pytest
+from jax.sharding import AxisType
+
+from aecli.checkpoint import load
+from aecli.config import Config, choose_recipe, with_settings
+from aecli.data import Dataset
+from aecli.errors import AecliError, InputError
+from aecli.runs import EpochMetrics, RunFolder
+from aecli.train import EpochFunction, learning_rate_schedule, resume_config, train
+
+Floats = npt.NDArray[np.float64]
+
+
+def _tiny(rows: int = 300) -> Dataset:
+    images = np.random.default_rng(3).integers(0, 256, (rows, 4, 4, 1), np.uint8)
+    splits = {"train": slice(0, 200), "validation": slice(200, 240), "test": slice(240, rows)}
+    return Dataset("tiny", "tiny", images, None, None, splits)
+
+
+class NumpyClassic:
+    """The tutorial's program, in float64 and by hand: forward, backward, Adam."""
+
+    def __init__(self, parameters: Any) -> None:
+        layers = [
+            *parameters["encoder"]["layers"].values(),
+            *parameters["decoder"]["layers"].values(),
+        ]
+        self.weights = [np.float64(layer["kernel"]) for layer in layers]
+        self.biases = [np.float64(layer["bias"]) for layer in layers]
+        self.linear = len(parameters["encoder"]["layers"]) - 1
+        self.moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self.weights + self.biases]
+        self.steps = 0
+
+    def loss(self, batch: Floats) -> float:
+        return float(np.mean((self._forward(batch)[-1] - batch) ** 2))
+
+    def step(self, batch: Floats, learning_rate: float) -> float:
+        values = self._forward(batch)
+        loss = float(np.mean((values[-1] - batch) ** 2))
+        gradient = 2 * (values[-1] - batch) / batch.size
+        gradients: list[Floats] = [np.empty(0)] * len(self.moments)
+        depth = len(self.weights)
+        for i in reversed(range(depth)):
+            if i != self.linear:
+                gradient = gradient * values[i + 1] * (1 - values[i + 1])
+            gradients[i] = values[i].T @ gradient
+            gradients[depth + i] = gradient.sum(axis=0)
+            gradient = gradient @ self.weights[i].T
+        self.steps += 1
+        for parameter, slope, (mean, square) in zip(
+            self.weights + self.biases, gradients, self.moments, strict=True
+        ):
+            mean += 0.1 * (slope - mean)
+            square += 0.001 * (slope**2 - square)
+            scale = np.sqrt(square / (1 - 0.999**self.steps)) + 1e-8
+            parameter -= learning_rate * mean / (1 - 0.9**self.steps) / scale
+        return loss
+
+    def _forward(self, batch: Floats) -> list[Floats]:
+        values = [batch]
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            total = values[-1] @ weight + bias
+            values.append(total if i == self.linear else 1 / (1 + np.exp(-total)))
+        return values
+
+
+def test_classic_trains_as_the_tutorial_written_in_numpy(tmp_path: Path) -> None:
+    dataset = _tiny()
+    config = with_settings(
+        choose_recipe("classic"), {"hidden": (9, 5), "epochs": 4, "batch_size": 64}
+    )
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    start = EpochFunction(config, dataset.image_shape, 200, mesh).initial_state()
+    reference = NumpyClassic(start.parameters)
+    rows = np.float64(dataset.split("train").images.reshape(200, 16)) / 255
+    validation = np.float64(dataset.split("validation").images.reshape(40, 16)) / 255
+    expected = []
+    for _ in range(4):
+        # In file order; the last 200 - 3 * 64 images do not fill a batch.
+        losses = [reference.step(rows[i : i + 64], 1e-3) for i in (0, 64, 128)]
+        expected.append((np.mean(losses), reference.loss(validation)))
+    train(dataset, config, RunFolder(tmp_path), about={})
+    history = RunFolder(tmp_path).read_metrics()
+    np.testing.assert_allclose(
+        [(line.train_loss, line.validation_loss) for line in history], expected, rtol=1e-5
+    )
+    kernel = load(RunFolder(tmp_path).last).tensors["parameters.decoder.layers.2.kernel"]
+    np.testing.assert_allclose(kernel, reference.weights[-1], rtol=1e-4, atol=1e-5)
+
+
+def _lines(folder: RunFolder) -> list[tuple[int, float, float, float]]:
+    return [
+        (line.epoch, line.train_loss, line.validation_loss, line.learning_rate)
+        for line in folder.read_metrics()
+    ]
+
+
+def _assert_same_run(first: RunFolder, second: RunFolder) -> None:
+    assert _lines(first) == _lines(second)
+    for a, b in ((first.last, second.last), (first.best, second.best)):
+        one, two = load(a), load(b)
+        assert (one.epoch, one.best) == (two.epoch, two.best)
+        assert one.tensors.keys() == two.tensors.keys()
+        for name in one.tensors:
+            np.testing.assert_array_equal(one.tensors[name], two.tensors[name])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5])
+def test_a_stopped_run_resumes_bit_for_bit(
+    tmp_path: Path, small_config: Config, schedule: str, stop_after: int
+) -> None:
+    config = with_settings(small_config, {"schedule": schedule, "epochs": 5, "batch_size": 32})
+    dataset, straight, stopped = _tiny(), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    train(dataset, config, straight, about={})
+    seen: list[EpochMetrics] = []
+    end = train(
+        dataset,
+        config,
+        stopped,
+        about={},
+        report=seen.append,
+        stop=lambda: len(seen) + 1 == stop_after,
+    )
+    assert end is None
+    assert load(stopped.last).epoch == stop_after
+    assert not stopped.summary.exists()
+    train(dataset, config, stopped, about={}, resume_from=load(stopped.last))
+    _assert_same_run(straight, stopped)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4])
+def test_raising_the_epochs_of_a_constant_schedule_is_exact(
+    tmp_path: Path, small_config: Config, epochs: int
+) -> None:
+    config = with_settings(small_config, {"schedule": "constant", "epochs": 5})
+    dataset, straight, raised = _tiny(), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    train(dataset, config, straight, about={})
+    train(dataset, with_settings(config, {"epochs": epochs}), raised, about={})
+    saved = load(raised.last)
+    train(
+        dataset,
+        resume_config(saved.config, {"epochs": 5}, saved.epoch),
+        raised,
+        about={},
+        resume_from=saved,
+    )
+    _assert_same_run(straight, raised)
+
+
+def test_a_finished_run_resumes_to_the_same_summary(tmp_path: Path, small_config: Config) -> None:
+    folder = RunFolder(tmp_path)
+    first = train(_tiny(), small_config, folder, about={})
+    again = train(_tiny(), small_config, folder, about={}, resume_from=load(folder.last))
+    assert first is not None
+    assert again is not None
+    assert (first.test_mse, first.best_epoch) == (again.test_mse, again.best_epoch)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"seed": 5}, "--seed 5 differs from the run's 0"),
+        ({"hidden": (7,)}, r"--hidden \(7,\) differs"),
+        ({"epochs": 2}, "--epochs 2 is fewer than the 3 that the run has"),
+    ],
+)
+def test_resuming_refuses_other_settings(
+    small_config: Config, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        resume_config(small_config, settings, epoch=3)
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(tmp_path: Path, small_config: Config) -> None:
+    runs = {}
+    for name, settings in {
+        "a": {}, "same": {}, "seed": {"seed": 1}, "file order": {"shuffle": False}
+    }.items():  # fmt: skip
+        folder = RunFolder(tmp_path / name)
+        train(_tiny(), with_settings(small_config, settings), folder, about={})
+        runs[name] = _lines(folder)
+    assert runs["a"] == runs["same"]
+    assert runs["a"] != runs["seed"]
+    assert runs["a"] != runs["file order"]
+
+
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_config: Config) -> None:
+    # At this rate the loss jumps about, so that some epoch is not the best one.
+    config = with_settings(
+        small_config,
+        {"epochs": 60, "patience": 2, "learning_rate": 0.2, "schedule": "constant"},
+    )
+    summary = train(_tiny(), config, RunFolder(tmp_path), about={})
+    assert summary is not None
+    assert summary.epochs == summary.best_epoch + 2 < 60
+    losses = [line.validation_loss for line in RunFolder(tmp_path).read_metrics()]
+    assert summary.validation_loss == min(losses) == losses[summary.best_epoch - 1]
+
+
+def test_divergence_is_said_and_not_saved(tmp_path: Path, small_config: Config) -> None:
+    config = with_settings(small_config, {"learning_rate": 1e30, "output": "linear"})
+    with pytest.raises(
+        AecliError, match=r"not finite after epoch 1: .* try --learning-rate 1e\+29"
+    ):
+        train(_tiny(), config, RunFolder(tmp_path / "run"), about={})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_larger_than_the_data_is_all_of_them(tmp_path: Path, small_config: Config) -> None:
+    config = with_settings(small_config, {"batch_size": 4096})
+    assert train(_tiny(), config, RunFolder(tmp_path), about={}) is not None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reference"),
+    [
+        ("constant", optax.constant_schedule(0.1)),
+        ("cosine", optax.cosine_decay_schedule(0.1, 100)),
+        ("one-cycle", optax.cosine_onecycle_schedule(100, 0.1)),
+    ],
+)
+def test_schedules_equal_optax(
+    small_config: Config, schedule: str, reference: optax.Schedule
+) -> None:
+    config = with_settings(small_config, {"schedule": schedule, "epochs": 10, "learning_rate": 0.1})
+    ours = learning_rate_schedule(config, 10)
+    steps = range(100)
+    # optax's own one-cycle mixes dtypes.
+    with jax.numpy_dtype_promotion("standard"):
+        expected = [reference(step) for step in steps]
+    np.testing.assert_allclose([ours(step) for step in steps], expected, rtol=1e-4, atol=1e-8)
+
+
+def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
+    code = (
+        "import jax, sys; from pathlib import Path; from aecli.runs import RunFolder;"
+        "from test_train import _tiny; from aecli.train import train;"
+        "from aecli.config import *; folder = RunFolder(Path(sys.argv[1]));"
+        "train(_tiny(), with_settings(choose_recipe('modern'), {'epochs': 3, 'batch_size': 50}),"
+        " folder, about={}); print(jax.device_count())"
+    )
+    losses = []
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder)],
+            env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(Path(__file__).parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"{devices}\n"
+        losses.append([line[1:3] for line in _lines(RunFolder(folder))])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_a_batch_must_split_over_the_devices(small_config: Config) -> None:
+    class TwoDevices:
+        size = 2
+
+    config = with_settings(small_config, {"batch_size": 63})
+    with pytest.raises(InputError, match="--batch-size 63 cannot be split evenly over 2 devices"):
+        EpochFunction(config, (4, 4, 1), 200, TwoDevices())  # type: ignore[arg-type]
+
+
+def test_a_run_tells_people_what_it_was(digits_run: Path, small_config: Config) -> None:
+    folder = RunFolder(digits_run)
+    config = json.loads(folder.config.read_text())
+    assert config["config"] == small_config.to_json()
+    assert config["data"]["rows"] == {"train": 1257, "validation": 180, "test": 360}
+    summary = folder.read_summary()
+    assert summary is not None
+    assert summary["epochs"] == 4
+    assert summary["test_mse"] > 0
