@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli import files
-from aecli.data import Labels
 from aecli.errors import InputError
 
 CodeArray = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

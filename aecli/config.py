@@ -102,13 +102,15 @@ _CLASSIC = Config(
     patience=None,
 )
 
-# What we recommend: as many parameters as the classic, and the same number of epochs.
+# What we recommend: no more parameters than the classic on MNIST, and the same number of epochs.
+# The widths leave no bottleneck before the code; the rest was chosen by measurement.
 _MODERN = replace(
     _CLASSIC,
     recipe="modern",
-    activation="gelu",
+    hidden=(80, 160, 128),
+    activation="silu",
     init="glorot",
-    learning_rate=3e-3,
+    learning_rate=5e-3,
     schedule="one-cycle",
     shuffle=True,
 )
@@ -132,6 +134,18 @@ def choose_recipe(name: str) -> Config:
     if name not in RECIPES:
         raise InputError(f"--recipe {name!r} is unknown: expected one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def fit_batch_size(config: Config, rows: int) -> Config:
+    """Return `config` with smaller batches for a small data set.
+
+    With fewer than 32 batches an epoch, the usual number of epochs would be too few steps: the
+    batch is halved until there are.
+    """
+    batch_size = config.batch_size
+    while batch_size > 1 and batch_size * 32 > rows:
+        batch_size //= 2
+    return replace(config, batch_size=batch_size)
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:

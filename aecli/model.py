@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from flax import nnx
 
 from aecli.config import Activation, Config
@@ -77,18 +78,21 @@ def abstract_autoencoder(
     return structure, nnx.to_pure_dict(state)
 
 
-def initial_parameters(config: Config, image_shape: ImageShape) -> Parameters:
-    """Draw the parameters before training, float32, a pure function of the config.
+def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> Parameters:
+    """Draw the parameters before training, float32, a pure function of config and mean image.
 
     They are drawn with numpy: the same on every kind of device, while jax would compile for
-    seconds to draw them once. Biases are 0, but for `normal`, the tutorial's way, which draws
-    weights and biases from the standard normal. Sources: Glorot and Bengio, *Understanding the
+    seconds to draw them once.
+
+    `normal` is the tutorial's way: weights and biases from the standard normal. Otherwise biases
+    are 0, but for the decoder's last, which makes the mean of the training images, (h, w, c) in
+    0..1, the first reconstruction of any image. Sources: Glorot and Bengio, *Understanding the
     difficulty of training deep feedforward neural networks* (2010), uniform; He et al., *Delving
     deep into rectifiers* (2015) and LeCun et al., *Efficient BackProp* (1998), normal.
     """
     generator = np.random.default_rng(config.seed)
 
-    def draw(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    def draw(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         if config.init == "normal":
             return generator.standard_normal(shape, np.float32)
         if len(shape) == 1:
@@ -100,8 +104,17 @@ def initial_parameters(config: Config, image_shape: ImageShape) -> Parameters:
         gain = {"he": 2, "lecun": 1}[config.init]
         return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(gain / inputs))
 
-    _, shapes = abstract_autoencoder(config, image_shape)
-    return jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
+    height, width, channels = mean_image.shape
+    _, shapes = abstract_autoencoder(config, (height, width, channels))
+    parameters = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
+    if config.init != "normal":
+        mean = mean_image.reshape(-1)
+        if config.output == "sigmoid":
+            # Pixels that are always black or white would need an infinite logit.
+            mean = np.clip(mean, 1e-3, 1 - 1e-3)
+            mean = np.log(mean / (1 - mean))
+        parameters["decoder"]["layers"][len(config.hidden)]["bias"] = mean
+    return parameters
 
 
 def _dense_layers(widths: Sequence[int]) -> nnx.List[nnx.Linear]:

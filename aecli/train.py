@@ -137,7 +137,7 @@ def train(
         jax.device_put(dataset.split(split).images, everywhere) for split in ("train", "validation")
     )
     epoch_function = EpochFunction(config, dataset.image_shape, len(images), mesh)
-    progress = Progress(epoch_function.initial_state())
+    progress = Progress(epoch_function.initial_state(dataset.split("train").images))
     if resume_from is not None:
         progress = _restore(progress.state, resume_from, folder)
     progress.state = jax.device_put(progress.state, everywhere)
@@ -247,9 +247,10 @@ class EpochFunction:
         model: Autoencoder = nnx.merge(self.structure, parameters)
         return model
 
-    def initial_state(self) -> TrainState:
-        """Return the state before the first epoch, a pure function of the config."""
-        parameters = initial_parameters(self.config, self.image_shape)
+    def initial_state(self, images: Images) -> TrainState:
+        """Return the state before the first epoch of training on these images."""
+        mean_image = np.asarray(images.mean(axis=0) / 255, np.float32)
+        parameters = initial_parameters(self.config, mean_image)
         return TrainState(parameters, self.optimizer.init(parameters))
 
     def __call__(

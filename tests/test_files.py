@@ -1,4 +1,3 @@
-import os
 import stat
 from pathlib import Path
 
@@ -8,14 +7,19 @@ from aecli import files
 from aecli.errors import AecliError, InputError
 
 
+def _write_and_raise(path: Path, error: Exception) -> None:
+    with files.writing(path) as file:
+        file.write(b"half of the new")
+        raise error
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), files.writing(path) as file:
-        file.write(b"half of the new")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _write_and_raise(path, ZeroDivisionError())
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file.txt"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_write_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
@@ -34,11 +38,10 @@ def test_a_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    with pytest.raises(AecliError, match="cannot write .*file.txt: No space left") as caught:
-        with files.writing(tmp_path / "file.txt"):
-            raise OSError(28, "No space left on device")
+    with pytest.raises(AecliError, match=r"cannot write .*file\.txt: No space left") as caught:
+        _write_and_raise(tmp_path / "file.txt", OSError(28, "No space left on device"))
     assert caught.value.exit_code == 1
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_files_are_refused_without_force(tmp_path: Path) -> None:

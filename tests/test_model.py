@@ -10,11 +10,12 @@ from aecli.config import Config, choose_recipe, with_settings
 from aecli.model import Autoencoder, abstract_autoencoder, initial_parameters, to_unit_range
 
 SHAPE = (3, 4, 1)
+MEAN = np.full(SHAPE, 0.3, np.float32)
 
 
-def _model(config: Config, shape: tuple[int, int, int] = SHAPE) -> Autoencoder:
-    structure, _ = abstract_autoencoder(config, shape)
-    model: Autoencoder = nnx.merge(structure, jax.device_put(initial_parameters(config, shape)))
+def _model(config: Config) -> Autoencoder:
+    structure, _ = abstract_autoencoder(config, SHAPE)
+    model: Autoencoder = nnx.merge(structure, jax.device_put(initial_parameters(config, MEAN)))
     return model
 
 
@@ -46,7 +47,7 @@ def test_the_forward_pass_equals_numpy(recipe: str) -> None:
     def sigmoid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return 1 / (1 + np.exp(-values))
 
-    parameters = initial_parameters(config, SHAPE)
+    parameters = initial_parameters(config, MEAN)
     values = images.reshape(7, 12).astype(np.float64)
     for i in range(3):
         layer = parameters["encoder"]["layers"][i]
@@ -87,7 +88,7 @@ def test_initial_weights_have_the_spread_of_their_source(
     init: str, deviation: float, bias_deviation: float
 ) -> None:
     config = with_settings(choose_recipe("classic"), {"init": init})
-    layer = initial_parameters(config, (28, 28, 1))["encoder"]["layers"][0]
+    layer = initial_parameters(config, np.zeros((28, 28, 1), np.float32))["encoder"]["layers"][0]
     assert layer["kernel"].dtype == layer["bias"].dtype == np.float32
     assert_allclose(layer["kernel"].std(), deviation, rtol=0.02)
     assert_allclose(layer["kernel"].mean(), 0, atol=deviation / 100)
@@ -97,7 +98,7 @@ def test_initial_weights_have_the_spread_of_their_source(
 def test_initial_parameters_follow_the_seed() -> None:
     config = choose_recipe("modern")
     first, same, other = (
-        initial_parameters(with_settings(config, {"seed": seed}), SHAPE)["decoder"]["layers"][0]
+        initial_parameters(with_settings(config, {"seed": seed}), MEAN)["decoder"]["layers"][0]
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first["kernel"], same["kernel"])
@@ -106,3 +107,13 @@ def test_initial_parameters_follow_the_seed() -> None:
 
 def test_pixels_fill_the_unit_range() -> None:
     assert_allclose(to_unit_range(jnp.uint8([0, 51, 255])), [0.0, 0.2, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "linear"])
+def test_the_first_reconstruction_is_the_mean_image(output: str) -> None:
+    config = with_settings(choose_recipe("modern"), {"output": output})
+    mean = np.linspace(0, 1, 12, dtype=np.float32).reshape(SHAPE)
+    layers = initial_parameters(config, mean)["decoder"]["layers"]
+    bias = jnp.asarray(layers[len(config.hidden)]["bias"])
+    image = jax.nn.sigmoid(bias) if output == "sigmoid" else bias
+    assert_allclose(image, mean.reshape(12), atol=1.1e-3)

@@ -13,13 +13,14 @@ import pytest
 from jax.sharding import AxisType
 
 from aecli.checkpoint import load
-from aecli.config import Config, choose_recipe, with_settings
+from aecli.config import Config, SplitName, choose_recipe, with_settings
 from aecli.data import Dataset
 from aecli.errors import AecliError, InputError
 from aecli.runs import EpochMetrics, RunFolder
 from aecli.train import EpochFunction, learning_rate_schedule, resume_config, train
 
 Floats = npt.NDArray[np.float64]
+PARTS: tuple[SplitName, ...] = ("train", "validation")
 
 
 def _tiny(rows: int = 300) -> Dataset:
@@ -36,8 +37,8 @@ class NumpyClassic:
             *parameters["encoder"]["layers"].values(),
             *parameters["decoder"]["layers"].values(),
         ]
-        self.weights = [np.float64(layer["kernel"]) for layer in layers]
-        self.biases = [np.float64(layer["bias"]) for layer in layers]
+        self.weights = [np.asarray(layer["kernel"], np.float64) for layer in layers]
+        self.biases = [np.asarray(layer["bias"], np.float64) for layer in layers]
         self.linear = len(parameters["encoder"]["layers"]) - 1
         self.moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self.weights + self.biases]
         self.steps = 0
@@ -81,19 +82,22 @@ def test_classic_trains_as_the_tutorial_written_in_numpy(tmp_path: Path) -> None
         choose_recipe("classic"), {"hidden": (9, 5), "epochs": 4, "batch_size": 64}
     )
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
-    start = EpochFunction(config, dataset.image_shape, 200, mesh).initial_state()
+    start = EpochFunction(config, dataset.image_shape, 200, mesh).initial_state(
+        dataset.split("train").images
+    )
     reference = NumpyClassic(start.parameters)
-    rows = np.float64(dataset.split("train").images.reshape(200, 16)) / 255
-    validation = np.float64(dataset.split("validation").images.reshape(40, 16)) / 255
+    rows, validation = (
+        dataset.split(name).images.reshape(-1, 16).astype(np.float64) / 255 for name in PARTS
+    )
     expected = []
     for _ in range(4):
         # In file order; the last 200 - 3 * 64 images do not fill a batch.
         losses = [reference.step(rows[i : i + 64], 1e-3) for i in (0, 64, 128)]
-        expected.append((np.mean(losses), reference.loss(validation)))
+        expected.append([float(np.mean(losses)), reference.loss(validation)])
     train(dataset, config, RunFolder(tmp_path), about={})
     history = RunFolder(tmp_path).read_metrics()
     np.testing.assert_allclose(
-        [(line.train_loss, line.validation_loss) for line in history], expected, rtol=1e-5
+        [[line.train_loss, line.validation_loss] for line in history], expected, rtol=1e-5
     )
     kernel = load(RunFolder(tmp_path).last).tensors["parameters.decoder.layers.2.kernel"]
     np.testing.assert_allclose(kernel, reference.weights[-1], rtol=1e-4, atol=1e-5)
@@ -185,9 +189,13 @@ def test_resuming_refuses_other_settings(
 
 def test_the_order_is_a_function_of_seed_and_epoch(tmp_path: Path, small_config: Config) -> None:
     runs = {}
-    for name, settings in {
-        "a": {}, "same": {}, "seed": {"seed": 1}, "file order": {"shuffle": False}
-    }.items():  # fmt: skip
+    variants: dict[str, dict[str, Any]] = {
+        "a": {},
+        "same": {},
+        "seed": {"seed": 1},
+        "file order": {"shuffle": False},
+    }
+    for name, settings in variants.items():
         folder = RunFolder(tmp_path / name)
         train(_tiny(), with_settings(small_config, settings), folder, about={})
         runs[name] = _lines(folder)

@@ -48,8 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Not standalone: usage errors come here too, to be one line like all others.
         return app(arguments, standalone_mode=False) or 0
-    except (AecliError, typer.TyperException) as error:
-        from aecli import console
+    except AecliError as error:
+        return _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _fail(f"{error.format_message()} (--help explains)", error.exit_code)
 
-        console.error(" ".join(str(error).split()))
-        return error.exit_code
+
+def _fail(message: str, exit_code: int) -> int:
+    from aecli import console
+
+    console.error(" ".join(message.split()))
+    return exit_code

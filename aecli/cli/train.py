@@ -23,6 +23,7 @@ from aecli.config import (
     Output,
     Schedule,
     choose_recipe,
+    fit_batch_size,
     flag,
     read_toml,
     with_settings,
@@ -82,7 +83,12 @@ def train(
     epochs: Annotated[
         int | None, _setting("epochs", "Training", "Passes over the training images.")
     ] = None,
-    batch_size: Annotated[int | None, _setting("batch_size", "Training", "Images a step.")] = None,
+    batch_size: Annotated[
+        int | None,
+        _setting(
+            "batch_size", "Training", "Images a step; fewer by default on fewer than 8,192 images."
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None, _setting("learning_rate", "Training", "Adam's, at its highest.")
     ] = None,
@@ -219,7 +225,10 @@ def _begin(folder: "RunFolder", settings: dict[str, Any], dataset: str | None, f
         )
     from aecli.data import open_dataset
 
-    return _Job(config, open_dataset(dataset or DEFAULT_DATASET), None)
+    data = open_dataset(dataset or DEFAULT_DATASET)
+    if "batch_size" not in settings:
+        config = fit_batch_size(config, len(data.split("train").images))
+    return _Job(config, data, None)
 
 
 def _go_on(folder: "RunFolder", settings: dict[str, Any], dataset: str | None) -> _Job:

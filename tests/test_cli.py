@@ -1,0 +1,336 @@
+"""The real commands on real images, mostly in a process of their own."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run
+from matplotlib.image import imread
+
+from aecli.cli import main
+
+QUICK = ("--hidden", "16,8", "--epochs", "2", "--batch-size", "64")
+
+
+def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "digits"
+    trained, encoded, plotted = aecli("train"), aecli("encode"), aecli("plot")
+    assert [trained.returncode, encoded.returncode, plotted.returncode] == [0, 0, 0]
+    assert trained.stdout == "runs/digits\n"
+    assert encoded.stdout == "runs/digits/codes.npy\n"
+    assert plotted.stdout == "runs/digits/codes.png\n"
+    assert "next: aecli encode runs/digits" in trained.stderr
+    assert "next: aecli plot runs/digits/codes.npy" in encoded.stderr
+    assert trained.stderr.count("epoch ") >= 50
+    assert "\x1b" not in trained.stdout + trained.stderr
+    codes, labels = np.load(run / "codes.npy"), np.load(run / "codes.labels.npy")
+    assert codes.shape == (360, 2)
+    assert labels.shape == (360,)
+    assert imread(run / "codes.png").std() > 0.01
+    left = {path.name for path in run.iterdir()}
+    assert left == {
+        "best.safetensors", "last.safetensors", "config.json", "metrics.jsonl", "summary.json",
+        "codes.npy", "codes.labels.npy", "codes.json", "codes.png",
+    }  # fmt: skip
+
+
+def test_json_is_one_object_on_stdout(aecli: Run, tmp_path: Path) -> None:
+    trained = aecli("train", *QUICK, "--json", "--quiet")
+    summary = json.loads(trained.stdout)
+    assert trained.stderr == ""
+    assert summary["run"] == "runs/digits"
+    assert (summary["epochs"], summary["parameters"]) == (2, 2450)
+    for name in ("validation_loss", "test_mse", "pca_mse", "seconds", "images_per_second"):
+        assert summary[name] > 0
+    encoded = json.loads(aecli("encode", "--json").stdout)
+    assert encoded["codes"] == "runs/digits/codes.npy"
+    assert (encoded["rows"], encoded["dimensions"]) == (360, 2)
+    assert encoded["seconds"] > 0
+    shown = json.loads(aecli("show", "--json", "--shapes", "-n", "3").stdout)
+    assert shown["config"]["hidden"] == [16, 8]
+    assert shown["shapes"][0]["product"] == [3, 16]
+
+
+@pytest.mark.parametrize("latent", [1, 3, 5])
+def test_any_number_of_dimensions_goes_through(
+    latent: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *QUICK, "--latent", str(latent)]) == 0
+    assert main(["encode", "--split", "all"]) == 0
+    assert np.load("runs/digits/codes-all.npy").shape == (1797, latent)
+    assert main(["plot", "runs/digits/codes-all.npy"]) == 0
+    assert main(["decode", "runs/digits", "runs/digits/codes-all.npy", "--uint8"]) == 0
+    images = np.load("runs/digits/images.npy")
+    assert images.dtype == np.uint8
+    assert images.shape == (1797, 8, 8, 1)
+
+
+def test_an_idx_folder_goes_through(
+    idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(idx_folder), *QUICK]) == 0
+    assert main(["encode", "runs/images"]) == 0
+    codes = json.loads(Path("runs/images/codes.json").read_text())
+    assert (codes["data"], codes["rows"], codes["class_names"]) == ("images", 40, None)
+    for kind in ("map", "reconstructions", "history"):
+        assert main(["plot", "runs/images", "--kind", kind, "-o", f"{kind}.svg"]) == 0
+        assert Path(f"{kind}.svg").read_bytes().startswith(b"<?xml")
+    assert main(["decode", "runs/images", "-o", "grid.png"]) == 0
+    assert imread("grid.png").size > 0
+
+
+def test_settings_come_from_flag_then_environment_then_file_then_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AECLI_EPOCHS", "2")
+    monkeypatch.setenv("AECLI_SHUFFLE", "0")
+    monkeypatch.setenv("AECLI_SEED", "4")
+    Path("run.toml").write_text(
+        'recipe = "classic"\nepochs = 1\nhidden = [9]\nseed = 5\nlatent = 3'
+    )
+    assert main(["train", "--config", "run.toml", "--seed", "3", "-o", "run"]) == 0
+    config = json.loads(Path("run/config.json").read_text())["config"]
+    assert (config["seed"], config["epochs"], config["shuffle"]) == (3, 2, False)
+    assert (config["hidden"], config["latent"], config["recipe"]) == ([9], 3, "classic")
+    assert config["activation"] == "sigmoid"
+
+
+def test_small_data_sets_get_small_batches_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--epochs", "1", "-o", "a"]) == 0
+    assert main(["train", "--epochs", "1", "--batch-size", "256", "-o", "b"]) == 0
+    sizes = [
+        json.loads(Path(f"{run}/config.json").read_text())["config"]["batch_size"] for run in "ab"
+    ]
+    assert sizes == [32, 256]
+
+
+def test_a_run_goes_on_with_more_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    constant = (*QUICK, "--schedule", "constant")
+    assert main(["train", *constant, "--epochs", "4", "-o", "straight"]) == 0
+    assert main(["train", *constant, "-o", "resumed"]) == 0
+    assert main(["train", "--resume", "-o", "resumed", "--epochs", "4"]) == 0
+    for name in ("last.safetensors", "best.safetensors"):
+        assert Path("straight", name).read_bytes() == Path("resumed", name).read_bytes()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aecli", "train", "--epochs", "100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "epoch 3/" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert rest.endswith("stopped; go on with: aecli train --resume -o runs/digits\n")
+    assert "Traceback" not in rest
+    last = [line for line in rest.splitlines() if line.startswith("epoch ")][-1]
+    metrics = (tmp_path / "runs/digits/metrics.jsonl").read_text().splitlines()
+    assert json.loads(metrics[-1])["epoch"] == int(last.split()[1].partition("/")[0])
+    assert aecli("encode").returncode == 0
+
+
+def _in_terminal(arguments: list[str], folder: Path, columns: int, **variables: str) -> str:
+    """Return what a command writes to a terminal of so many columns, both streams."""
+    leader, follower = pty.openpty()
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm-256color"} | variables
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aecli", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # The terminal is closed once the process has ended.
+            break
+        if not part:
+            break
+        output += part
+    os.close(leader)
+    assert process.wait() == 0
+    return output.decode()
+
+
+def test_a_terminal_shows_a_bar_within_its_width(tmp_path: Path) -> None:
+    shown = _in_terminal(["train", *QUICK], tmp_path, 60)
+    assert "2/2" in shown
+    assert "Traceback" not in shown
+    plain = _in_terminal(["train", *QUICK, "--force"], tmp_path, 60, NO_COLOR="1")
+    # Moving the cursor is no colour: "m" ends a colour, and 0 to 2 are off, bold and dim.
+    assert "\x1b[3" not in plain
+    for line in plain.replace("\r", "\n").splitlines():
+        if "next:" not in line and "recipe," not in line:
+            text = "".join(part.partition("m")[2] or part for part in line.split("\x1b["))
+            assert len(text) <= 62, text
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m aecli train {' '.join(QUICK)} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "runs/digits\n"
+    closed = f"{sys.executable} -m aecli show runs/digits | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", closed], cwd=tmp_path, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+Prepare = Callable[[Path], object]
+
+
+def _nothing(folder: Path) -> None:
+    pass
+
+
+def _save_codes_and_labels(folder: Path) -> None:
+    np.save(folder / "codes.npy", np.zeros((4, 2)))
+    np.save(folder / "y.npy", np.zeros(5, np.int64))
+
+
+BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
+    "no such data set": (_nothing, ["train", "mnits"], "did you mean 'mnist'? (known: digits,"),
+    "no such folder": (_nothing, ["train", "no/such"], "no such folder: no/such"),
+    "a folder without IDX files": (_nothing, ["train", "run"], "has no train-images-idx3-ubyte"),
+    "a run that exists": (_nothing, ["train", "-o", "run"], "--resume goes on with it, --force"),
+    "a run that is a file": (_nothing, ["train", "-o", "run/config.json"], "is a file: -o expects"),
+    "nothing to resume": (_nothing, ["train", "--resume", "-o", "x"], "nothing to resume"),
+    "resume and force": (_nothing, ["train", "--resume", "--force"], "exclude each other"),
+    "resume with another seed": (
+        _nothing,
+        ["train", "--resume", "-o", "run", "--seed", "1"],
+        "--seed 1 differs from the run's 0",
+    ),
+    "resume with other data": (
+        _nothing,
+        ["train", "images", "--resume", "-o", "run"],
+        "is not the data that run was trained on",
+    ),
+    "no epochs": (_nothing, ["train", "--epochs", "0"], "--epochs must be at least 1, got 0"),
+    "a negative latent": (_nothing, ["train", "--latent", "-2"], "--latent must be at least 1"),
+    "an unknown activation": (_nothing, ["train", "--activation", "sin"], "'sigmoid', 'tanh'"),
+    "an unknown recipe": (_nothing, ["train", "--recipe", "x"], "one of modern, classic"),
+    "widths that are none": (_nothing, ["train", "--hidden", "a,b"], "such as 128,64,10"),
+    "a word for a number": (_nothing, ["train", "--epochs", "many"], "'--epochs'"),
+    "an unknown option": (_nothing, ["train", "--epoch", "3"], "--epochs"),
+    "an unknown command": (_nothing, ["trian"], "trian"),
+    "a missing config file": (_nothing, ["train", "--config", "x.toml"], "cannot read --config"),
+    "encode without a run": (_nothing, ["encode", "nothing"], "no such run: nothing"),
+    "encode a folder that is no run": (_nothing, ["encode", "images"], "images is no run"),
+    "encode other images": (
+        _nothing,
+        ["encode", "run", "images"],
+        "6x5x1, the run was trained on 8",
+    ),
+    "encode over existing codes": (
+        lambda folder: (folder / "run" / "codes.npy").write_bytes(b"mine"),
+        ["encode", "run"],
+        "run/codes.npy exists already: --force",
+    ),
+    "encode to no .npy": (_nothing, ["encode", "run", "-o", "codes.txt"], "expected .npy"),
+    "encode with no batch": (_nothing, ["encode", "run", "--batch-size", "0"], "--batch-size must"),
+    "encode an unknown split": (_nothing, ["encode", "run", "--split", "tests"], "'tests'"),
+    "a damaged checkpoint": (
+        lambda folder: (folder / "run" / "best.safetensors").write_bytes(b"x" * 99),
+        ["encode", "run"],
+        "run/best.safetensors is no whole safetensors file",
+    ),
+    "decode other codes": (
+        lambda folder: np.save(folder / "codes.npy", np.zeros((4, 3))),
+        ["decode", "run", "codes.npy"],
+        "the codes have 3 dimensions, the run's have 2",
+    ),
+    "plot what is no matrix": (
+        lambda folder: np.save(folder / "codes.npy", np.zeros((4, 3, 2))),
+        ["plot", "codes.npy"],
+        "expected numbers of shape (n, d)",
+    ),
+    "plot labels of another length": (
+        _save_codes_and_labels,
+        ["plot", "codes.npy", "--labels", "y.npy"],
+        "expected 4 whole numbers, shape (4,), got int64 (5,)",
+    ),
+    "plot no file": (_nothing, ["plot", "nothing.npy"], "cannot read nothing.npy"),
+    "plot to an unknown format": (
+        lambda folder: np.save(folder / "codes.npy", np.zeros((4, 2))),
+        ["plot", "codes.npy", "-o", "map.jpg"],
+        "expected .png or .svg or .pdf",
+    ),
+    "plot a run without codes": (_nothing, ["plot", "run"], "aecli encode run makes it"),
+    "plot the history of codes": (
+        lambda folder: np.save(folder / "codes.npy", np.zeros((4, 2))),
+        ["plot", "codes.npy", "--kind", "history"],
+        "--kind history draws a run",
+    ),
+    "plot the history of nothing": (_nothing, ["plot", "x", "--kind", "history"], "no such run: x"),
+    "plot no reconstructions": (
+        _nothing,
+        ["plot", "run", "--kind", "reconstructions", "--count", "0"],
+        "--count must be at least 1",
+    ),
+    "show no rows": (_nothing, ["show", "run", "--shapes", "--rows", "0"], "--rows must be"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_INPUT)
+def test_bad_input_is_one_line_and_exit_code_2(
+    fault: str,
+    digits_run: Path,
+    idx_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    for path in digits_run.iterdir():
+        (tmp_path / "run" / path.name).write_bytes(path.read_bytes())
+    prepare, arguments, words = BAD_INPUT[fault]
+    prepare(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("aecli: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_an_error_is_one_line_in_a_real_process_too(aecli: Run, tmp_path: Path) -> None:
+    done = aecli("train", "mnits")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aecli: no data set or folder is called 'mnits'")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("plot", "--help"), ("--version",)])
+def test_help_is_quick(aecli: Run, arguments: tuple[str, ...]) -> None:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert aecli(*arguments).returncode == 0
+        times.append(time.perf_counter() - started)
+    # Four times what it takes: a busy machine must not fail the test, a heavy import must.
+    assert min(times) < 0.7

@@ -1,0 +1,101 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli.codes import Codes, labels_path, provenance_path, read_codes, write_codes
+from aecli.errors import InputError
+
+VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "codes.npy"
+    write_codes(path, Codes(VALUES, LABELS, {"data": "some", "class_names": ["a", "b", "c"]}))
+    return path
+
+
+def test_codes_come_back_with_labels_and_provenance(path: Path) -> None:
+    codes = read_codes(path)
+    np.testing.assert_array_equal(codes.values, VALUES)
+    assert codes.values.dtype == np.float32
+    assert codes.labels is not None
+    assert codes.labels.tolist() == LABELS.tolist()
+    assert codes.class_names == ["a", "b", "c"]
+
+
+def test_codes_without_labels_leave_none_of_an_older_file(path: Path) -> None:
+    assert labels_path(path).exists()
+    written = write_codes(path, Codes(VALUES))
+    assert written == [path, provenance_path(path)]
+    assert read_codes(path).labels is None
+
+
+def test_codes_from_elsewhere_need_nothing_beside_them(tmp_path: Path) -> None:
+    np.save(tmp_path / "mine.npy", [0, 1, 2])
+    codes = read_codes(tmp_path / "mine.npy")
+    assert codes.values.tolist() == [[0.0], [1.0], [2.0]]
+    assert (codes.labels, codes.provenance, codes.class_names) == (None, None, None)
+
+
+def _save(values: object) -> Callable[[Path], None]:
+    return lambda path: np.save(path, values)  # type: ignore[arg-type]
+
+
+BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: path.unlink(), "cannot read"),
+    "text": (lambda path: path.write_text("1,2\n3,4\n"), r"is no whole \.npy file"),
+    "empty": (lambda path: path.write_bytes(b""), r"is no whole \.npy file"),
+    "truncated": (
+        lambda path: path.write_bytes(path.read_bytes()[:-4]),
+        r"is no whole \.npy file",
+    ),
+    "two arrays": (
+        lambda path: path.write_bytes(path.read_bytes() * 2),
+        "bytes after its array",
+    ),
+    "objects": (_save(np.array([{}, {}])), r"is no whole \.npy file of numbers: Object arrays"),
+    "images": (_save(np.zeros((3, 4, 4))), r"expected numbers of shape \(n, d\), got float64 \(3"),
+    "words": (_save(np.array([["a", "b"]])), "is no code matrix"),
+    "no rows": (_save(np.zeros((0, 2))), "is no code matrix"),
+    "NaN": (_save([[0.0, 1.0], [np.nan, 1.0]]), "NaN or infinity: first in row 1"),
+    "other codes": (_save(VALUES + 1), "belongs to other codes than"),
+    "fewer labels": (
+        lambda path: np.save(labels_path(path), LABELS[:5]),
+        r"expected 6 whole numbers, shape \(6,\), got int64 \(5,\)",
+    ),
+    "other labels": (
+        lambda path: np.save(labels_path(path), LABELS[::-1]),
+        "labels.npy belongs to other codes",
+    ),
+    "labels that are no numbers": (
+        lambda path: np.save(labels_path(path), np.full(6, 0.5)),
+        "got float64",
+    ),
+    "provenance that is none": (
+        lambda path: provenance_path(path).write_text("[1]"),
+        "is no provenance of codes",
+    ),
+    "provenance that is no JSON": (
+        lambda path: provenance_path(path).write_text("{"),
+        "is not valid JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_CODES)
+def test_bad_codes_are_refused(path: Path, fault: str) -> None:
+    spoil, words = BAD_CODES[fault]
+    spoil(path)
+    with pytest.raises(InputError, match=words):
+        read_codes(path)
+
+
+def test_labels_may_come_from_another_file(path: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", LABELS[::-1].astype(np.uint8))
+    codes = read_codes(path, tmp_path / "y.npy")
+    assert codes.labels is not None
+    assert codes.labels.tolist() == LABELS[::-1].tolist()

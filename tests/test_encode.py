@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from aecli.checkpoint import Checkpoint, load
+from aecli.data import Dataset, open_dataset
+from aecli.encode import decode, encode, encode_split, load_model, reconstruct
+from aecli.errors import InputError
+from aecli.model import Autoencoder
+from aecli.runs import RunFolder
+
+
+@pytest.fixture
+def checkpoint(digits_run: Path) -> Checkpoint:
+    return load(RunFolder(digits_run).best)
+
+
+@pytest.fixture
+def model(checkpoint: Checkpoint) -> Autoencoder:
+    return load_model(checkpoint)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 255, 256, 257, 1000, 4096])
+@pytest.mark.parametrize("rows", [1, 300, 1797])
+def test_codes_and_images_do_not_depend_on_the_batch_size(
+    model: Autoencoder, digits: Dataset, batch_size: int, rows: int
+) -> None:
+    codes = encode(model, digits.images)
+    assert_array_equal(encode(model, digits.images[:rows], batch_size=batch_size), codes[:rows])
+    assert_array_equal(
+        decode(model, codes[:rows], batch_size=batch_size), decode(model, codes)[:rows]
+    )
+
+
+def test_codes_do_not_depend_on_order_or_neighbours(model: Autoencoder, digits: Dataset) -> None:
+    codes = encode(model, digits.images)
+    order = np.random.default_rng(0).permutation(len(codes))[:999]
+    assert_array_equal(encode(model, digits.images[order]), codes[order])
+
+
+def test_codes_equal_numpy(model: Autoencoder, checkpoint: Checkpoint, digits: Dataset) -> None:
+    values = digits.images.reshape(-1, 64).astype(np.float64) / 255
+    for i in range(3):
+        name = f"parameters.encoder.layers.{i}"
+        values = values @ checkpoint.tensors[f"{name}.kernel"] + checkpoint.tensors[f"{name}.bias"]
+        values = values / (1 + np.exp(-values)) if i < 2 else values
+    codes = encode(model, digits.images)
+    assert codes.dtype == np.float32
+    assert codes.shape == (1797, 2)
+    np.testing.assert_allclose(codes, values, rtol=1e-4, atol=1e-4)
+
+
+def test_images_lie_in_the_unit_range(model: Autoencoder) -> None:
+    far_away = np.array([[1e4, -1e4], [0, 0]], np.float32)
+    images = decode(model, far_away)
+    assert images.dtype == np.float32
+    assert images.shape == (2, 8, 8, 1)
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def test_a_split_is_encoded_with_its_labels_and_provenance(
+    checkpoint: Checkpoint, digits: Dataset
+) -> None:
+    advanced: list[int] = []
+    codes = encode_split(checkpoint, digits, "test", batch_size=256, report=advanced.append)
+    labels = digits.split("test").labels
+    assert labels is not None
+    assert codes.labels is not None
+    assert codes.labels.tolist() == labels.tolist()
+    assert advanced == [256, 104]
+    assert codes.provenance is not None
+    assert codes.provenance["model_sha256"] == checkpoint.model_hash
+    assert codes.provenance["fingerprint"] == digits.fingerprint
+    assert (codes.provenance["rows"], codes.provenance["dimensions"]) == (360, 2)
+
+
+def test_reconstructions_are_decoded_codes(checkpoint: Checkpoint, digits: Dataset) -> None:
+    originals, reconstructions = reconstruct(checkpoint, digits, 5)
+    assert originals.shape == reconstructions.shape == (5, 8, 8, 1)
+    np.testing.assert_allclose(originals * 255, digits.split("test").images[:5])
+    assert np.mean((originals - reconstructions) ** 2) < 0.1
+
+
+def test_images_of_another_shape_are_refused(checkpoint: Checkpoint, idx_folder: Path) -> None:
+    with pytest.raises(InputError, match="images of 6x5x1, the run was trained on 8x8x1"):
+        encode_split(checkpoint, open_dataset(str(idx_folder)), "test")
+
+
+def test_codes_of_other_dimensions_are_refused(model: Autoencoder) -> None:
+    with pytest.raises(InputError, match="the codes have 3 dimensions, the run's have 2"):
+        decode(model, np.zeros((4, 3), np.float32))
+
+
+def test_a_batch_size_below_1_is_refused(model: Autoencoder, digits: Dataset) -> None:
+    with pytest.raises(InputError, match="--batch-size must be at least 1, got 0"):
+        encode(model, digits.images, batch_size=0)
