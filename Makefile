@@ -35,6 +35,7 @@ fix: install  ## Let ruff mend what it can
 
 bench: $(BENCH)/.installed  ## Measure against peers side by side; needs MNIST (AECLI_DATA_DIR)
 	$(BENCH)/bin/python -m tests.bench.epoch_time
+	$(BENCH)/bin/python -m tests.bench.maps
 
 $(BENCH)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)

@@ -94,7 +94,7 @@ class Reporter:
                 TimeRemainingColumn(compact=True),
             ]
             with Progress(*columns, console=console, expand=True) as progress:
-                task = progress.add_task("", total=total, completed=done)
+                task = progress.add_task("compiling", total=total, completed=done)
                 yield lambda metrics: progress.update(
                     task, completed=metrics.epoch, description=_losses(metrics)
                 )

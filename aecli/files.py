@@ -15,7 +15,7 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 def require_suffix(path: Path, *suffixes: str) -> None:
     """Raise `InputError` where the suffix of a file to write is none of `suffixes`."""
-    if path.suffix not in suffixes:
+    if path.suffix.lower() not in suffixes:
         raise InputError(f"cannot tell the format of {path}: expected {' or '.join(suffixes)}")
 
 

@@ -99,6 +99,8 @@ def map_figure(codes: Codes, name: str) -> Figure:
             loc="outside right upper",
             ncols=-(-len(classes) // _LEGEND_ROWS),
             frameon=False,
+            handletextpad=0,
+            labelspacing=0.2,
         )
     return figure
 
@@ -152,7 +154,7 @@ def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> No
 def reconstructions_figure(originals: Floats, reconstructions: Floats, title: str) -> Figure:
     """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below."""
     count = len(originals)
-    figure = Figure(figsize=(max(1.0 * count, 4), 2.9), layout="constrained")
+    figure = Figure(figsize=(max(1.0 * count, 4), 2.6), layout="constrained")
     figure.suptitle(title)
     grid = figure.subplots(2, count, squeeze=False)
     for row, images in zip(grid, (originals, reconstructions), strict=True):
@@ -232,7 +234,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         AecliError: the operating system refused.
 
     """
-    kind = path.suffix.removeprefix(".")
+    kind = path.suffix.lower().removeprefix(".")
     # No date: the same codes give the same bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     with (

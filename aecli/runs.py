@@ -96,6 +96,8 @@ def find_checkpoint(run: Path) -> Path:
 
     """
     if run.is_file():
+        if run.suffix != ".safetensors":
+            raise InputError(f"{run} is no run: expected its folder or a .safetensors file")
         return run
     best = RunFolder(run).best
     if best.is_file():

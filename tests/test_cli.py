@@ -237,6 +237,11 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "an unknown command": (_nothing, ["trian"], "trian"),
     "a missing config file": (_nothing, ["train", "--config", "x.toml"], "cannot read --config"),
     "encode without a run": (_nothing, ["encode", "nothing"], "no such run: nothing"),
+    "encode a file that is no checkpoint": (
+        _nothing,
+        ["encode", "run/config.json"],
+        "expected its folder or a .safetensors file",
+    ),
     "encode a folder that is no run": (_nothing, ["encode", "images"], "images is no run"),
     "encode other images": (
         _nothing,

@@ -71,7 +71,7 @@ def decode(
     reporter = Reporter(quiet, as_json)
     with reporter.bar("decoding", len(values)) as advance:
         images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
-    if out.suffix == ".npy":
+    if out.suffix.lower() == ".npy":
         write_array(out, np.rint(images * 255).astype(np.uint8) if uint8 else images)
     else:
         from aecli.plot import grid_figure, save_figure
