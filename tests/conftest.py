@@ -3,10 +3,16 @@
 import gzip
 import os
 import struct
+import tempfile
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+# The same programs are compiled over and over, here and in the processes that tests start.
+_CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
 import numpy as np

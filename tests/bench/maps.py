@@ -57,7 +57,8 @@ def measure_pca(dataset: Dataset, latent: int) -> Row:
     from sklearn.decomposition import PCA
 
     known, asked = (
-        dataset.split(split).images.reshape(-1, 784).astype(np.float32) / 255 for split in JUDGED
+        np.divide(dataset.split(split).images.reshape(-1, 784), 255, dtype=np.float32)
+        for split in JUDGED
     )
     pca = PCA(latent).fit(known)
     return {
