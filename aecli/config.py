@@ -39,6 +39,7 @@ class Config:
     schedule: Schedule
     shuffle: bool
     loss: Loss
+    code_penalty: float
     seed: int
     patience: int | None
 
@@ -55,6 +56,10 @@ class Config:
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"{flag('learning_rate')} must be a positive number, got {self.learning_rate}"
+            )
+        if not 0 <= self.code_penalty < float("inf"):
+            raise InputError(
+                f"{flag('code_penalty')} must be 0 or a positive number, got {self.code_penalty}"
             )
         if not 0 <= self.seed < 2**32:
             raise InputError(f"{flag('seed')} must lie in 0..4294967295, got {self.seed}")
@@ -98,6 +103,7 @@ _CLASSIC = Config(
     schedule="constant",
     shuffle=False,
     loss="mse",
+    code_penalty=0.0,
     seed=0,
     patience=None,
 )
@@ -113,6 +119,7 @@ _MODERN = replace(
     learning_rate=5e-3,
     schedule="one-cycle",
     shuffle=True,
+    code_penalty=1e-8,
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MODERN, _CLASSIC)}
@@ -225,7 +232,7 @@ def _typed(name: str, value: Any) -> Any:
             return parse_widths(value)
         if isinstance(value, list | tuple) and all(type(width) is int for width in value):
             return tuple(value)
-    elif name == "learning_rate":
+    elif name in ("learning_rate", "code_penalty"):
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     elif name == "patience" and value is None:

@@ -1,4 +1,4 @@
-"""The losses: means over all pixels of all images, computed from the decoder's logits."""
+"""The terms of the training loss."""
 
 import jax
 import jax.numpy as jnp
@@ -19,3 +19,12 @@ def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output)
         return entropy
     reconstruction = jax.nn.sigmoid(logits) if output == "sigmoid" else logits
     return jnp.square(reconstruction - images)
+
+
+def far_codes(codes: jax.Array) -> jax.Array:
+    """Return the mean fourth power of the length of codes, float32 (n, d); a scalar.
+
+    A plain autoencoder sends some images so far out that the others are a dot on the map. The
+    fourth power holds these back and hardly touches the rest.
+    """
+    return jnp.square(jnp.square(codes).sum(axis=1)).mean()

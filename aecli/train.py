@@ -29,7 +29,7 @@ from aecli.model import (
     initial_parameters,
     to_unit_range,
 )
-from aecli.objective import pixel_loss
+from aecli.objective import far_codes, pixel_loss
 from aecli.runs import EpochMetrics, RunFolder
 
 # Rows of one product while evaluating; bounds its memory.
@@ -265,7 +265,7 @@ class EpochFunction:
 
         def step(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
             batch = jax.lax.with_sharding_constraint(images[rows], self.split_over_devices)
-            loss, gradients = jax.value_and_grad(self.loss)(state.parameters, batch)
+            gradients, loss = jax.grad(self.loss, has_aux=True)(state.parameters, batch)
             # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
             with jax.numpy_dtype_promotion("standard"):
                 updates, optimizer = self.optimizer.update(gradients, state.optimizer)
@@ -278,11 +278,11 @@ class EpochFunction:
         learning_rate = self.schedule(epoch * self.steps - 1)
         return state, (losses.mean(), validation_losses.mean(), learning_rate)
 
-    def loss(self, parameters: Parameters, batch: jax.Array) -> jax.Array:
-        """Return the mean loss over a batch of uint8 images (n, h, w, c)."""
-        return _pixel_losses(
-            self.model(parameters), batch, config=self.config, loss=self.config.loss
-        ).mean()
+    def loss(self, parameters: Parameters, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return what is minimized over a batch, uint8 (n, h, w, c), and its loss alone."""
+        losses, codes = _pixel_losses(self.model(parameters), batch, self.config, self.config.loss)
+        loss = losses.mean()
+        return loss + self.config.code_penalty * far_codes(codes), loss
 
 
 def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:
@@ -314,20 +314,19 @@ def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedul
 
 
 def _pixel_losses(
-    model: Autoencoder, pixels: jax.Array, *, config: Config, loss: Loss
-) -> jax.Array:
+    model: Autoencoder, pixels: jax.Array, config: Config, loss: Loss
+) -> tuple[jax.Array, jax.Array]:
+    """Return the loss of each pixel of uint8 images (n, h, w, c), and the codes (n, d)."""
     images = to_unit_range(pixels)
-    logits = model.decoder.logits(model.encoder(images))
-    return pixel_loss(logits, images, loss, config.output)
+    codes = model.encoder(images)
+    return pixel_loss(model.decoder.logits(codes), images, loss, config.output), codes
 
 
-def _image_losses(
-    model: Autoencoder, pixels: jax.Array, *, config: Config, loss: Loss
-) -> jax.Array:
+def _image_losses(model: Autoencoder, pixels: jax.Array, config: Config, loss: Loss) -> jax.Array:
     """Return the mean loss of each of the uint8 images (n, h, w, c), float32 (n,)."""
 
     def of_image(image: jax.Array) -> jax.Array:
-        return _pixel_losses(model, image[jnp.newaxis], config=config, loss=loss).mean()
+        return _pixel_losses(model, image[jnp.newaxis], config, loss)[0].mean()
 
     losses: jax.Array = jax.lax.map(of_image, pixels, batch_size=_EVALUATION_ROWS)
     return losses

@@ -3,16 +3,11 @@
 import gzip
 import os
 import struct
-import tempfile
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
-# The same programs are compiled over and over, here and in the processes that tests start.
-_CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
 import numpy as np
@@ -23,6 +18,15 @@ from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import DATA_VARIABLE, Dataset, open_dataset
 from aecli.runs import RunFolder
 from aecli.train import train
+
+# The same programs are compiled over and over, here and in the processes that tests start.
+_COMPILED = tempfile.TemporaryDirectory(prefix="aecli-tests-")
+for name, value in {
+    "jax_compilation_cache_dir": _COMPILED.name,
+    "jax_persistent_cache_min_compile_time_secs": 0,
+}.items():
+    os.environ[name.upper()] = str(value)
+    jax.config.update(name, value)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

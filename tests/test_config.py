@@ -28,6 +28,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "schedule": "constant",
         "shuffle": False,
         "loss": "mse",
+        "code_penalty": 0.0,
         "seed": 0,
         "patience": None,
     }
@@ -49,6 +50,8 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"learning_rate": 0.0}, "--learning-rate must be a positive number"),
         ({"learning_rate": float("nan")}, "--learning-rate must be a positive number"),
         ({"learning_rate": float("inf")}, "--learning-rate must be a positive number"),
+        ({"code_penalty": -1.0}, "--code-penalty must be 0 or a positive"),
+        ({"code_penalty": float("nan")}, "--code-penalty must be 0 or a positive"),
         ({"seed": -1}, "--seed must lie in"),
         ({"activation": "sin"}, "expected one of sigmoid, tanh"),
         ({"schedule": "step"}, "expected one of constant, cosine, one-cycle"),

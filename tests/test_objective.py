@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aecli.config import Loss, Output
-from aecli.objective import pixel_loss
+from aecli.objective import far_codes, pixel_loss
 
 LOGITS = np.array([[-12.0, -1.5, 0.0, 0.7, 9.0]])
 IMAGES = np.array([[0.0, 0.25, 0.5, 1.0, 1.0]])
@@ -26,3 +26,7 @@ def test_losses_equal_numpy(loss: Loss, output: Output) -> None:
 def test_cross_entropy_stays_finite_where_the_sigmoid_saturates() -> None:
     logits, images = jnp.float32([[200.0, -200.0]]), jnp.float32([[0.0, 1.0]])
     assert_allclose(pixel_loss(logits, images, "bce", "sigmoid"), [[200.0, 200.0]])
+
+
+def test_far_codes_count_by_the_fourth_power_of_their_length() -> None:
+    assert float(far_codes(jnp.float32([[3, 4], [0, 1]]))) == (5**4 + 1) / 2

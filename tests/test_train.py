@@ -15,6 +15,7 @@ from jax.sharding import AxisType
 from aecli.checkpoint import load
 from aecli.config import Config, SplitName, choose_recipe, with_settings
 from aecli.data import Dataset
+from aecli.encode import encode, load_model
 from aecli.errors import AecliError, InputError
 from aecli.runs import EpochMetrics, RunFolder
 from aecli.train import EpochFunction, learning_rate_schedule, resume_config, train
@@ -202,6 +203,17 @@ def test_the_order_is_a_function_of_seed_and_epoch(tmp_path: Path, small_config:
     assert runs["a"] == runs["same"]
     assert runs["a"] != runs["seed"]
     assert runs["a"] != runs["file order"]
+
+
+def test_the_code_penalty_pulls_far_codes_in(tmp_path: Path, small_config: Config) -> None:
+    farthest = []
+    for penalty in (0.0, 1e-3):
+        config = with_settings(small_config, {"code_penalty": penalty, "epochs": 30})
+        folder = RunFolder(tmp_path / str(penalty))
+        train(_tiny(), config, folder, about={})
+        codes = encode(load_model(load(folder.best)), _tiny().images)
+        farthest.append(np.linalg.norm(codes, axis=1).max())
+    assert farthest[1] < 0.8 * farthest[0]
 
 
 def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_config: Config) -> None:

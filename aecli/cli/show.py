@@ -55,6 +55,7 @@ _SETTINGS = (
     "schedule",
     "shuffle",
     "loss",
+    "code_penalty",
     "seed",
     "patience",
 )

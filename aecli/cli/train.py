@@ -101,6 +101,10 @@ def train(
     loss: Annotated[
         Loss | None, _setting("loss", "Training", "Squared error or cross-entropy:")
     ] = None,
+    code_penalty: Annotated[
+        float | None,
+        _setting("code_penalty", "Training", "Weight of the mean fourth power of codes' length."),
+    ] = None,
     seed: Annotated[
         int | None, _setting("seed", "Training", "Of the initial weights and of the order.")
     ] = None,
