@@ -16,6 +16,7 @@ FLOORS = {
     "encode": 4,
     "plot": 4,
     "show": 4,
+    "epoch": 3,
     "checkpoint": 3,
     "runs": 3,
     "model": 2,
