@@ -17,9 +17,9 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 demo: install  ## Train, encode and plot on the embedded digits; ends by naming the picture
-	$(BIN)/aecli train --force
-	$(BIN)/aecli encode --force
-	$(BIN)/aecli plot --force
+	$(BIN)/aecli train -o runs/demo --force
+	$(BIN)/aecli encode runs/demo --force
+	$(BIN)/aecli plot runs/demo --force
 
 test: install  ## Run the tests
 	$(BIN)/python -m pytest
@@ -43,5 +43,5 @@ $(BENCH)/.installed: pyproject.toml
 	touch $@
 
 clean:  ## Remove the virtual environments, caches and demo runs
-	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis runs/digits
+	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis runs/demo
 	find aecli tests -name __pycache__ -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,9 +30,27 @@ class Best:
     validation_loss: float
 
 
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch gave.
+
+    The losses are those of the config, means over pixels; `train_loss` is the mean over the
+    epoch's steps. `learning_rate` is that of the epoch's last step. `seconds` is wall time.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    learning_rate: float
+    images_per_second: float
+    seconds: float
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The state after `epoch` epochs.
+
+    `history` has one entry an epoch; it is empty in the checkpoint of the best parameters.
 
     `tensors` maps names such as `parameters.encoder.layers.0.kernel` to arrays. Batch order needs
     no state of its own: it follows from the seed in `config` and the epoch.
@@ -43,6 +61,7 @@ class Checkpoint:
     epoch: int
     best: Best
     tensors: Tensors
+    history: tuple[EpochMetrics, ...] = ()
 
     @property
     def parameters(self) -> Tensors:
@@ -79,10 +98,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "config": checkpoint.config.to_json(),
         "data": checkpoint.data.to_json(),
         "epoch": checkpoint.epoch,
-        "best": {
-            "epoch": checkpoint.best.epoch,
-            "validation_loss": checkpoint.best.validation_loss,
-        },
+        "best": asdict(checkpoint.best),
+        "history": [asdict(metrics) for metrics in checkpoint.history],
     }
     files.write_bytes(
         path, to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: json.dumps(about)})
@@ -121,6 +138,7 @@ def load(path: Path) -> Checkpoint:
             epoch=int(about["epoch"]),
             best=Best(int(about["best"]["epoch"]), float(about["best"]["validation_loss"])),
             tensors=tensors,
+            history=tuple(_epoch_metrics(line) for line in about["history"]),
         )
     except InputError as error:
         raise InputError(f"the checkpoint {path} cannot be used: {error}") from error
@@ -160,6 +178,17 @@ def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
             )
     filled: Tree = jax.tree_util.tree_unflatten(structure, [tensors[name] for name in names])
     return filled
+
+
+def _epoch_metrics(line: Mapping[str, Any]) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=int(line["epoch"]),
+        train_loss=float(line["train_loss"]),
+        validation_loss=float(line["validation_loss"]),
+        learning_rate=float(line["learning_rate"]),
+        images_per_second=float(line["images_per_second"]),
+        seconds=float(line["seconds"]),
+    )
 
 
 def _name(prefix: str, path: Any) -> str:

@@ -21,7 +21,8 @@ class Codes:
     """A code matrix and what is known about it.
 
     `values`: float32 (n, d), rows in the data set's order. `labels`: int64 (n,) or None.
-    `provenance`: the contents of `NAME.json`, or None for codes from elsewhere.
+    `provenance`: the contents of `NAME.json`, or None for codes from elsewhere; it has at least
+    `data`, `split` and `class_names`.
     """
 
     values: CodeArray
@@ -44,6 +45,17 @@ def provenance_path(codes: Path) -> Path:
     return codes.with_suffix(".json")
 
 
+def refuse_existing_codes(path: Path, *, force: bool) -> None:
+    """Raise `InputError` where codes cannot be written at `path`, as `files.refuse_existing` does.
+
+    A JSON file of another kind beside it, such as a run's summary, is refused in any case.
+    """
+    files.refuse_existing(path, labels_path(path), provenance_path(path), force=force)
+    beside = provenance_path(path)
+    if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
+        raise InputError(f"{beside} is no provenance of codes: give the codes another name")
+
+
 def write_codes(path: Path, codes: Codes) -> list[Path]:
     """Write codes, their labels and their provenance; return the paths written.
 
@@ -57,7 +69,7 @@ def write_codes(path: Path, codes: Codes) -> list[Path]:
     write_array(path, codes.values)
     if codes.labels is None:
         # Labels of an older file of this name would be taken for these codes'.
-        labels_path(path).unlink(missing_ok=True)
+        files.remove(labels_path(path))
     else:
         written.append(labels_path(path))
         write_array(labels_path(path), codes.labels)
@@ -79,6 +91,31 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
         InputError: a file is missing, is no code matrix, or does not belong to the codes.
 
     """
+    values = read_matrix(path)
+    provenance = _read_provenance(provenance_path(path))
+    if provenance is not None and provenance["codes_sha256"] != _hash(values):
+        raise InputError(
+            f"{provenance_path(path)} belongs to other codes than {path}: encode again"
+        )
+    if labels is not None:
+        # They may be anything, clusters for example: the data set's names are not theirs.
+        others = {**provenance, "class_names": None} if provenance else None
+        return Codes(values, _read_labels(labels, len(values)), others)
+    if files.kind_of(labels_path(path)) != "file":
+        return Codes(values, None, provenance)
+    beside = _read_labels(labels_path(path), len(values))
+    if provenance is not None and provenance["labels_sha256"] != _hash(beside):
+        raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
+    return Codes(values, beside, provenance)
+
+
+def read_matrix(path: Path) -> CodeArray:
+    """Read a code matrix, float32 (n, d), alone; a vector (n,) is n codes of 1 number.
+
+    Raises:
+        InputError: the file is missing or is no code matrix.
+
+    """
     values = read_array(path)
     if values.ndim == 1:
         values = values[:, np.newaxis]
@@ -87,27 +124,15 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
             f"{path} is no code matrix: expected numbers of shape (n, d), got {values.dtype} "
             f"{values.shape}"
         )
-    values = values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
-        raise InputError(f"{path} holds NaN or infinity: first in row {int(np.argmin(finite))}")
-    beside = provenance_path(path)
-    provenance = files.read_json(beside) if beside.is_file() else None
-    if provenance is not None:
-        if not isinstance(provenance, dict) or "codes_sha256" not in provenance:
-            raise InputError(f"{beside} is no provenance of codes: remove it, or encode again")
-        if provenance["codes_sha256"] != _hash(values):
-            raise InputError(f"{beside} belongs to other codes than {path}: encode again")
-    label_values = None
-    if labels is not None:
-        label_values = _read_labels(labels, len(values))
-    elif labels_path(path).is_file():
-        label_values = _read_labels(labels_path(path), len(values))
-        if provenance is not None and provenance.get("labels_sha256") != _hash(label_values):
-            raise InputError(
-                f"{labels_path(path)} belongs to other codes than {path}: encode again"
-            )
-    return Codes(values, label_values, provenance)
+        raise InputError(
+            f"{path} holds numbers that are not finite as float32: first in row "
+            f"{int(np.argmin(finite))}"
+        )
+    return values
 
 
 def write_array(path: Path, values: npt.NDArray[Any]) -> None:
@@ -137,6 +162,21 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     return values
 
 
+def _read_provenance(path: Path) -> dict[str, Any] | None:
+    """Return what `write_codes` wrote, or None where there is none; others have JSON files too."""
+    if files.kind_of(path) != "file":
+        return None
+    provenance = files.read_json(path)
+    if not isinstance(provenance, dict) or "codes_sha256" not in provenance:
+        return None
+    names = provenance.get("class_names")
+    if not {"labels_sha256", "data", "split"} <= provenance.keys() or not (
+        names is None or (isinstance(names, list) and all(isinstance(n, str) for n in names))
+    ):
+        raise InputError(f"{path} is damaged: encode again")
+    return provenance
+
+
 def _read_labels(path: Path, rows: int) -> Labels:
     labels = read_array(path)
     if labels.shape != (rows,) or labels.dtype.kind not in "iu":
@@ -144,6 +184,8 @@ def _read_labels(path: Path, rows: int) -> Labels:
             f"{path} does not fit the codes: expected {rows:,} whole numbers, shape ({rows},), got "
             f"{labels.dtype} {labels.shape}"
         )
+    if labels.dtype == np.uint64 and labels.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{path} has labels beyond int64: the largest is {labels.max()}")
     return labels.astype(np.int64)
 
 

@@ -17,6 +17,7 @@ Loss = Literal["mse", "bce"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 DEFAULT_DATASET = "digits"
+DEFAULT_ROWS_AT_A_TIME = 4096  # Of encode and decode.
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read --config {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--config {path} is not valid TOML: {error}") from error
-    settings = {name.replace("-", "_"): value for name, value in settings.items()}
+    names = [name.replace("-", "_") for name in settings]
+    settings = dict(zip(names, settings.values(), strict=True))
+    if len(settings) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"--config {path} sets {twice} twice, with - and with _")
     known = [field.name for field in fields(Config)]
     for name in settings:
         if name not in known:

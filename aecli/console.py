@@ -1,12 +1,13 @@
 """What people see: progress, tables and plain lines on stderr, results on stdout."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -19,14 +20,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from aecli.runs import EpochMetrics
+from aecli.errors import AecliError
 
+if TYPE_CHECKING:
+    from aecli.checkpoint import EpochMetrics
 
-class Advance(Protocol):
-    """A bar's step."""
-
-    def __call__(self, amount: int, /) -> None:
-        """Move the bar by `amount`."""
+Rows = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -39,32 +38,21 @@ class Reporter:
     def say(self, text: str) -> None:
         """Print a line for people."""
         if not self.quiet:
-            _stderr().print(text, highlight=False, markup=False, soft_wrap=True)
+            _print_line(text)
 
-    def facts(self, rows: Sequence[tuple[str, str]]) -> None:
+    def facts(self, rows: Rows) -> None:
         """Print names and values for people."""
         if not self.quiet:
-            print_facts(rows, _stderr())
+            _print_table(Console(stderr=True), None, rows)
 
     def result(self, paths: Sequence[Path], values: Mapping[str, Any]) -> None:
         """Print what was made to stdout: the paths, or with `json` the values as one object."""
-        lines = [json.dumps(values)] if self.json else [str(path) for path in paths]
-        print("\n".join(lines), flush=True)
+        _print_result([json.dumps(values)] if self.json else [str(path) for path in paths])
 
     @contextmanager
-    def status(self, text: str) -> Iterator[None]:
-        """Show a spinner while something takes a moment; nothing without a terminal."""
-        console = _stderr()
-        if self.quiet or not console.is_terminal:
-            yield
-            return
-        with console.status(text):
-            yield
-
-    @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Advance]:
-        """Show a bar over `total`; nothing without a terminal."""
-        console = _stderr()
+    def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar over `total`, moved by what is called with; nothing without a terminal."""
+        console = Console(stderr=True)
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -78,13 +66,13 @@ class Reporter:
             yield lambda amount: progress.update(task, advance=amount)
 
     @contextmanager
-    def epochs(self, total: int, done: int) -> Iterator["EpochReport"]:
+    def epochs(self, total: int, done: int) -> Iterator[Callable[["EpochMetrics"], None]]:
         """Show the epochs go by: a bar on a terminal, else one plain line an epoch."""
-        console = _stderr()
+        console = Console(stderr=True)
         if self.quiet:
             yield lambda metrics: None
         elif not console.is_terminal:
-            yield lambda metrics: print(_epoch_line(metrics, total), file=sys.stderr, flush=True)
+            yield lambda metrics: _print_line(_epoch_line(metrics, total))
         else:
             columns = [
                 TextColumn("epoch"),
@@ -100,51 +88,60 @@ class Reporter:
                 )
 
 
-class EpochReport(Protocol):
-    """Shows an epoch that ended."""
-
-    def __call__(self, metrics: EpochMetrics, /) -> None:
-        """Show `metrics`."""
-
-
-def print_facts(rows: Sequence[tuple[str, str]], console: Console | None = None) -> None:
-    """Print names and values, to stdout unless another console is given."""
-    table = Table(box=None, show_header=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(name, Text(value))
-    (console or Console()).print(table)
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout."""
-    table = Table(box=None, header_style="bold")
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
-
-
 def error(text: str) -> None:
     """Print one line about an error."""
-    print(f"aecli: {text}", file=sys.stderr, flush=True)
+    _print_line(f"aecli: {text}")
 
 
-def _stderr() -> Console:
-    # Made when used: stderr and the terminal's width may change.
-    return Console(stderr=True)
+def print_facts(rows: Rows) -> None:
+    """Print names and values to stdout."""
+    print_table(None, rows)
 
 
-def _losses(metrics: EpochMetrics) -> str:
+def print_table(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to stdout: laid out on a terminal, else one line a row, parted by tabs."""
+    console = Console()
+    if console.is_terminal:
+        _print_table(console, header, rows)
+    else:
+        _print_result(["\t".join(row) for row in ([header] if header else []) + list(rows)])
+
+
+def _print_table(
+    console: Console, header: Sequence[str] | None, rows: Sequence[Sequence[str]]
+) -> None:
+    table = Table(*(header or ()), box=None, show_header=header is not None)
+    for row in rows:
+        name, *cells = row
+        table.add_row(Text(name, style="dim"), *(Text(cell, overflow="fold") for cell in cells))
+    console.print(table)
+
+
+def _print_line(text: str) -> None:
+    # With stderr closed, print would take stdout instead.
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _print_result(lines: Sequence[str]) -> None:
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as fault:
+        # Python would try once more at its exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that has left is no fault: the work is done.
+        if not isinstance(fault, BrokenPipeError):
+            raise AecliError(f"cannot write to stdout: {fault.strerror or fault}") from fault
+
+
+def _losses(metrics: "EpochMetrics") -> str:
     return (
         f"train {metrics.train_loss:.4f}  val {metrics.validation_loss:.4f}  "
         f"{metrics.images_per_second:,.0f} img/s"
     )
 
 
-def _epoch_line(metrics: EpochMetrics, total: int) -> str:
+def _epoch_line(metrics: "EpochMetrics", total: int) -> str:
     return (
         f"epoch {metrics.epoch}/{total}  train {metrics.train_loss:.5f}  "
         f"validation {metrics.validation_loss:.5f}  {metrics.images_per_second:,.0f} images/s"

@@ -12,15 +12,16 @@ from flax import nnx
 
 from aecli.checkpoint import Checkpoint, unflatten
 from aecli.codes import CodeArray, Codes
-from aecli.config import SplitName
+from aecli.config import DEFAULT_ROWS_AT_A_TIME, SplitName
 from aecli.data import Dataset, Images
 from aecli.errors import InputError
 from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
 
-DEFAULT_BATCH_SIZE = 4096
 # Every product has this many rows, whatever the batch size: a product of another shape may round
 # differently, and a code must not depend on its neighbours.
 _BLOCK = 256
+# More would not fit side by side.
+_MOST_RECONSTRUCTIONS = 50
 
 Report = Callable[[int], None]
 Floats = npt.NDArray[np.float32]
@@ -44,7 +45,7 @@ def encode_split(
     dataset: Dataset,
     split: SplitName,
     *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> Codes:
     """Encode a split of a data set; the provenance names the model and the data.
@@ -59,6 +60,7 @@ def encode_split(
     provenance: Mapping[str, Any] = {
         "model_sha256": checkpoint.model_hash,
         "recipe": checkpoint.config.recipe,
+        "epoch": checkpoint.epoch,
         "trained_on": checkpoint.data.name,
         "data": dataset.name,
         "source": dataset.source,
@@ -75,11 +77,11 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     """Return the first `count` test images and their reconstructions, float32 (n, h, w, c) in 0..1.
 
     Raises:
-        InputError: `count` is not positive, or the images are not of the model's shape.
+        InputError: `count` is not in 1..50, or the images are not of the model's shape.
 
     """
-    if count < 1:
-        raise InputError(f"--count must be at least 1, got {count}")
+    if not 1 <= count <= _MOST_RECONSTRUCTIONS:
+        raise InputError(f"--count must lie in 1..{_MOST_RECONSTRUCTIONS}, got {count}")
     _check_shape(checkpoint, dataset)
     images = dataset.split("test").images[:count]
     model = load_model(checkpoint)
@@ -90,7 +92,7 @@ def encode(
     model: Autoencoder,
     images: Images,
     *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> CodeArray:
     """Encode `images`, uint8 (n, h, w, c), to codes, float32 (n, d).
@@ -105,7 +107,7 @@ def decode(
     model: Autoencoder,
     codes: CodeArray,
     *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> Floats:
     """Decode `codes`, float32 (n, d), to images, float32 (n, h, w, c) in 0..1.

@@ -37,10 +37,8 @@ class TrainState(NamedTuple):
 class EpochFunction:
     """One pass over the training images and one over the validation images, ready to compile.
 
-    Called with the state, the train images (n, h, w, c) and the validation images, both uint8,
-    and the epoch's number from 1, it returns the new state and (train loss, validation loss,
-    learning rate of the last step), float32 each. The order of the images is a pure function of
-    the seed and the epoch. A last batch that is not full is left out.
+    A last batch that is not full is left out. The order of the images is a pure function of the
+    seed and the epoch. Parameters are replicated over the mesh, batches split.
 
     Raises:
         InputError: the batch size does not fit the devices of the mesh.
@@ -79,7 +77,19 @@ class EpochFunction:
     def __call__(
         self, state: TrainState, images: jax.Array, validation: jax.Array, epoch: jax.Array
     ) -> tuple[TrainState, tuple[jax.Array, jax.Array, jax.Array]]:
-        """Train for one epoch."""
+        """Train for one epoch.
+
+        Args:
+            state: from `initial_state` or the epoch before.
+            images: the training images, uint8 (n, h, w, c).
+            validation: the validation images, uint8 (m, h, w, c).
+            epoch: its number from 1, uint32.
+
+        Returns:
+            The new state, and float32 scalars: the mean of the train loss over the steps, the
+            validation loss after the last step, and the learning rate of the last step.
+
+        """
         order = jnp.arange(len(images))
         if self.config.shuffle:
             key = jax.random.fold_in(jax.random.key(self.config.seed), epoch)

@@ -2,11 +2,11 @@
 
 import json
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from aecli.errors import AecliError, InputError
 
@@ -16,16 +16,55 @@ PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 def require_suffix(path: Path, *suffixes: str) -> None:
     """Raise `InputError` where the suffix of a file to write is none of `suffixes`."""
     if path.suffix.lower() not in suffixes:
-        raise InputError(f"cannot tell the format of {path}: expected {' or '.join(suffixes)}")
+        raise InputError(
+            f"cannot tell the format of {path}: expected NAME{' or NAME'.join(suffixes)}"
+        )
+
+
+def kind_of(path: Path) -> Literal["file", "folder", "nothing"]:
+    """Return what a path leads to.
+
+    Raises:
+        InputError: it cannot be followed (a loop of links, no permission, too long a name).
+
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot look at {path}: {_reason(error)}") from error
+    return "folder" if stat.S_ISDIR(mode) else "file"
 
 
 def refuse_existing(*paths: Path, force: bool) -> None:
-    """Raise `InputError` where a path exists, unless `force` allows replacing it."""
+    """Raise `InputError` where a file cannot go, or exists and `force` does not allow replacing."""
     for path in paths:
-        if path.is_dir():
+        if kind_of(path) == "folder":
             raise InputError(f"{path} is a folder: expected the name of a file to write")
-        if path.exists() and not force:
+        if kind_of(path) == "file" and not force:
             raise InputError(f"{path} exists already: --force replaces it, -o names another file")
+        refuse_files_above(path)
+
+
+def refuse_files_above(path: Path) -> None:
+    """Raise `InputError` where a file stands in the way of the folders above `path`."""
+    for folder in path.parents:
+        if kind_of(folder) == "file":
+            raise InputError(f"cannot write {path}: {folder} is a file, expected a folder")
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise AecliError(f"cannot remove {path}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -39,6 +78,8 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         AecliError: the operating system refused (full disk, no permission, ...).
 
     """
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(
@@ -57,7 +98,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             raise
         _fsync_folder(path.parent)
     except OSError as error:
-        raise AecliError(f"cannot write {path}: {error.strerror or error}") from error
+        raise AecliError(f"cannot write {path}: {_reason(error)}") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -86,9 +127,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {path}: {_reason(error)}") from error
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _fsync_folder(folder: Path) -> None:

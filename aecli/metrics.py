@@ -1,5 +1,6 @@
 """Measures of codes and reconstructions: plain functions on arrays."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,27 @@ def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:
     """Project rows on their first principal components.
 
     `values`: float (n, p). Returns float32 (n, dimensions) and the share of the variance that it
-    keeps, 0..1.
+    keeps, 0..1. Dimensions beyond min(n, p) are 0; rows that are all the same keep all of it.
     """
     pca = _fit_pca(values, dimensions)
-    return pca.transform(values).astype(np.float32), float(pca.explained_variance_ratio_.sum())
+    projected = np.zeros((len(values), dimensions), np.float32)
+    projected[:, : pca.n_components_] = pca.transform(values)
+    kept = float(pca.explained_variance_ratio_.sum())
+    return projected, kept if np.isfinite(kept) else 1.0
 
 
-def pca_reconstruction_error(train: Floats, test: Floats, dimensions: int) -> float:
-    """Return the mean squared error over `test` of PCA fitted on `train`, both float (n, p).
+def pca_reconstruction_errors(
+    train: Floats, others: Sequence[Floats], dimensions: int
+) -> list[float]:
+    """Return the mean squared error over each of `others` of PCA fitted on `train`.
 
-    `dimensions` beyond min(n, p) add nothing, so that they count as that many.
+    All are float (n, p). Dimensions beyond min(n, p) add nothing.
     """
-    pca = _fit_pca(train, min(dimensions, *train.shape))
-    return float(np.mean(np.square(pca.inverse_transform(pca.transform(test)) - test)))
+    pca = _fit_pca(train, dimensions)
+    return [
+        float(np.mean(np.square(pca.inverse_transform(pca.transform(rows)) - rows)))
+        for rows in others
+    ]
 
 
 def knn_accuracy(
@@ -59,4 +68,7 @@ def _fit_pca(values: Floats, dimensions: int) -> Any:
     from sklearn.decomposition import PCA
 
     # The randomized solver, which large images take, draws numbers.
-    return PCA(dimensions, random_state=0).fit(values)
+    pca = PCA(min(dimensions, *values.shape), random_state=0)
+    # Of rows that are all the same it divides no variance by none.
+    with np.errstate(all="ignore"):
+        return pca.fit(values)

@@ -17,9 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from aecli import files
+from aecli.checkpoint import EpochMetrics
 from aecli.codes import Codes
 from aecli.metrics import pca_projection
-from aecli.runs import EpochMetrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,11 @@ _UNLABELLED = "#3f90da"
 _DOTS_PER_INCH = 160
 _NAMES_ON_MAP = 30
 _LEGEND_ROWS = 20
+_BINS = 80
+_NAMES_IN_LEGEND = 60
+
+# Names of data, classes and files are no formulas, whatever dollar signs they hold.
+matplotlib.rcParams["text.parse_math"] = False
 
 Floats = npt.NDArray[np.float32]
 
@@ -74,7 +79,9 @@ def map_figure(codes: Codes, name: str) -> Figure:
     classes = None if codes.labels is None else Classes(codes.labels, codes.class_names)
     origin = codes.provenance
     where = f"{origin['data']} {origin['split']}" if origin else name
-    title = f"{where}: {rows:,} codes, {dimensions}-D"
+    title = f"{where}: {rows:,} {'code' if rows == 1 else 'codes'}, {dimensions}-D"
+    if classes is not None and len(classes) > _NAMES_IN_LEGEND:
+        title += f", {len(classes)} classes"
     values = codes.values
     axis_names = [f"code {axis + 1}" for axis in range(dimensions)]
     if dimensions > 3:
@@ -93,7 +100,7 @@ def map_figure(codes: Codes, name: str) -> Figure:
     axes.set_xlabel(axis_names[0])
     if dimensions > 1:
         axes.set_ylabel(axis_names[1])
-    if classes is not None and dimensions > 1:
+    if classes is not None and dimensions > 1 and len(classes) <= _NAMES_IN_LEGEND:
         figure.legend(
             handles=classes.legend_handles(),
             loc="outside right upper",
@@ -135,9 +142,12 @@ def draw_scatter_3d(axes: "Axes3D", values: Floats, classes: Classes | None) -> 
 
 def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> None:
     """Draw a histogram of codes (n,) for each class, one above the other, each to its own peak."""
-    edges = np.histogram_bin_edges(values, bins=80)
+    # In float64, as the width of a range of large float32 overflows; equal codes need a width too.
+    low, high = float(values.min()), float(values.max())
+    half = max(high - low, 1e-6 * abs(high), 1e-6) / 2
+    edges = (low + high) / 2 + np.linspace(-half, half, _BINS + 1)
     if classes is None:
-        axes.hist(values, bins=list(edges), color=_UNLABELLED)
+        axes.hist(values, bins=edges.tolist(), color=_UNLABELLED)
         axes.set_ylabel("codes")
     else:
         for i in range(len(classes)):
@@ -146,7 +156,8 @@ def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> No
             # Rows from the top down, in the order of the classes.
             floor = len(classes) - 1 - i
             axes.stairs(heights + floor, edges, baseline=floor, fill=True, color=classes.color(i))
-        axes.set_yticks(range(len(classes)), classes.names[::-1])
+        if len(classes) <= _NAMES_IN_LEGEND:
+            axes.set_yticks(range(len(classes)), classes.names[::-1])
         axes.set_ylim(-0.1, len(classes))
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -1,28 +1,12 @@
-"""The folder of a run: what its files are called, and those that are for people."""
+"""The folder of a run: what its files are called, and how to find it."""
 
-import json
-from dataclasses import asdict, dataclass
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aecli import files
 from aecli.errors import InputError
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One line of `metrics.jsonl`.
-
-    The losses are those of the config, means over pixels; `train_loss` is the mean over the
-    epoch's steps. `learning_rate` is that of the epoch's last step. `seconds` is wall time.
-    """
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    learning_rate: float
-    images_per_second: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,33 +43,35 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         """Whether a run has written here."""
-        return any(path.exists() for path in (self.last, self.best, self.config, self.metrics))
+        return any(
+            files.kind_of(path) != "nothing"
+            for path in (self.last, self.best, self.config, self.metrics, self.summary)
+        )
 
-    def read_metrics(self) -> list[EpochMetrics]:
-        """Return the epochs so far, oldest first.
-
-        Raises:
-            InputError: the file is missing or damaged.
-
-        """
-        try:
-            lines = self.metrics.read_text().splitlines()
-            return [EpochMetrics(**json.loads(line)) for line in lines]
-        except OSError as error:
-            raise InputError(f"cannot read {self.metrics}: {error.strerror or error}") from error
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{self.metrics} is damaged: {error}") from error
-
-    def write_metrics(self, history: list[EpochMetrics]) -> None:
-        """Write all epochs so far."""
-        files.write_json_lines(self.metrics, [asdict(metrics) for metrics in history])
+    def describe_files(self) -> dict[str, int]:
+        """Return the names and sizes in bytes of the files here."""
+        return {
+            path.name: path.stat().st_size for path in sorted(self.path.iterdir()) if path.is_file()
+        }
 
     def read_summary(self) -> dict[str, Any] | None:
-        """Return the summary, or None where training has not ended."""
-        if not self.summary.exists():
+        """Return the summary, or None where training has not ended.
+
+        Raises:
+            InputError: the file is damaged.
+
+        """
+        if files.kind_of(self.summary) != "file":
             return None
-        summary: dict[str, Any] = files.read_json(self.summary)
+        summary = files.read_json(self.summary)
+        if not isinstance(summary, dict):
+            raise InputError(f"{self.summary} is damaged: expected one JSON object")
         return summary
+
+
+def folder_of(run: Path) -> RunFolder:
+    """Return the folder of a run that is named by its folder or by one of its checkpoints."""
+    return RunFolder(run.parent if files.kind_of(run) == "file" else run)
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -95,13 +81,14 @@ def find_checkpoint(run: Path) -> Path:
         InputError: there is no such run.
 
     """
-    if run.is_file():
+    kind = files.kind_of(run)
+    if kind == "file":
         if run.suffix != ".safetensors":
             raise InputError(f"{run} is no run: expected its folder or a .safetensors file")
         return run
     best = RunFolder(run).best
-    if best.is_file():
+    if files.kind_of(best) == "file":
         return best
-    if run.exists():
+    if kind == "folder":
         raise InputError(f"{run} is no run: it has no {best.name}; aecli train makes one")
-    raise InputError(f"no such run: {run}; aecli train -o {run} makes it")
+    raise InputError(f"no such run: {run}; aecli train -o {shlex.quote(str(run))} makes it")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from aecli.checkpoint import Checkpoint, load
-from aecli.runs import RunFolder, find_checkpoint
+from aecli.files import kind_of
+from aecli.runs import folder_of
 
 Shape = tuple[int, ...]
 
@@ -27,17 +28,16 @@ class LayerShapes:
     activation: str
 
 
-def describe(run: Path) -> dict[str, Any]:
-    """Return what a run is, in JSON's types, without jax.
+def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what a run is, in JSON's types, without jax; `checkpoint` is the one to describe.
 
     Raises:
-        InputError: there is no such run, or it is damaged.
+        InputError: another file of the run is damaged.
 
     """
-    checkpoint = load(find_checkpoint(run))
     config, data = checkpoint.config, checkpoint.data
-    folder = RunFolder(run if run.is_dir() else run.parent)
-    epochs = load(folder.last).epoch if folder.last.is_file() else checkpoint.epoch
+    folder = folder_of(run)
+    epochs = load(folder.last).epoch if kind_of(folder.last) == "file" else checkpoint.epoch
     summary = folder.read_summary() or {}
     return {
         "run": str(run),
@@ -51,11 +51,7 @@ def describe(run: Path) -> dict[str, Any]:
         "pca_mse": summary.get("pca_mse"),
         "config": config.to_json(),
         "data": data.to_json(),
-        "files": {
-            path.name: path.stat().st_size
-            for path in sorted(folder.path.iterdir())
-            if path.is_file()
-        },
+        "files": folder.describe_files(),
     }
 
 
@@ -71,7 +67,7 @@ def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
             last = "linear" if part == "encoder" else checkpoint.config.output
             walk.append(
                 LayerShapes(
-                    layer=name,
+                    layer=f"{part} {index + 1}",
                     input=(rows, weight[0]),
                     weight=weight,
                     product=(rows, weight[1]),

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -14,14 +14,14 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from aecli import files
-from aecli.checkpoint import Best, Checkpoint, flatten, save, unflatten
+from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
 from aecli.config import Config, flag, with_settings
 from aecli.data import DataDescription, Dataset, Images
 from aecli.epoch import EpochFunction, TrainState, image_losses
 from aecli.errors import AecliError, InputError
-from aecli.metrics import pca_reconstruction_error
+from aecli.metrics import pca_reconstruction_errors
 from aecli.model import Parameters
-from aecli.runs import EpochMetrics, RunFolder
+from aecli.runs import RunFolder
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
 _SECONDS_BETWEEN_SAVES = 2.0
@@ -44,8 +44,9 @@ class Progress:
 class Summary:
     """The numbers at the end of training.
 
-    `test_mse` and `pca_mse` are mean squared errors over the pixels of the test split, of the best
-    parameters and of PCA with as many dimensions fitted on the train split. `seconds` is the wall
+    `test_mse` is the mean squared error over the pixels of the test split, of the best parameters;
+    `pca_mse` that of PCA with as many dimensions, fitted on the train split, and
+    `pca_validation_mse` the same over the validation split. `seconds` is the wall
     time of this training, compiling and saving included; `images_per_second` that of the epochs
     alone.
     """
@@ -57,6 +58,7 @@ class Summary:
     validation_loss: float
     test_mse: float
     pca_mse: float
+    pca_validation_mse: float
     seconds: float
     images_per_second: float
 
@@ -75,8 +77,8 @@ def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Con
         old, new = getattr(saved, name), getattr(wanted, name)
         if old != new and name not in _CHANGED_ON_RESUME:
             raise InputError(
-                f"{flag(name)} {new} differs from the run's {old}: leave it out to go on, or "
-                "start another run with another -o"
+                f"{flag(name)} {new} differs from the run's {old}: leave it out to go on (the "
+                f"option, AECLI_{name.upper()} or the config file), or start another run with -o"
             )
     if wanted.epochs < epoch:
         raise InputError(f"--epochs {wanted.epochs} is fewer than the {epoch} that the run has")
@@ -102,7 +104,7 @@ def train(
         about: versions, command line and the like, for `config.json`.
         resume_from: the state to go on from, instead of initial parameters.
         report: called after each epoch.
-        stop: asked after each epoch; True saves and ends the training.
+        stop: asked before the first and after each epoch; True saves and ends the training.
 
     Returns:
         The final numbers, or None where `stop` ended the training.
@@ -121,7 +123,7 @@ def train(
     epoch_function = EpochFunction(config, dataset.image_shape, len(images), mesh)
     progress = Progress(epoch_function.initial_state(dataset.split("train").images))
     if resume_from is not None:
-        progress = _restore(progress.state, resume_from, folder)
+        progress = _restore(progress.state, resume_from)
     progress.state = jax.device_put(progress.state, everywhere)
     compiled = (
         jax.jit(epoch_function, donate_argnums=0)
@@ -130,8 +132,10 @@ def train(
     )
     save_run = partial(_save_run, folder, config, dataset.describe(), about)
 
+    # A run that is replaced goes before the first file of the new one comes, or they would mix.
+    stale = [folder.summary] if resume_from else [folder.summary, folder.last, folder.best]
     saved_at = -math.inf
-    stopped = False
+    stopped = stop()
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
         progress.state, losses = compiled(
@@ -143,7 +147,7 @@ def train(
         if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
             raise AecliError(
                 f"the loss is not finite after epoch {progress.epoch}: the training diverged; try "
-                f"--learning-rate {config.learning_rate / 10:g}"
+                f"--learning-rate {min(config.learning_rate / 10, 1e-3):g}"
             )
         progress.history.append(
             EpochMetrics(
@@ -162,12 +166,18 @@ def train(
         stopped = stop()
         now = time.perf_counter()
         if stopped or _ended(config, progress) or now - saved_at > _SECONDS_BETWEEN_SAVES:
+            while stale:
+                files.remove(stale.pop())
             save_run(progress)
             saved_at = now
         report(progress.history[-1])
     if stopped:
         return None
 
+    train_rows, *others = (
+        _unit_rows(dataset.split(split).images) for split in ("train", "validation", "test")
+    )
+    pca_validation_mse, pca_mse = pca_reconstruction_errors(train_rows, others, config.latent)
     summary = Summary(
         run=str(folder.path),
         epochs=progress.epoch,
@@ -175,11 +185,8 @@ def train(
         parameters=sum(leaf.size for leaf in jax.tree.leaves(progress.best_parameters)),
         validation_loss=progress.best.validation_loss,
         test_mse=_test_mse(epoch_function, progress.best_parameters, dataset),
-        pca_mse=pca_reconstruction_error(
-            _unit_rows(dataset.split("train").images),
-            _unit_rows(dataset.split("test").images),
-            config.latent,
-        ),
+        pca_mse=pca_mse,
+        pca_validation_mse=pca_validation_mse,
         images_per_second=epoch_function.images_seen
         / float(np.mean([metrics.seconds for metrics in progress.history])),
         seconds=time.perf_counter() - started,
@@ -211,9 +218,6 @@ def _save_run(
     progress: Progress,
 ) -> None:
     """Write the run's files; the last checkpoint alone decides where a resumed run goes on."""
-    folder.summary.unlink(missing_ok=True)
-    files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
-    folder.write_metrics(progress.history)
     best_parameters = flatten(progress.best_parameters, "parameters")
     best, epoch = progress.best, progress.epoch
     state = {
@@ -221,11 +225,13 @@ def _save_run(
         **flatten(progress.state.optimizer, "optimizer"),
         **flatten(progress.best_parameters, "best"),
     }
-    save(folder.last, Checkpoint(config, data, epoch, best, state))
+    save(folder.last, Checkpoint(config, data, epoch, best, state, tuple(progress.history)))
     save(folder.best, Checkpoint(config, data, best.epoch, best, best_parameters))
+    files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in progress.history])
+    files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
 
 
-def _restore(like: TrainState, checkpoint: Checkpoint, folder: RunFolder) -> Progress:
+def _restore(like: TrainState, checkpoint: Checkpoint) -> Progress:
     tensors = checkpoint.tensors
     return Progress(
         state=TrainState(
@@ -235,5 +241,5 @@ def _restore(like: TrainState, checkpoint: Checkpoint, folder: RunFolder) -> Pro
         epoch=checkpoint.epoch,
         best=checkpoint.best,
         best_parameters=unflatten(like.parameters, "best", tensors),
-        history=[line for line in folder.read_metrics() if line.epoch <= checkpoint.epoch],
+        history=list(checkpoint.history),
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -124,8 +125,8 @@ def test_a_run_goes_on_with_more_epochs(tmp_path: Path, monkeypatch: pytest.Monk
     assert main(["train", *constant, "--epochs", "4", "-o", "straight"]) == 0
     assert main(["train", *constant, "-o", "resumed"]) == 0
     assert main(["train", "--resume", "-o", "resumed", "--epochs", "4"]) == 0
-    for name in ("last.safetensors", "best.safetensors"):
-        assert Path("straight", name).read_bytes() == Path("resumed", name).read_bytes()
+    one, two = (Path(run, "best.safetensors").read_bytes() for run in ("straight", "resumed"))
+    assert one == two
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert rest.endswith("stopped; go on with: aecli train --resume -o runs/digits\n")
+    assert "stopped; aecli train --resume -o runs/digits goes on" in rest
     assert "Traceback" not in rest
     last = [line for line in rest.splitlines() if line.startswith("epoch ")][-1]
     metrics = (tmp_path / "runs/digits/metrics.jsonl").read_text().splitlines()
@@ -177,24 +178,86 @@ def test_a_terminal_shows_a_bar_within_its_width(tmp_path: Path) -> None:
     assert "2/2" in shown
     assert "Traceback" not in shown
     plain = _in_terminal(["train", *QUICK, "--force"], tmp_path, 60, NO_COLOR="1")
-    # Moving the cursor is no colour: "m" ends a colour, and 0 to 2 are off, bold and dim.
-    assert "\x1b[3" not in plain
+    styles = re.findall(r"\x1b\[([\d;]*)m", plain)
+    colours = [n for style in styles for n in style.split(";") if n and 30 <= int(n) <= 107]
+    assert not colours
+    assert "\x1b[" in shown
     for line in plain.replace("\r", "\n").splitlines():
         if "next:" not in line and "recipe," not in line:
-            text = "".join(part.partition("m")[2] or part for part in line.split("\x1b["))
-            assert len(text) <= 62, text
+            text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", line)
+            assert len(text) <= 60, text
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m aecli train {' '.join(QUICK)} | head -1"
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        script = script.replace("aecli", f"{sys.executable} -m aecli")
+        return subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+
+    assert run(f"aecli train {' '.join(QUICK)} | head -1").stdout == "runs/digits\n"
+    left = run("aecli show | true; exit ${PIPESTATUS[0]}")
+    assert (left.returncode, left.stderr) == (0, "")
+    full = run("aecli show > /dev/full")
+    assert (full.returncode, full.stderr) == (
+        1,
+        "aecli: cannot write to stdout: No space left on device\n",
     )
-    assert done.stdout == "runs/digits\n"
-    closed = f"{sys.executable} -m aecli show runs/digits | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", closed], cwd=tmp_path, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    assert "Exception" not in done.stderr
+    silent = run("aecli show nothing 2>&-")
+    assert (silent.returncode, silent.stdout) == (2, "")
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert "Commands" in captured.out + captured.err
+    assert "aecli:" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.5, 1.0, 1.5, 2.0])
+def test_a_signal_at_any_time_ends_the_training(
+    tmp_path: Path, number: signal.Signals, delay: float
+) -> None:
+    command = [sys.executable, "-m", "aecli", "train", "--epochs", "100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    time.sleep(delay)
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in rest
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_cannot_take_the_place_of_a_name_once_a_run_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert main(["train", *QUICK]) == 0
+    assert main(["encode"]) == 0
+    assert main(["plot", "--kind", "reconstructions"]) == 0
+
+
+def test_a_run_is_known_from_others(
+    idx_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "images", *QUICK, "-o", "run"]) == 0
+    assert main(["encode", "run"]) == 0
+    assert main(["plot", "run"]) == 0
+    assert main(["train", "images", *QUICK, "-o", "run", "--force", "--seed", "5"]) == 0
+    assert main(["plot", "run", "--force"]) == 2
+    assert "codes.npy is older than the run: aecli encode run --force" in capsys.readouterr().err
+    pixels = bytearray((idx_folder / "t10k-images-idx3-ubyte").read_bytes())
+    pixels[-1] ^= 1
+    (idx_folder / "t10k-images-idx3-ubyte").write_bytes(pixels)
+    assert main(["encode", "run", "--force"]) == 2
+    assert "its pixels differ; name the DATASET to take it all the same" in capsys.readouterr().err
+    assert main(["encode", "run", "images", "--force"]) == 0
 
 
 Prepare = Callable[[Path], object]
@@ -214,6 +277,32 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "no such folder": (_nothing, ["train", "no/such"], "no such folder: no/such"),
     "a folder without IDX files": (_nothing, ["train", "run"], "has no train-images-idx3-ubyte"),
     "a run that exists": (_nothing, ["train", "-o", "run"], "--resume goes on with it, --force"),
+    "a run below a file": (
+        _nothing,
+        ["train", "-o", "run/config.json/x"],
+        "run/config.json is a file, expected a folder",
+    ),
+    "codes below a file": (
+        _nothing,
+        ["encode", "run", "-o", "run/config.json/x.npy"],
+        "run/config.json is a file, expected a folder",
+    ),
+    "codes that would replace the summary": (
+        _nothing,
+        ["encode", "run", "-o", "run/summary.npy", "--force"],
+        "summary.json is no provenance of codes",
+    ),
+    "a loop of links": (
+        lambda folder: (folder / "loop").symlink_to("loop"),
+        ["train", "loop"],
+        "cannot look at loop",
+    ),
+    "too long a name": (_nothing, ["train", "x" * 300], "cannot look at xxx"),
+    "a setting twice": (
+        lambda folder: (folder / "x.toml").write_text("batch_size = 1\nbatch-size = 2"),
+        ["train", "--config", "x.toml"],
+        "sets batch_size twice",
+    ),
     "a run that is a file": (_nothing, ["train", "-o", "run/config.json"], "is a file: -o expects"),
     "nothing to resume": (_nothing, ["train", "--resume", "-o", "x"], "nothing to resume"),
     "resume and force": (_nothing, ["train", "--resume", "--force"], "exclude each other"),
@@ -225,7 +314,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "resume with other data": (
         _nothing,
         ["train", "images", "--resume", "-o", "run"],
-        "is not the data that run was trained on",
+        "is not the data that the run was trained on, digits",
     ),
     "no epochs": (_nothing, ["train", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     "a negative latent": (_nothing, ["train", "--latent", "-2"], "--latent must be at least 1"),
@@ -253,7 +342,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
         ["encode", "run"],
         "run/codes.npy exists already: --force",
     ),
-    "encode to no .npy": (_nothing, ["encode", "run", "-o", "codes.txt"], "expected .npy"),
+    "encode to no .npy": (_nothing, ["encode", "run", "-o", "codes.txt"], "expected NAME.npy"),
     "encode with no batch": (_nothing, ["encode", "run", "--batch-size", "0"], "--batch-size must"),
     "encode an unknown split": (_nothing, ["encode", "run", "--split", "tests"], "'tests'"),
     "a damaged checkpoint": (
@@ -280,7 +369,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "plot to an unknown format": (
         lambda folder: np.save(folder / "codes.npy", np.zeros((4, 2))),
         ["plot", "codes.npy", "-o", "map.jpg"],
-        "expected .png or .svg or .pdf",
+        "expected NAME.png or NAME.svg or NAME.pdf",
     ),
     "plot a run without codes": (_nothing, ["plot", "run"], "aecli encode run makes it"),
     "plot the history of codes": (
@@ -292,7 +381,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "plot no reconstructions": (
         _nothing,
         ["plot", "run", "--kind", "reconstructions", "--count", "0"],
-        "--count must be at least 1",
+        "--count must lie in 1..50, got 0",
     ),
     "show no rows": (_nothing, ["show", "run", "--shapes", "--rows", "0"], "--rows must be"),
 }
@@ -313,14 +402,14 @@ def test_bad_input_is_one_line_and_exit_code_2(
         (tmp_path / "run" / path.name).write_bytes(path.read_bytes())
     prepare, arguments, words = BAD_INPUT[fault]
     prepare(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("aecli: ")
     assert captured.err.count("\n") == 1
     assert words in captured.err
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_an_error_is_one_line_in_a_real_process_too(aecli: Run, tmp_path: Path) -> None:

@@ -4,7 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.codes import Codes, labels_path, provenance_path, read_codes, write_codes
+from aecli.codes import (
+    Codes,
+    labels_path,
+    provenance_path,
+    read_codes,
+    refuse_existing_codes,
+    write_codes,
+)
 from aecli.errors import InputError
 
 VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -14,7 +21,8 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "codes.npy"
-    write_codes(path, Codes(VALUES, LABELS, {"data": "some", "class_names": ["a", "b", "c"]}))
+    about = {"data": "some", "split": "test", "class_names": ["a", "b", "c"]}
+    write_codes(path, Codes(VALUES, LABELS, about))
     return path
 
 
@@ -29,7 +37,8 @@ def test_codes_come_back_with_labels_and_provenance(path: Path) -> None:
 
 def test_codes_without_labels_leave_none_of_an_older_file(path: Path) -> None:
     assert labels_path(path).exists()
-    written = write_codes(path, Codes(VALUES))
+    about = {"data": "some", "split": "test", "class_names": None}
+    written = write_codes(path, Codes(VALUES, None, about))
     assert written == [path, provenance_path(path)]
     assert read_codes(path).labels is None
 
@@ -61,7 +70,8 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "images": (_save(np.zeros((3, 4, 4))), r"expected numbers of shape \(n, d\), got float64 \(3"),
     "words": (_save(np.array([["a", "b"]])), "is no code matrix"),
     "no rows": (_save(np.zeros((0, 2))), "is no code matrix"),
-    "NaN": (_save([[0.0, 1.0], [np.nan, 1.0]]), "NaN or infinity: first in row 1"),
+    "NaN": (_save([[0.0, 1.0], [np.nan, 1.0]]), "not finite as float32: first in row 1"),
+    "too large for float32": (_save([[1e300, 1.0]]), "not finite as float32: first in row 0"),
     "other codes": (_save(VALUES + 1), "belongs to other codes than"),
     "fewer labels": (
         lambda path: np.save(labels_path(path), LABELS[:5]),
@@ -75,9 +85,13 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: np.save(labels_path(path), np.full(6, 0.5)),
         "got float64",
     ),
-    "provenance that is none": (
-        lambda path: provenance_path(path).write_text("[1]"),
-        "is no provenance of codes",
+    "provenance without data": (
+        lambda path: provenance_path(path).write_text('{"codes_sha256": ""}'),
+        "is damaged: encode again",
+    ),
+    "labels beyond int64": (
+        lambda path: np.save(labels_path(path), np.full(6, 2**63, np.uint64)),
+        "has labels beyond int64",
     ),
     "provenance that is no JSON": (
         lambda path: provenance_path(path).write_text("{"),
@@ -99,3 +113,12 @@ def test_labels_may_come_from_another_file(path: Path, tmp_path: Path) -> None:
     codes = read_codes(path, tmp_path / "y.npy")
     assert codes.labels is not None
     assert codes.labels.tolist() == LABELS[::-1].tolist()
+    # Other labels, clusters for example, are not called like the data set's classes.
+    assert codes.class_names is None
+
+
+def test_a_json_file_of_another_kind_is_left_alone(path: Path) -> None:
+    provenance_path(path).write_text('{"mine": 1}')
+    assert read_codes(path).provenance is None
+    with pytest.raises(InputError, match="is no provenance of codes: give the codes another name"):
+        refuse_existing_codes(path, force=True)

@@ -184,7 +184,7 @@ def test_a_bad_idx_folder_is_refused(idx_folder: Path, fault: str) -> None:
     [
         ("mnits", r"did you mean 'mnist'\? \(known: digits, mnist\)"),
         ("nothing/here", "no such folder: nothing/here"),
-        ("mnist", "put its four IDX files into"),
+        ("mnist", "put its four IDX files, for example from"),
         (__file__, "is a file: expected a folder of IDX files"),
     ],
 )

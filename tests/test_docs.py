@@ -7,7 +7,7 @@ import pytest
 from typer.main import get_command
 
 from aecli.cli import app
-from aecli.config import RECIPES
+from aecli.config import RECIPES, choose_recipe, flag
 from aecli.errors import AecliError, InputError
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -29,8 +29,17 @@ def test_every_option_stands_in_the_readme(name: str) -> None:
     assert rest, f"the README has no section on aecli {name}"
     section = rest.partition("\n### ")[0].partition("\n## ")[0]
     for parameter in COMMANDS[name].params:
-        for flag in [flag for flag in parameter.opts if flag.startswith("--")]:
-            assert f"`{flag}" in section, f"the README does not name {flag} of aecli {name}"
+        for option in [option for option in parameter.opts if option.startswith("--")]:
+            assert f"`{option}" in section, f"the README does not name {option} of aecli {name}"
+
+
+def test_the_readme_has_the_defaults_of_the_recommended_recipe() -> None:
+    for name, value in choose_recipe("modern").to_json().items():
+        row = re.search(rf"^\| `{flag(name)}`[^|]*\| ([^|]*) \|", README, re.MULTILINE)
+        assert row, f"the README has no default of {flag(name)}"
+        shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        words = {"True": "on", "None": "off"}
+        assert row[1].strip("`") == words.get(shown, shown)
 
 
 def test_the_readme_names_no_option_that_is_gone() -> None:

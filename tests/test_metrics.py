@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from aecli.metrics import (
     knn_accuracy,
     pca_projection,
-    pca_reconstruction_error,
+    pca_reconstruction_errors,
     trustworthiness,
 )
 
@@ -20,11 +20,13 @@ def test_pca_error_equals_the_singular_value_decomposition(dimensions: int) -> N
     _, _, components = np.linalg.svd(TRAIN - mean)
     kept = components[:dimensions]
     expected = np.mean(((TEST - mean) @ kept.T @ kept + mean - TEST) ** 2)
-    assert_allclose(pca_reconstruction_error(TRAIN, TEST, dimensions), expected, atol=1e-5)
+    own, other = pca_reconstruction_errors(TRAIN, [TRAIN, TEST], dimensions)
+    assert_allclose(other, expected, atol=1e-5)
+    assert own < other or dimensions == 6
 
 
 def test_more_dimensions_than_pixels_lose_nothing() -> None:
-    assert pca_reconstruction_error(TRAIN, TEST, 99) < 1e-6
+    assert max(pca_reconstruction_errors(TRAIN, [TEST], 99)) < 1e-6
 
 
 def test_pca_projection_keeps_the_widest_directions() -> None:
@@ -46,3 +48,12 @@ def test_knn_accuracy_equals_counting_by_hand() -> None:
 def test_trustworthiness_of_the_same_and_of_shuffled_points() -> None:
     assert trustworthiness(TRAIN, TRAIN) == 1.0
     assert trustworthiness(TRAIN, GENERATOR.permutation(TRAIN)) < 0.6
+
+
+def test_few_or_equal_rows_have_a_projection_too() -> None:
+    projected, kept = pca_projection(TRAIN[:1], 2)
+    assert projected.tolist() == [[0, 0]]
+    assert kept == 1
+    projected, kept = pca_projection(np.ones((5, 4), np.float32), 2)
+    assert not projected.any()
+    assert kept == 1

@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from aecli.checkpoint import EpochMetrics
 from aecli.codes import Codes
 from aecli.plot import (
     Classes,
@@ -16,7 +17,6 @@ from aecli.plot import (
     reconstructions_figure,
     save_figure,
 )
-from aecli.runs import EpochMetrics
 
 GENERATOR = np.random.default_rng(0)
 PROVENANCE = {"data": "mnist", "split": "test", "class_names": ["zero", "one", "two"]}
@@ -91,6 +91,28 @@ def test_points_have_the_colour_of_their_class() -> None:
     np.testing.assert_allclose(
         np.array(scatter.get_facecolor())[order, :3], [to_rgb(classes.color(i)) for i in labels]
     )
+
+
+def test_more_classes_than_a_legend_holds_are_counted_in_the_title() -> None:
+    figure = map_figure(_codes(2, classes=100), "")
+    assert _legend(figure) == []
+    assert figure.axes[0].get_title().endswith(", 100 classes")
+    map_figure(_codes(1, classes=100), "")
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 5])
+@pytest.mark.parametrize("values", [np.zeros((1, 5)), np.ones((4, 5)), np.full((2, 5), 1e38)])
+def test_codes_without_any_spread_are_drawn(
+    tmp_path: Path, dimensions: int, values: np.ndarray[Any, Any]
+) -> None:
+    codes = Codes(values[:, :dimensions].astype(np.float32), np.arange(len(values)))
+    save_figure(map_figure(codes, "codes.npy"), tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 0
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    names = {"data": "a$\\bad$", "split": "test", "class_names": ["$x", "y$", "$z$"]}
+    save_figure(map_figure(_codes(2, provenance=names), ""), tmp_path / "map.png")
 
 
 def test_labels_beyond_the_known_names_show_their_number() -> None:

@@ -6,7 +6,7 @@ from aecli.show import describe, layer_shapes
 
 
 def test_a_run_is_described_by_its_own_files(digits_run: Path) -> None:
-    about = describe(digits_run)
+    about = describe(digits_run, load(RunFolder(digits_run).best))
     assert about["layers"] == [64, 16, 8, 2]
     # 64-16-8-2 and back: weights and biases, counted by hand.
     assert about["parameters"] == (64 * 16 + 16 * 8 + 8 * 2) * 2 + (16 + 8 + 2) + (8 + 16 + 64)
@@ -17,7 +17,7 @@ def test_a_run_is_described_by_its_own_files(digits_run: Path) -> None:
 def test_the_walk_goes_through_every_layer(digits_run: Path) -> None:
     walk = layer_shapes(load(RunFolder(digits_run).best), rows=5)
     assert [shapes.layer for shapes in walk] == [
-        f"{part}.layers.{i}" for part in ("encoder", "decoder") for i in range(3)
+        f"{part} {i}" for part in ("encoder", "decoder") for i in (1, 2, 3)
     ]
     first, code, last = walk[0], walk[2], walk[-1]
     assert (first.input, first.weight, first.product) == ((5, 64), (64, 16), (5, 16))

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import subprocess
@@ -11,13 +12,14 @@ import numpy.typing as npt
 import pytest
 from jax.sharding import AxisType
 
+from aecli import files
 from aecli.checkpoint import load
 from aecli.config import Config, SplitName, choose_recipe, with_settings
 from aecli.data import Dataset
 from aecli.encode import decode, encode, load_model
 from aecli.epoch import EpochFunction
 from aecli.errors import AecliError, InputError
-from aecli.runs import EpochMetrics, RunFolder
+from aecli.runs import RunFolder
 from aecli.train import resume_config, train
 
 Floats = npt.NDArray[np.float64]
@@ -96,7 +98,7 @@ def test_classic_trains_as_the_tutorial_written_in_numpy(tmp_path: Path) -> None
         losses = [reference.step(rows[i : i + 64], 1e-3) for i in (0, 64, 128)]
         expected.append([float(np.mean(losses)), reference.loss(validation)])
     train(dataset, config, RunFolder(tmp_path), about={})
-    history = RunFolder(tmp_path).read_metrics()
+    history = load(RunFolder(tmp_path).last).history
     np.testing.assert_allclose(
         [[line.train_loss, line.validation_loss] for line in history], expected, rtol=1e-5
     )
@@ -107,7 +109,7 @@ def test_classic_trains_as_the_tutorial_written_in_numpy(tmp_path: Path) -> None
 def _lines(folder: RunFolder) -> list[tuple[int, float, float, float]]:
     return [
         (line.epoch, line.train_loss, line.validation_loss, line.learning_rate)
-        for line in folder.read_metrics()
+        for line in load(folder.last).history
     ]
 
 
@@ -129,15 +131,9 @@ def test_a_stopped_run_resumes_bit_for_bit(
     config = with_settings(small_config, {"schedule": schedule, "epochs": 5, "batch_size": 32})
     dataset, straight, stopped = _tiny(), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
     train(dataset, config, straight, about={})
-    seen: list[EpochMetrics] = []
-    end = train(
-        dataset,
-        config,
-        stopped,
-        about={},
-        report=seen.append,
-        stop=lambda: len(seen) + 1 == stop_after,
-    )
+    # Asked before the first epoch and after each one, so that the n-th answer is about n epochs.
+    asked = itertools.count()
+    end = train(dataset, config, stopped, about={}, stop=lambda: next(asked) == stop_after)
     assert end is None
     assert load(stopped.last).epoch == stop_after
     assert not stopped.summary.exists()
@@ -162,6 +158,59 @@ def test_raising_the_epochs_of_a_constant_schedule_is_exact(
         resume_from=saved,
     )
     _assert_same_run(straight, raised)
+
+
+def test_a_run_stopped_before_its_first_epoch_writes_nothing(
+    tmp_path: Path, small_config: Config
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert train(_tiny(), small_config, folder, about={}, stop=lambda: True) is None
+    assert not folder.path.exists()
+
+
+def test_resuming_needs_the_last_checkpoint_alone(tmp_path: Path, small_config: Config) -> None:
+    config = with_settings(small_config, {"schedule": "constant"})
+    folder, straight = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    train(_tiny(), with_settings(config, {"epochs": 2}), folder, about={})
+    for path in (folder.best, folder.metrics, folder.config, folder.summary):
+        path.unlink()
+    train(_tiny(), config, folder, about={}, resume_from=load(folder.last))
+    train(_tiny(), config, straight, about={})
+    _assert_same_run(folder, straight)
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("survivors", [0, 1, 2, 3])
+def test_a_run_that_replaces_another_never_mixes_with_it(
+    tmp_path: Path, small_config: Config, monkeypatch: pytest.MonkeyPatch, survivors: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    folder = RunFolder(tmp_path / "run")
+    train(_tiny(), small_config, folder, about={})
+    writes = itertools.count()
+    write = files.write_bytes
+
+    def die_after(path: Path, data: bytes) -> None:
+        if next(writes) == survivors:
+            raise Killed
+        write(path, data)
+
+    other = with_settings(small_config, {"seed": 7})
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_bytes", die_after)
+        with pytest.raises(Killed):
+            train(_tiny(), other, folder, about={})
+    assert folder.last.exists() == (survivors > 0)
+    assert folder.best.exists() == (survivors > 1)
+    for path in (folder.last, folder.best):
+        assert not path.exists() or load(path).config == other
+    if folder.last.exists():
+        train(_tiny(), other, folder, about={}, resume_from=load(folder.last))
+        train(_tiny(), other, RunFolder(tmp_path / "straight"), about={})
+        _assert_same_run(folder, RunFolder(tmp_path / "straight"))
 
 
 def test_a_finished_run_resumes_to_the_same_summary(tmp_path: Path, small_config: Config) -> None:
@@ -225,7 +274,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_confi
     summary = train(_tiny(), config, RunFolder(tmp_path), about={})
     assert summary is not None
     assert summary.epochs == summary.best_epoch + 2 < 60
-    losses = [line.validation_loss for line in RunFolder(tmp_path).read_metrics()]
+    losses = [line.validation_loss for line in load(RunFolder(tmp_path).last).history]
     assert summary.validation_loss == min(losses) == losses[summary.best_epoch - 1]
 
 
@@ -248,7 +297,7 @@ def test_the_best_checkpoint_is_the_best_epoch_not_a_later_one(
 def test_divergence_is_said_and_not_saved(tmp_path: Path, small_config: Config) -> None:
     config = with_settings(small_config, {"learning_rate": 1e30, "output": "linear"})
     with pytest.raises(
-        AecliError, match=r"not finite after epoch 1: .* try --learning-rate 1e\+29"
+        AecliError, match=r"not finite after epoch 1: .* try --learning-rate 0\.001"
     ):
         train(_tiny(), config, RunFolder(tmp_path / "run"), about={})
     assert not (tmp_path / "run").exists()

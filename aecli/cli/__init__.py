@@ -9,6 +9,7 @@ from aecli.cli.decode import decode
 from aecli.cli.encode import encode
 from aecli.cli.plot import plot
 from aecli.cli.show import show
+from aecli.cli.signals import exiting_on_sigterm
 from aecli.cli.train import train
 from aecli.errors import AecliError
 
@@ -46,16 +47,20 @@ for command in (train, encode, decode, plot, show):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, `sys.argv` unless given; return the exit code of the process."""
     try:
-        # Not standalone: usage errors come here too, to be one line like all others.
-        return app(arguments, standalone_mode=False) or 0
+        with exiting_on_sigterm():
+            # Not standalone: usage errors come here too, to be one line like all others.
+            return app(arguments, standalone_mode=False) or 0
     except AecliError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        return _fail(f"{error.format_message()} (--help explains)", error.exit_code)
+        # Without a word where only the help was shown, for want of a command.
+        message = error.format_message()
+        return _fail(f"{message} (--help explains)" if message else "", error.exit_code)
 
 
 def _fail(message: str, exit_code: int) -> int:
     from aecli import console
 
-    console.error(" ".join(message.split()))
+    if message:
+        console.error(" ".join(message.split()))
     return exit_code

@@ -12,8 +12,8 @@ from aecli.cli.options import (
     JsonOption,
     QuietOption,
     RunArgument,
-    run_folder,
 )
+from aecli.config import DEFAULT_ROWS_AT_A_TIME
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
 
 
@@ -21,7 +21,9 @@ def decode(
     run: RunArgument = DEFAULT_RUN,
     codes: Annotated[
         Path | None,
-        typer.Argument(help="Any codes (n, d), .npy.", show_default="RUN/codes.npy"),
+        typer.Argument(
+            metavar="CODES", help="Any codes (n, d), .npy.", show_default="RUN/codes.npy"
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -37,7 +39,7 @@ def decode(
     ] = False,
     batch_size: Annotated[
         int, typer.Option(help="Codes at a time; the images do not depend on it.")
-    ] = 4096,
+    ] = DEFAULT_ROWS_AT_A_TIME,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,16 +56,16 @@ def decode(
     import numpy as np
 
     from aecli.checkpoint import load
-    from aecli.codes import read_codes, write_array
+    from aecli.codes import read_matrix, write_array
     from aecli.console import Reporter
-    from aecli.runs import find_checkpoint
+    from aecli.runs import find_checkpoint, folder_of
 
-    folder = run_folder(run)
+    folder = folder_of(run).path
     out = out or folder / "images.npy"
     require_suffix(out, ".npy", *PICTURE_SUFFIXES)
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
-    values = read_codes(codes or folder / "codes.npy").values
+    values = read_matrix(codes or folder / "codes.npy")
 
     from aecli.encode import decode as run_decoder
     from aecli.encode import load_model

@@ -1,5 +1,6 @@
 """`aecli encode`."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,10 @@ from aecli.cli.options import (
     QuietOption,
     RunArgument,
     SplitOption,
-    run_folder,
 )
-from aecli.files import refuse_existing, require_suffix
+from aecli.cli.reopen import reopen
+from aecli.config import DEFAULT_ROWS_AT_A_TIME
+from aecli.files import require_suffix
 
 
 def encode(
@@ -23,7 +25,9 @@ def encode(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="Name or folder of the images.", show_default="what the run was trained on"
+            metavar="DATASET",
+            help="Name or folder of the images.",
+            show_default="what the run was trained on",
         ),
     ] = None,
     split: SplitOption = "test",
@@ -33,7 +37,7 @@ def encode(
     ] = None,
     batch_size: Annotated[
         int, typer.Option(help="Images at a time; the codes do not depend on it.")
-    ] = 4096,
+    ] = DEFAULT_ROWS_AT_A_TIME,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -53,17 +57,17 @@ def encode(
     """
     started = time.perf_counter()
     from aecli.checkpoint import load
-    from aecli.codes import labels_path, provenance_path, write_codes
+    from aecli.codes import refuse_existing_codes, write_codes
     from aecli.console import Reporter
     from aecli.data import open_dataset
-    from aecli.runs import find_checkpoint
+    from aecli.runs import find_checkpoint, folder_of
 
     if out is None:
-        out = run_folder(run) / ("codes.npy" if split == "test" else f"codes-{split}.npy")
+        out = folder_of(run).path / ("codes.npy" if split == "test" else f"codes-{split}.npy")
     require_suffix(out, ".npy")
     checkpoint = load(find_checkpoint(run))
-    refuse_existing(out, labels_path(out), provenance_path(out), force=force)
-    data = open_dataset(dataset or checkpoint.data.source)
+    refuse_existing_codes(out, force=force)
+    data = open_dataset(dataset) if dataset else reopen(checkpoint)
 
     from aecli.encode import encode_split
 
@@ -75,7 +79,7 @@ def encode(
     seconds = time.perf_counter() - started
     reporter.say(
         f"wrote {rows:,} codes of {dimensions} numbers in {seconds:.1f} s: "
-        f"{', '.join(path.name for path in written)}; next: aecli plot {out}"
+        f"{', '.join(path.name for path in written)}; next: aecli plot {shlex.quote(str(out))}"
     )
     reporter.result(
         [out],

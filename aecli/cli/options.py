@@ -1,7 +1,7 @@
 """Options that several commands share, and what they mean."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -13,15 +13,13 @@ DEFAULT_RUN = RUNS / DEFAULT_DATASET
 RunArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="[RUN]", help="Folder of a run, or one of its checkpoints (.safetensors)."
+        metavar="RUN", help="Folder of a run, or one of its checkpoints (.safetensors)."
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
-SplitOption = Annotated[SplitName, typer.Option("--split", help="Which rows of the data set.")]
-
-
-def run_folder(run: Path) -> Path:
-    """Return the folder of a run that was named by its folder or by one of its checkpoints."""
-    return run.parent if run.is_file() else run
+SplitOption = Annotated[
+    SplitName,
+    typer.Option("--split", metavar="NAME", help=f"Which rows: {', '.join(get_args(SplitName))}."),
+]

@@ -1,13 +1,15 @@
 """`aecli plot`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
+from aecli.cli.reopen import reopen
 from aecli.errors import InputError
-from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
+from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, require_suffix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,9 +20,7 @@ Kind = Literal["map", "reconstructions", "history"]
 def plot(
     source: Annotated[
         Path,
-        typer.Argument(
-            metavar="[CODES|RUN]", help="Codes (.npy), or a run: its codes.npy is drawn."
-        ),
+        typer.Argument(metavar="CODES|RUN", help="Codes (.npy), or a run: its codes.npy is drawn."),
     ] = DEFAULT_RUN,
     out: Annotated[
         Path | None,
@@ -34,8 +34,9 @@ def plot(
     kind: Annotated[
         Kind,
         typer.Option(
-            help="A map of codes; or of a run, images beside their reconstructions, or its losses "
-            "by epoch."
+            metavar="NAME",
+            help="map: codes. Of a run: reconstructions, beside their images; history, the loss by "
+            "epoch.",
         ),
     ] = "map",
     labels: Annotated[
@@ -62,21 +63,19 @@ def plot(
     """
     from aecli.console import Reporter
 
-    if kind == "map" and source.is_dir():
-        codes = source / "codes.npy"
-        if not codes.is_file():
-            raise InputError(f"{source} has no codes.npy: aecli encode {source} makes it")
-        source = codes
-    if kind != "map" and source.is_file():
-        raise InputError(f"--kind {kind} draws a run: expected its folder, got {source}")
-    out = out or (source.with_suffix(".png") if kind == "map" else source / f"{kind}.png")
+    if kind == "map":
+        codes = _codes_of_run(source) if kind_of(source) == "folder" else source
+        out = out or codes.with_suffix(".png")
+    else:
+        out = out or source / f"{kind}.png"
+        if kind_of(source) == "file":
+            raise InputError(f"--kind {kind} draws a run: expected its folder, got {source}")
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
-    figure = {
-        "map": lambda: _map(source, labels),
-        "reconstructions": lambda: _reconstructions(source, count),
-        "history": lambda: _history(source),
-    }[kind]()
+    if kind == "map":
+        figure = _map(codes, labels)
+    else:
+        figure = _reconstructions(source, count) if kind == "reconstructions" else _history(source)
 
     from aecli.plot import save_figure
 
@@ -84,6 +83,25 @@ def plot(
     reporter = Reporter(quiet, as_json)
     reporter.say(f"drew {out}")
     reporter.result([out], {"picture": str(out)})
+
+
+def _codes_of_run(run: Path) -> Path:
+    """Return the codes that lie in a run's folder, if they are this run's."""
+    from aecli.checkpoint import load
+    from aecli.codes import read_codes
+    from aecli.runs import RunFolder
+
+    codes = run / "codes.npy"
+    hint = f"aecli encode {shlex.quote(str(run))}"
+    if kind_of(codes) != "file":
+        raise InputError(f"{run} has no codes.npy: {hint} makes it")
+    best = RunFolder(run).best
+    provenance = read_codes(codes).provenance or {}
+    if kind_of(best) == "file" and "model_sha256" in provenance:
+        models = {load(path).model_hash for path in (best, RunFolder(run).last)}
+        if provenance["model_sha256"] not in models:
+            raise InputError(f"{codes} is older than the run: {hint} --force makes it anew")
+    return codes
 
 
 def _map(path: Path, labels: Path | None) -> "Figure":
@@ -98,18 +116,18 @@ def _history(run: Path) -> "Figure":
     from aecli.plot import history_figure
     from aecli.runs import RunFolder, find_checkpoint
 
-    checkpoint = load(find_checkpoint(run))
+    find_checkpoint(run)
+    checkpoint = load(RunFolder(run).last)
     title = f"{checkpoint.data.name}, {checkpoint.config.recipe} recipe: loss by epoch"
-    return history_figure(RunFolder(run).read_metrics(), checkpoint.config.loss, title)
+    return history_figure(checkpoint.history, checkpoint.config.loss, title)
 
 
 def _reconstructions(run: Path, count: int) -> "Figure":
     from aecli.checkpoint import load
-    from aecli.data import open_dataset
     from aecli.runs import find_checkpoint
 
     checkpoint = load(find_checkpoint(run))
-    dataset = open_dataset(checkpoint.data.source)
+    dataset = reopen(checkpoint)
 
     from aecli.encode import reconstruct
     from aecli.plot import reconstructions_figure

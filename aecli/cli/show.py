@@ -34,14 +34,15 @@ def show(
 
     if rows < 1:
         raise InputError(f"--rows must be at least 1, got {rows}")
-    about = describe(run)
-    walk = layer_shapes(load(find_checkpoint(run)), rows)
+    checkpoint = load(find_checkpoint(run))
+    walk = shapes_to_json(layer_shapes(checkpoint, rows)) if shapes else []
     if as_json:
-        Reporter(json=True).result([], about | ({"shapes": shapes_to_json(walk)} if shapes else {}))
+        about = describe(run, checkpoint)
+        Reporter(json=True).result([], about | ({"shapes": walk} if shapes else {}))
     elif shapes:
-        print_table(("layer", *_WALK), [_shape_row(layer) for layer in shapes_to_json(walk)])
+        print_table(("layer", *_WALK), [_shape_row(layer) for layer in walk])
     else:
-        print_facts(_facts(about))
+        print_facts(_facts(describe(run, checkpoint)))
 
 
 # The settings that the other facts do not tell.
@@ -78,7 +79,7 @@ def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
         ("epochs", f"{about['epochs']} of {config['epochs']}, the best is {about['best_epoch']}"),
         (f"validation {config['loss']}", f"{about['validation_loss']:.4f}"),
     ]
-    if about["test_mse"] is not None:
+    if isinstance(about["test_mse"], float) and isinstance(about["pca_mse"], float):
         facts.append(("test mse", f"{about['test_mse']:.4f} (PCA: {about['pca_mse']:.4f})"))
     facts += [(name.replace("_", " "), str(config[name])) for name in _SETTINGS]
     facts += [(name, f"{size:,} bytes") for name, size in about["files"].items()]

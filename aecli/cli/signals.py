@@ -1,7 +1,7 @@
 """Ending in good order when told to."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -25,19 +25,41 @@ class StopRequest:
 def catching_signals() -> Iterator[StopRequest]:
     """Note the first SIGINT or SIGTERM instead of dying; a second one acts as it always does."""
     request = StopRequest()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int) -> None:
+        request.signal = number
+        restore()
+
+    with _handling({signal.SIGINT: note, signal.SIGTERM: note}) as restore:
+        yield request
+
+
+@contextmanager
+def exiting_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the program, as Ctrl-C does, so that no temporary file stays behind."""
+
+    def leave(number: int) -> None:
+        raise SystemExit(128 + number)
+
+    with _handling({signal.SIGTERM: leave}):
+        yield
+
+
+@contextmanager
+def _handling(handlers: dict[int, Callable[[int], None]]) -> Iterator[Callable[[], None]]:
+    """Install handlers; put the old ones back at the end, or earlier by calling what is given."""
+    before = {number: signal.getsignal(number) for number in handlers}
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def note(number: int, frame: FrameType | None) -> None:
-        request.signal = number
-        restore()
+    def handle(number: int, frame: FrameType | None) -> None:
+        handlers[number](number)
 
-    for number in before:
-        signal.signal(number, note)
+    for number in handlers:
+        signal.signal(number, handle)
     try:
-        yield request
+        yield restore
     finally:
         restore()

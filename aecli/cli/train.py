@@ -1,16 +1,19 @@
 """`aecli train`."""
 
 import math
+import os
 import platform
+import shlex
 import sys
 from dataclasses import dataclass, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aecli.cli.options import RUNS, ForceOption, JsonOption, QuietOption
+from aecli.cli.reopen import check_same_data, reopen
+from aecli.cli.signals import catching_signals
 from aecli.config import (
     CHOICES,
     DEFAULT_DATASET,
@@ -29,6 +32,7 @@ from aecli.config import (
     with_settings,
 )
 from aecli.errors import InputError
+from aecli.files import kind_of, refuse_files_above
 
 if TYPE_CHECKING:
     from aecli.checkpoint import Checkpoint
@@ -62,6 +66,7 @@ def train(
     dataset: Annotated[
         str | None,
         typer.Argument(
+            metavar="DATASET",
             help="Name (digits, mnist) or folder of IDX files.",
             show_default=DEFAULT_DATASET,
         ),
@@ -76,10 +81,14 @@ def train(
     ] = None,
     latent: Annotated[int | None, _setting("latent", "Model", "Numbers in a code.")] = None,
     activation: Annotated[
-        Activation | None, _setting("activation", "Model", "Between the layers:")
+        Activation | None, _setting("activation", "Model", "Function between the layers:")
     ] = None,
-    output: Annotated[Output | None, _setting("output", "Model", "After the decoder:")] = None,
-    init: Annotated[Initializer | None, _setting("init", "Model", "Initial weights:")] = None,
+    output: Annotated[
+        Output | None, _setting("output", "Model", "What the decoder ends with:")
+    ] = None,
+    init: Annotated[
+        Initializer | None, _setting("init", "Model", "Distribution of the initial weights:")
+    ] = None,
     epochs: Annotated[
         int | None, _setting("epochs", "Training", "Passes over the training images.")
     ] = None,
@@ -90,23 +99,24 @@ def train(
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None, _setting("learning_rate", "Training", "Adam's, at its highest.")
+        float | None,
+        _setting("learning_rate", "Training", "Learning rate of Adam, at its highest."),
     ] = None,
     schedule: Annotated[
-        Schedule | None, _setting("schedule", "Training", "Of the learning rate:")
+        Schedule | None, _setting("schedule", "Training", "How the learning rate changes:")
     ] = None,
     shuffle: Annotated[
-        bool | None, _setting("shuffle", "Training", "A new order each epoch, or file order.")
+        bool | None, _setting("shuffle", "Training", "Take images in a new order each epoch.")
     ] = None,
     loss: Annotated[
         Loss | None, _setting("loss", "Training", "Squared error or cross-entropy:")
     ] = None,
     code_penalty: Annotated[
         float | None,
-        _setting("code_penalty", "Training", "Weight of the mean fourth power of codes' length."),
+        _setting("code_penalty", "Training", "Pull on codes far from the centre; 0 is none."),
     ] = None,
     seed: Annotated[
-        int | None, _setting("seed", "Training", "Of the initial weights and of the order.")
+        int | None, _setting("seed", "Training", "Seed of the initial weights and the order.")
     ] = None,
     patience: Annotated[
         int | None,
@@ -140,7 +150,8 @@ def train(
 
     Writes a run: the last and the best checkpoint, the config, the metrics of each epoch.
 
-    Settings come from options, AECLI_* variables, --config and the recipe, in this order.
+    Settings come from options, AECLI_* variables, --config and the recipe, in this order. The
+    defaults shown are the modern recipe's.
 
     [bold]Examples[/bold]
 
@@ -154,44 +165,45 @@ def train(
 
       AECLI_EPOCHS=20 aecli train ~/data/fashion
     """
-    from aecli.cli.signals import catching_signals
-    from aecli.console import Reporter
-    from aecli.runs import RunFolder
+    with catching_signals() as stop:
+        from aecli.console import Reporter
+        from aecli.runs import RunFolder
 
-    settings = read_toml(config) if config else {}
-    settings |= {
-        field.name: context.params[field.name]
-        for field in fields(Config)
-        if context.params[field.name] is not None
-    }
-    folder = RunFolder(out or RUNS / Path(dataset or DEFAULT_DATASET).resolve().name)
-    if resume and force:
-        raise InputError("--resume and --force exclude each other: go on, or begin again")
-    job = _go_on(folder, settings, dataset) if resume else _begin(folder, settings, dataset, force)
-    reporter = Reporter(quiet, as_json)
-    reporter.say(job.headline)
-
-    from aecli.train import train as run_training
-
-    done = job.checkpoint.epoch if job.checkpoint else 0
-    with (
-        catching_signals() as stop,
-        reporter.epochs(job.config.epochs, done) as report,
-    ):
-        summary = run_training(
-            job.dataset,
-            job.config,
-            folder,
-            about=_about_this_process(),
-            resume_from=job.checkpoint,
-            report=report,
-            stop=stop,
+        settings = read_toml(config) if config else {}
+        settings |= {
+            field.name: context.params[field.name]
+            for field in fields(Config)
+            if context.params[field.name] is not None
+        }
+        folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
+        if resume and force:
+            raise InputError("--resume and --force exclude each other: go on, or begin again")
+        job = (
+            _go_on(folder, settings, dataset)
+            if resume
+            else _begin(folder, settings, dataset, force)
         )
+        reporter = Reporter(quiet, as_json)
+        reporter.say(job.headline)
+
+        from aecli.train import train as run_training
+
+        with reporter.epochs(job.config.epochs, job.epochs_done) as report:
+            summary = run_training(
+                job.dataset,
+                job.config,
+                folder,
+                about=_about_this_process(),
+                resume_from=job.checkpoint,
+                report=report,
+                stop=stop,
+            )
+    place = shlex.quote(str(folder.path))
     if summary is None:
-        reporter.say(f"stopped; go on with: aecli train --resume -o {folder.path}")
+        reporter.say(f"stopped; aecli train --resume -o {place} goes on from the last saved epoch")
         raise typer.Exit(stop.exit_code)
     reporter.facts(_summary_rows(summary, job.config))
-    reporter.say(f"wrote {folder.path}; next: aecli encode {folder.path}")
+    reporter.say(f"wrote {folder.path}; next: aecli encode {place}")
     reporter.result([folder.path], vars(summary))
 
 
@@ -204,10 +216,16 @@ class _Job:
     checkpoint: "Checkpoint | None"
 
     @property
+    def epochs_done(self) -> int:
+        return self.checkpoint.epoch if self.checkpoint else 0
+
+    @property
     def headline(self) -> str:
         rows = len(self.dataset.split("train").images)
         layers = [math.prod(self.dataset.image_shape), *self.config.hidden, self.config.latent]
-        went = f", from epoch {self.checkpoint.epoch}" if self.checkpoint else ""
+        went = f", from epoch {self.epochs_done}" if self.checkpoint else ""
+        if self.epochs_done == self.config.epochs:
+            went += ": it has them all, --epochs raises them"
         return (
             f"{self.config.recipe} recipe, {'-'.join(map(str, layers))}, on {rows:,} images of "
             f"{self.dataset.name}{went}"
@@ -220,16 +238,17 @@ def _begin(folder: "RunFolder", settings: dict[str, Any], dataset: str | None, f
     if not isinstance(recipe, str):
         raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
     config = with_settings(choose_recipe(recipe), settings)
-    if folder.path.exists() and not folder.path.is_dir():
+    if kind_of(folder.path) == "file":
         raise InputError(f"{folder.path} is a file: -o expects the folder of a run")
+    refuse_files_above(folder.path)
     if folder.exists and not force:
         raise InputError(
             f"{folder.path} holds a run already: --resume goes on with it, --force replaces it, "
             "-o names another folder"
         )
-    from aecli.data import open_dataset
+    from aecli.data import open_dataset, reopen_dataset
 
-    data = open_dataset(dataset or DEFAULT_DATASET)
+    data = open_dataset(dataset) if dataset else reopen_dataset(DEFAULT_DATASET)
     if "batch_size" not in settings:
         config = fit_batch_size(config, len(data.split("train").images))
     return _Job(config, data, None)
@@ -241,23 +260,28 @@ def _go_on(folder: "RunFolder", settings: dict[str, Any], dataset: str | None) -
     from aecli.data import open_dataset
     from aecli.train import resume_config
 
-    if not folder.last.is_file():
+    if kind_of(folder.last) != "file":
         raise InputError(
             f"nothing to resume: {folder.path} has no {folder.last.name}; "
             f"aecli train -o {folder.path} begins a run"
         )
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
-    data = open_dataset(dataset or checkpoint.data.source)
-    if data.fingerprint != checkpoint.data.fingerprint:
-        raise InputError(
-            f"{data.name} is not the data that {folder.path} was trained on, "
-            f"{checkpoint.data.name} ({checkpoint.data.source}): their pixels differ"
-        )
+    if dataset is None:
+        return _Job(config, reopen(checkpoint), checkpoint)
+    data = open_dataset(dataset)
+    check_same_data(checkpoint, data)
     return _Job(config, data, checkpoint)
 
 
+def _base_name(dataset: str) -> str:
+    """Return what a data set is called after: the last part of its absolute path."""
+    return os.path.basename(os.path.abspath(os.path.expanduser(dataset)))  # noqa: PTH100,PTH111,PTH119
+
+
 def _about_this_process() -> dict[str, Any]:
+    from importlib.metadata import version
+
     return {
         "command_line": sys.argv,
         "versions": {
@@ -268,11 +292,14 @@ def _about_this_process() -> dict[str, Any]:
 
 
 def _summary_rows(summary: "Summary", config: Config) -> list[tuple[str, str]]:
+    pca = f"PCA with as many dimensions: {summary.pca_validation_mse:.4f}"
     return [
         ("best epoch", f"{summary.best_epoch} of {summary.epochs}"),
-        (f"validation {config.loss}", f"{summary.validation_loss:.4f}"),
-        ("test mse", f"{summary.test_mse:.4f}"),
-        ("test mse of PCA", f"{summary.pca_mse:.4f} with {config.latent} dimensions too"),
+        (
+            f"validation {config.loss}",
+            f"{summary.validation_loss:.4f}" + (f" ({pca})" if config.loss == "mse" else ""),
+        ),
+        ("test mse", f"{summary.test_mse:.4f} (PCA: {summary.pca_mse:.4f})"),
         ("parameters", f"{summary.parameters:,}"),
         ("time", f"{summary.seconds:.1f} s"),
         ("speed", f"{summary.images_per_second:,.0f} images/s"),

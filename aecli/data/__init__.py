@@ -1,6 +1,6 @@
 """Image data sets: a reader for each format, and the catalogue of names."""
 
-from aecli.data.catalogue import DATA_VARIABLE, open_dataset
+from aecli.data.catalogue import DATA_VARIABLE, open_dataset, reopen_dataset
 from aecli.data.dataset import DataDescription, Dataset, Images, Labels, Split
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "Labels",
     "Split",
     "open_dataset",
+    "reopen_dataset",
 ]

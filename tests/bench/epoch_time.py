@@ -22,6 +22,7 @@ def time_aecli() -> list[float]:
     """Return the seconds of each epoch of `--recipe classic`."""
     import tempfile
 
+    from aecli.checkpoint import load
     from aecli.config import choose_recipe, with_settings
     from aecli.data import open_dataset
     from aecli.runs import RunFolder
@@ -29,8 +30,9 @@ def time_aecli() -> list[float]:
 
     config = with_settings(choose_recipe("classic"), {"epochs": EPOCHS})
     with tempfile.TemporaryDirectory() as folder:
-        train(open_dataset("mnist"), config, RunFolder(Path(folder)), about={})
-        return [line.seconds for line in RunFolder(Path(folder)).read_metrics()]
+        run = RunFolder(Path(folder))
+        train(open_dataset("mnist"), config, run, about={})
+        return [line.seconds for line in load(run.last).history]
 
 
 def time_torch(fused: bool) -> list[float]:

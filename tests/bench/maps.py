@@ -12,7 +12,7 @@ from aecli.checkpoint import load
 from aecli.config import RECIPES, SplitName, choose_recipe, with_settings
 from aecli.data import Dataset, open_dataset
 from aecli.encode import encode, load_model
-from aecli.metrics import knn_accuracy, pca_reconstruction_error, trustworthiness
+from aecli.metrics import knn_accuracy, pca_reconstruction_errors, trustworthiness
 from aecli.runs import RunFolder
 from aecli.train import train
 
@@ -62,7 +62,7 @@ def measure_pca(dataset: Dataset, latent: int) -> Row:
     )
     pca = PCA(latent).fit(known)
     return {
-        "test_mse": pca_reconstruction_error(known, asked, latent),
+        "test_mse": pca_reconstruction_errors(known, [asked], latent)[0],
         **judge(dataset, pca.transform(known), pca.transform(asked)),
     }
 

@@ -1,0 +1,32 @@
+"""The data set that a run was trained on, opened again."""
+
+from typing import TYPE_CHECKING
+
+from aecli.errors import InputError
+
+if TYPE_CHECKING:
+    from aecli.checkpoint import Checkpoint
+    from aecli.data import Dataset
+
+
+def reopen(checkpoint: "Checkpoint") -> "Dataset":
+    """Return the data set that a checkpoint was trained on.
+
+    Raises:
+        InputError: it is no longer there, or its pixels have changed.
+
+    """
+    from aecli.data import reopen_dataset
+
+    dataset = reopen_dataset(checkpoint.data.source)
+    check_same_data(checkpoint, dataset, "; name the DATASET to take it all the same")
+    return dataset
+
+
+def check_same_data(checkpoint: "Checkpoint", dataset: "Dataset", advice: str = "") -> None:
+    """Raise `InputError` where a data set is not the one that a checkpoint was trained on."""
+    if dataset.fingerprint != checkpoint.data.fingerprint:
+        raise InputError(
+            f"{dataset.source} is not the data that the run was trained on, "
+            f"{checkpoint.data.name}: its pixels differ{advice}"
+        )
