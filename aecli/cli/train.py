@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aecli.cli.options import RUNS, ForceOption, JsonOption, QuietOption
+from aecli.cli.options import RUNS, force_option, json_option, quiet_option
 from aecli.cli.reopen import check_same_data, reopen
 from aecli.cli.signals import catching_signals
 from aecli.config import (
@@ -129,22 +129,24 @@ def train(
             "-o",
             help="Folder of the run.",
             show_default="runs/DATASET",
+            rich_help_panel="Run",
         ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the run's last epoch."),
+        typer.Option("--resume", help="Go on from the run's last epoch.", rich_help_panel="Run"),
     ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config",
             help="TOML file of settings, named like the options: batch_size = 128.",
+            rich_help_panel="Run",
         ),
     ] = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    force: Annotated[bool, force_option("Run")] = False,
+    as_json: Annotated[bool, json_option("Run")] = False,
+    quiet: Annotated[bool, quiet_option("Run")] = False,
 ) -> None:
     """Learn an autoencoder from an image data set.
 
@@ -292,13 +294,10 @@ def _about_this_process() -> dict[str, Any]:
 
 
 def _summary_rows(summary: "Summary", config: Config) -> list[tuple[str, str]]:
-    pca = f"PCA with as many dimensions: {summary.pca_validation_mse:.4f}"
+    pca = f" (PCA: {summary.pca_validation_mse:.4f})" if config.loss == "mse" else ""
     return [
         ("best epoch", f"{summary.best_epoch} of {summary.epochs}"),
-        (
-            f"validation {config.loss}",
-            f"{summary.validation_loss:.4f}" + (f" ({pca})" if config.loss == "mse" else ""),
-        ),
+        (f"validation {config.loss}", f"{summary.validation_loss:.4f}{pca}"),
         ("test mse", f"{summary.test_mse:.4f} (PCA: {summary.pca_mse:.4f})"),
         ("parameters", f"{summary.parameters:,}"),
         ("time", f"{summary.seconds:.1f} s"),
