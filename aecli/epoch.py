@@ -55,6 +55,7 @@ class EpochFunction:
             raise InputError(f"{rows} training images are too few for {devices} devices")
         self.config = config
         self.image_shape = image_shape
+        self.rows = rows
         self.batch_size = min(config.batch_size, rows) // devices * devices
         self.steps = rows // self.batch_size
         self.images_seen = self.steps * self.batch_size
@@ -90,11 +91,6 @@ class EpochFunction:
             validation loss after the last step, and the learning rate of the last step.
 
         """
-        order = jnp.arange(len(images))
-        if self.config.shuffle:
-            key = jax.random.fold_in(jax.random.key(self.config.seed), epoch)
-            order = jax.random.permutation(key, order)
-        batches = order[: self.images_seen].reshape(self.steps, self.batch_size)
 
         def step(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
             batch = jax.lax.with_sharding_constraint(images[rows], self.split_over_devices)
@@ -104,12 +100,20 @@ class EpochFunction:
                 updates, optimizer = self.optimizer.update(gradients, state.optimizer)
             return TrainState(optax.apply_updates(state.parameters, updates), optimizer), loss
 
-        state, losses = jax.lax.scan(step, state, batches)
+        state, losses = jax.lax.scan(step, state, self.batches(epoch))
         validation_losses = image_losses(
             self.model(state.parameters), validation, config=self.config, loss=self.config.loss
         )
         learning_rate = self.schedule(epoch * self.steps - 1)
         return state, (losses.mean(), validation_losses.mean(), learning_rate)
+
+    def batches(self, epoch: jax.Array) -> jax.Array:
+        """Return the rows of each batch of an epoch, int32 (steps, batch size)."""
+        order = jnp.arange(self.rows)
+        if self.config.shuffle:
+            key = jax.random.fold_in(jax.random.key(self.config.seed), epoch)
+            order = jax.random.permutation(key, order)
+        return order[: self.images_seen].reshape(self.steps, self.batch_size)
 
     def loss(self, parameters: Parameters, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return what is minimized over a batch, uint8 (n, h, w, c), and its loss alone."""

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType
 
 from aecli.config import Config, with_settings
 from aecli.epoch import EpochFunction, learning_rate_schedule
@@ -35,3 +36,27 @@ def test_a_batch_must_split_over_the_devices(small_config: Config) -> None:
     config = with_settings(small_config, {"batch_size": 63})
     with pytest.raises(InputError, match="--batch-size 63 cannot be split evenly over 2 devices"):
         EpochFunction(config, (4, 4, 1), 200, TwoDevices())  # type: ignore[arg-type]
+
+
+def _batches(config: Config, epoch: int) -> list[list[int]]:
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    rows: list[list[int]] = EpochFunction(config, (4, 4, 1), 200, mesh).batches(epoch).tolist()  # type: ignore[arg-type]
+    return rows
+
+
+def test_every_epoch_and_every_seed_has_an_order_of_its_own(small_config: Config) -> None:
+    config = with_settings(small_config, {"batch_size": 64})
+    first = _batches(config, 1)
+    rows = [row for batch in first for row in batch]
+    assert [len(batch) for batch in first] == [64, 64, 64]
+    assert len(set(rows)) == 192
+    assert set(rows) <= set(range(200))
+    assert first == _batches(config, 1)
+    assert first != _batches(config, 2)
+    assert first != _batches(with_settings(config, {"seed": 1}), 1)
+
+
+def test_file_order_is_the_same_in_every_epoch(small_config: Config) -> None:
+    config = with_settings(small_config, {"batch_size": 64, "shuffle": False})
+    expected = [list(range(i, i + 64)) for i in (0, 64, 128)]
+    assert _batches(config, 1) == _batches(config, 2) == expected
