@@ -16,6 +16,7 @@ from aecli.config import DEFAULT_ROWS_AT_A_TIME, SplitName
 from aecli.data import Dataset, Images
 from aecli.errors import InputError
 from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
+from aecli.pixels import unit_range
 
 # Every product has this many rows, whatever the batch size: a product of another shape may round
 # differently, and a code must not depend on its neighbours.
@@ -63,7 +64,7 @@ def encode_split(
         "epoch": checkpoint.epoch,
         "trained_on": checkpoint.data.name,
         "data": dataset.name,
-        "source": dataset.source,
+        "source": dataset.source.to_json(),
         "split": split,
         "fingerprint": dataset.fingerprint,
         "rows": len(values),
@@ -85,7 +86,7 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     _check_shape(checkpoint, dataset)
     images = dataset.split("test").images[:count]
     model = load_model(checkpoint)
-    return np.divide(images, 255, dtype=np.float32), decode(model, encode(model, images))
+    return unit_range(images), decode(model, encode(model, images))
 
 
 def encode(
@@ -95,7 +96,7 @@ def encode(
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> CodeArray:
-    """Encode `images`, uint8 (n, h, w, c), to codes, float32 (n, d).
+    """Encode `images`, of any type of pixel, (n, h, w, c), to codes, float32 (n, d).
 
     A code depends on its image alone: not on the batch size, the order or the other images.
     `report` is called with the number of images done since its last call.

@@ -22,6 +22,7 @@ from aecli.model import (
     to_unit_range,
 )
 from aecli.objective import far_codes, pixel_loss
+from aecli.pixels import scale_of
 
 # Rows of one product while evaluating; bounds its memory.
 _EVALUATION_ROWS = 1_000
@@ -71,7 +72,9 @@ class EpochFunction:
 
     def initial_state(self, images: Images) -> TrainState:
         """Return the state before the first epoch of training on these images."""
-        mean_image = np.asarray(images.mean(axis=0) / 255, np.float32)
+        mean_image = np.asarray(
+            images.mean(axis=0, dtype=np.float64) / scale_of(images.dtype), np.float32
+        )
         parameters = initial_parameters(self.config, mean_image)
         return TrainState(parameters, self.optimizer.init(parameters))
 
@@ -82,8 +85,8 @@ class EpochFunction:
 
         Args:
             state: from `initial_state` or the epoch before.
-            images: the training images, uint8 (n, h, w, c).
-            validation: the validation images, uint8 (m, h, w, c).
+            images: the training images, pixels (n, h, w, c).
+            validation: the validation images, pixels (m, h, w, c).
             epoch: its number from 1, uint32.
 
         Returns:
@@ -116,7 +119,7 @@ class EpochFunction:
         return order[: self.images_seen].reshape(self.steps, self.batch_size)
 
     def loss(self, parameters: Parameters, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return what is minimized over a batch, uint8 (n, h, w, c), and its loss alone."""
+        """Return what is minimized over a batch, pixels (n, h, w, c), and its loss alone."""
         losses, codes = _pixel_losses(self.model(parameters), batch, self.config, self.config.loss)
         loss = losses.mean()
         return loss + self.config.code_penalty * far_codes(codes), loss
@@ -153,14 +156,14 @@ def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedul
 def _pixel_losses(
     model: Autoencoder, pixels: jax.Array, config: Config, loss: Loss
 ) -> tuple[jax.Array, jax.Array]:
-    """Return the loss of each pixel of uint8 images (n, h, w, c), and the codes (n, d)."""
+    """Return the loss of each pixel of images (n, h, w, c), and the codes (n, d)."""
     images = to_unit_range(pixels)
     codes = model.encoder(images)
     return pixel_loss(model.decoder.logits(codes), images, loss, config.output), codes
 
 
 def image_losses(model: Autoencoder, pixels: jax.Array, config: Config, loss: Loss) -> jax.Array:
-    """Return the mean loss of each of the uint8 images (n, h, w, c), float32 (n,)."""
+    """Return the mean loss of each of the images (n, h, w, c), float32 (n,)."""
 
     def of_image(image: jax.Array) -> jax.Array:
         return _pixel_losses(model, image[jnp.newaxis], config, loss)[0].mean()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from flax import nnx
 
 from aecli.config import Activation, Config
+from aecli.pixels import scale_of
 
 ImageShape = tuple[int, int, int]
 Parameters = Any  # A nested dict of arrays, named like the attributes of `Autoencoder`.
@@ -63,8 +64,8 @@ class Autoencoder(nnx.Module):
 
 
 def to_unit_range(pixels: jax.Array) -> jax.Array:
-    """Return uint8 pixels 0..255 as float32 0..1."""
-    return pixels.astype(jnp.float32) / 255
+    """Return pixels, from 0 to `scale_of` their type, as float32 0..1."""
+    return pixels.astype(jnp.float32) / scale_of(pixels.dtype)
 
 
 def abstract_autoencoder(

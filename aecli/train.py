@@ -15,18 +15,20 @@ from jax.sharding import PartitionSpec as P
 
 from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
-from aecli.config import Config, flag, with_settings
+from aecli.config import Config, SplitName, flag, with_settings
 from aecli.data import DataDescription, Dataset, Images
 from aecli.epoch import EpochFunction, TrainState, image_losses
 from aecli.errors import AecliError, InputError
 from aecli.metrics import pca_reconstruction_errors
 from aecli.model import Parameters
+from aecli.pixels import unit_range
 from aecli.runs import RunFolder
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
 _SECONDS_BETWEEN_SAVES = 2.0
 # Settings that say when to stop, not what is computed on the way.
 _CHANGED_ON_RESUME = ("epochs", "patience")
+_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 @dataclass
@@ -117,11 +119,12 @@ def train(
     started = time.perf_counter()
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     everywhere = NamedSharding(mesh, P())
+    splits = {split: dataset.split(split).images for split in _SPLITS}
     images, validation = (
-        jax.device_put(dataset.split(split).images, everywhere) for split in ("train", "validation")
+        jax.device_put(splits[split], everywhere) for split in ("train", "validation")
     )
     epoch_function = EpochFunction(config, dataset.image_shape, len(images), mesh)
-    progress = Progress(epoch_function.initial_state(dataset.split("train").images))
+    progress = Progress(epoch_function.initial_state(splits["train"]))
     if resume_from is not None:
         progress = _restore(progress.state, resume_from)
     progress.state = jax.device_put(progress.state, everywhere)
@@ -174,9 +177,7 @@ def train(
     if stopped:
         return None
 
-    train_rows, *others = (
-        _unit_rows(dataset.split(split).images) for split in ("train", "validation", "test")
-    )
+    train_rows, *others = (_unit_rows(splits[split]) for split in _SPLITS)
     pca_validation_mse, pca_mse = pca_reconstruction_errors(train_rows, others, config.latent)
     summary = Summary(
         run=str(folder.path),
@@ -184,7 +185,7 @@ def train(
         best_epoch=progress.best.epoch,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(progress.best_parameters)),
         validation_loss=progress.best.validation_loss,
-        test_mse=_test_mse(epoch_function, progress.best_parameters, dataset),
+        test_mse=_test_mse(epoch_function, progress.best_parameters, splits["test"]),
         pca_mse=pca_mse,
         pca_validation_mse=pca_validation_mse,
         images_per_second=epoch_function.images_seen
@@ -195,13 +196,13 @@ def train(
     return summary
 
 
-def _test_mse(epoch_function: EpochFunction, parameters: Parameters, dataset: Dataset) -> float:
+def _test_mse(epoch_function: EpochFunction, parameters: Parameters, images: Images) -> float:
     losses = jax.jit(partial(image_losses, config=epoch_function.config, loss="mse"))
-    return float(np.mean(losses(epoch_function.model(parameters), dataset.split("test").images)))
+    return float(np.mean(losses(epoch_function.model(parameters), images)))
 
 
 def _unit_rows(images: Images) -> npt.NDArray[np.float32]:
-    return np.divide(images.reshape(len(images), -1), 255, dtype=np.float32)
+    return unit_range(images.reshape(len(images), -1))
 
 
 def _ended(config: Config, progress: Progress) -> bool:

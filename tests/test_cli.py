@@ -239,6 +239,33 @@ def test_a_folder_cannot_take_the_place_of_a_name_once_a_run_has_it(
     assert main(["plot", "--kind", "reconstructions"]) == 0
 
 
+def test_arrays_go_through_with_labels_and_scaling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    np.save("images.npy", generator.integers(-100, 101, (120, 49)))
+    np.save("labels.npy", np.arange(120) % 3)
+    data = ["images.npy", "--labels", "labels.npy", "--rescale=-100,100"]
+    assert main(["train", *data, *QUICK, "--test", "0.25", "--split-seed", "3", "-o", "run"]) == 0
+    assert main(["train", "--resume", "-o", "run", "--epochs", "3"]) == 0
+    assert main(["encode", "run"]) == 0
+    assert np.load("run/codes.labels.npy").shape == (30,)
+    np.save("new.npy", generator.integers(-100, 101, (7, 7, 7)))
+    assert main(["encode", "run", "new.npy", "-o", "new-codes.npy"]) == 0
+    assert np.load("new-codes.npy").shape == (7, 2)
+    assert json.loads(Path("new-codes.json").read_text())["split"] == "all"
+    assert main(["plot", "run", "--kind", "reconstructions"]) == 0
+    capsys.readouterr()
+    assert main(["data", "show", *data, "--json", "--picture", "grid.png"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["classes"] == {"0": 40, "1": 40, "2": 40}
+    assert about["pixels"] == "float32"
+    assert imread("grid.png").size > 0
+    assert main(["data", "list"]) == 0
+    assert "digits\t" in capsys.readouterr().out
+
+
 def test_a_run_is_known_from_others(
     idx_folder: Path,
     tmp_path: Path,
@@ -274,9 +301,40 @@ def _save_codes_and_labels(folder: Path) -> None:
 
 BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "no such data set": (_nothing, ["train", "mnits"], "did you mean 'mnist'? (known: digits,"),
-    "no such folder": (_nothing, ["train", "no/such"], "no such folder: no/such"),
+    "no such folder": (_nothing, ["train", "no/such"], "no such file or folder: no/such"),
     "a folder without IDX files": (_nothing, ["train", "run"], "has no train-images-idx3-ubyte"),
     "a run that exists": (_nothing, ["train", "-o", "run"], "--resume goes on with it, --force"),
+    "labels without data": (
+        _nothing,
+        ["train", "--labels", "y.npy"],
+        "--labels without a DATASET",
+    ),
+    "pixels out of range": (
+        lambda folder: np.save(folder / "x.npy", np.full((40, 4, 4), 2.0)),
+        ["train", "x.npy"],
+        "has pixels from 2 to 2: expected 0..1",
+    ),
+    "too few images to split": (
+        lambda folder: np.save(folder / "x.npy", np.zeros((2, 4, 4))),
+        ["train", "x.npy"],
+        "too few for a",
+    ),
+    "new images out of the run's range": (
+        lambda folder: np.save(folder / "x.npy", np.full((4, 8, 8), 2.0)),
+        ["encode", "run", "x.npy"],
+        "has pixels from 2 to 2",
+    ),
+    "a range that is none": (_nothing, ["data", "show", "--rescale", "5"], "expected two numbers"),
+    "shares that leave nothing": (
+        _nothing,
+        ["train", "images", "--validation", "0.6", "--test", "0.4"],
+        "leave no images to train on",
+    ),
+    "a picture of data that exists": (
+        lambda folder: (folder / "grid.png").write_bytes(b"mine"),
+        ["data", "show", "--picture", "grid.png"],
+        "grid.png exists already",
+    ),
     "a run below a file": (
         _nothing,
         ["train", "-o", "run/config.json/x"],
@@ -415,7 +473,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_an_error_is_one_line_in_a_real_process_too(aecli: Run, tmp_path: Path) -> None:
     done = aecli("train", "mnits")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("aecli: no data set or folder is called 'mnits'")
+    assert done.stderr.startswith("aecli: no data set, file or folder is called 'mnits'")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import write_idx
 
 from aecli.config import SplitName
-from aecli.data import DataDescription, Dataset, open_dataset
+from aecli.data import DataDescription, Dataset, Source, open_dataset
 from aecli.data.idx import read_idx
 from aecli.errors import InputError
 
@@ -56,7 +56,8 @@ def test_an_idx_folder_reads_plain_and_gzipped_files(idx_folder: Path) -> None:
     plain.write_bytes(gzip.decompress(plain.with_name(f"{plain.name}.gz").read_bytes()))
     again = open_dataset(str(idx_folder))
     assert dataset.images.shape == (280, 6, 5, 1)
-    assert (dataset.name, dataset.source) == ("images", str(idx_folder.resolve()))
+    assert dataset.name == "images"
+    assert dataset.source == Source(str(idx_folder.resolve()))
     assert len(dataset.split("validation").images) == 20
     assert len(dataset.split("train").images) == 220
     assert dataset.fingerprint == again.fingerprint
@@ -183,9 +184,9 @@ def test_a_bad_idx_folder_is_refused(idx_folder: Path, fault: str) -> None:
     ("source", "words"),
     [
         ("mnits", r"did you mean 'mnist'\? \(known: digits, mnist\)"),
-        ("nothing/here", "no such folder: nothing/here"),
+        ("nothing/here", "no such file or folder: nothing/here"),
         ("mnist", "put its four IDX files, for example from"),
-        (__file__, "is a file: expected a folder of IDX files"),
+        (__file__, "is of no format that aecli reads: expected a folder of IDX"),
     ],
 )
 def test_a_data_set_that_is_not_there(

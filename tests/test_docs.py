@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -11,7 +12,18 @@ from aecli.config import RECIPES, choose_recipe, flag
 from aecli.errors import AecliError, InputError
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def _commands(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the commands of a group and of the groups in it, by the words that call them."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        found |= _commands(command, f"{name} ") if inner else {prefix + name: command}
+    return found
+
+
+COMMANDS = _commands(get_command(app))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

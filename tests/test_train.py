@@ -15,7 +15,7 @@ from jax.sharding import AxisType
 from aecli import files
 from aecli.checkpoint import load
 from aecli.config import Config, SplitName, choose_recipe, with_settings
-from aecli.data import Dataset
+from aecli.data import Dataset, Source
 from aecli.encode import decode, encode, load_model
 from aecli.epoch import EpochFunction
 from aecli.errors import AecliError, InputError
@@ -29,7 +29,7 @@ PARTS: tuple[SplitName, ...] = ("train", "validation")
 def _tiny(rows: int = 300) -> Dataset:
     images = np.random.default_rng(3).integers(0, 256, (rows, 4, 4, 1), np.uint8)
     splits = {"train": slice(0, 200), "validation": slice(200, 240), "test": slice(240, rows)}
-    return Dataset("tiny", "tiny", images, None, None, splits)
+    return Dataset("tiny", Source("tiny"), images, None, None, splits)
 
 
 class NumpyClassic:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from aecli import __version__
+from aecli.cli import data
 from aecli.cli.decode import decode
 from aecli.cli.encode import encode
 from aecli.cli.plot import plot
@@ -42,6 +43,7 @@ def _about(
 
 for command in (train, encode, decode, plot, show):
     app.command()(command)
+app.add_typer(data.app, name="data")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,9 +11,11 @@ from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
     JsonOption,
+    LabelsOption,
     QuietOption,
     RunArgument,
     SplitOption,
+    source_from,
 )
 from aecli.cli.reopen import reopen
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
@@ -26,11 +28,12 @@ def encode(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name or folder of the images.",
+            help="Name, folder or file of the images.",
             show_default="what the run was trained on",
         ),
     ] = None,
-    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    split: SplitOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The codes.", show_default="RUN/codes[-SPLIT].npy"),
@@ -63,11 +66,16 @@ def encode(
     from aecli.runs import find_checkpoint, folder_of
 
     if out is None:
-        out = folder_of(run).path / ("codes.npy" if split == "test" else f"codes-{split}.npy")
+        end = "" if split in (None, "test") else f"-{split}"
+        out = folder_of(run).path / f"codes{end}.npy"
     require_suffix(out, ".npy")
     checkpoint = load(find_checkpoint(run))
     refuse_existing_codes(out, force=force)
-    data = open_dataset(dataset) if dataset else reopen(checkpoint)
+    # New images are scaled as those were that the run was trained on.
+    rescale = checkpoint.data.source.rescale if dataset else None
+    source = source_from(dataset, labels=labels, rescale=rescale)
+    data = open_dataset(source) if source else reopen(checkpoint)
+    split = split or ("test" if data.has_own_splits or source is None else "all")
 
     from aecli.encode import encode_split
 

@@ -1,11 +1,15 @@
 """Options that several commands share, and what they mean."""
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from aecli.config import DEFAULT_DATASET, SplitName
+from aecli.config import DEFAULT_DATASET, SplitName, flag
+from aecli.errors import InputError
+
+if TYPE_CHECKING:
+    from aecli.data import Source
 
 RUNS = Path("runs")
 DEFAULT_RUN = RUNS / DEFAULT_DATASET
@@ -38,7 +42,53 @@ def quiet_option(panel: str | None = None) -> Any:
 ForceOption = Annotated[bool, force_option()]
 JsonOption = Annotated[bool, json_option()]
 QuietOption = Annotated[bool, quiet_option()]
-SplitOption = Annotated[
-    SplitName,
-    typer.Option("--split", metavar="NAME", help=f"Which rows: {', '.join(get_args(SplitName))}."),
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        help="Labels of a DATASET that is one array: .npy or IDX.",
+        rich_help_panel="Data",
+    ),
 ]
+SplitOption = Annotated[
+    SplitName | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help=f"Which rows: {', '.join(get_args(SplitName))}.",
+        show_default="test; all of a DATASET without splits",
+    ),
+]
+
+
+def source_from(
+    dataset: str | None,
+    *,
+    labels: Path | None = None,
+    validation: float | None = None,
+    test: float | None = None,
+    split_seed: int | None = None,
+    rescale: tuple[float, float] | None = None,
+) -> "Source | None":
+    """Return what the options say of the data, or None where DATASET was left out.
+
+    Raises:
+        InputError: a value is out of range, or is about a DATASET that was left out.
+
+    """
+    from aecli.data import Source
+
+    given: dict[str, Any] = {
+        "labels": None if labels is None else str(labels),
+        "validation": validation,
+        "test": test,
+        "split_seed": split_seed,
+        "rescale": rescale,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if dataset is not None:
+        return Source(dataset, **given)
+    if given:
+        names = ", ".join(flag(name) for name in given)
+        raise InputError(f"{names} without a DATASET: expected the data that this is about")
+    return None

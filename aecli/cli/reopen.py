@@ -27,6 +27,6 @@ def check_same_data(checkpoint: "Checkpoint", dataset: "Dataset", advice: str = 
     """Raise `InputError` where a data set is not the one that a checkpoint was trained on."""
     if dataset.fingerprint != checkpoint.data.fingerprint:
         raise InputError(
-            f"{dataset.source} is not the data that the run was trained on, "
+            f"{dataset.source.location} is not the data that the run was trained on, "
             f"{checkpoint.data.name}: its pixels differ{advice}"
         )

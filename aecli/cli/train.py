@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aecli.cli.options import RUNS, force_option, json_option, quiet_option
+from aecli.cli.options import (
+    RUNS,
+    LabelsOption,
+    force_option,
+    json_option,
+    quiet_option,
+    source_from,
+)
 from aecli.cli.reopen import check_same_data, reopen
 from aecli.cli.signals import catching_signals
 from aecli.config import (
@@ -36,7 +43,7 @@ from aecli.files import kind_of, refuse_files_above
 
 if TYPE_CHECKING:
     from aecli.checkpoint import Checkpoint
-    from aecli.data import Dataset
+    from aecli.data import Dataset, Source
     from aecli.runs import RunFolder
     from aecli.train import Summary
 
@@ -67,8 +74,37 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name (digits, mnist) or folder of IDX files.",
+            help="Name (digits, mnist), folder of IDX files, or IDX, .npy or .npz file.",
             show_default=DEFAULT_DATASET,
+        ),
+    ] = None,
+    labels: LabelsOption = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images to validate on, where the data have no splits.",
+            show_default="0.1",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the images to test on, where the data have no splits.",
+            show_default="0.1",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    split_seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of these splits.", show_default="0", rich_help_panel="Data"),
+    ] = None,
+    rescale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Pixel values that mean 0 and 1, where their type does not say.",
+            rich_help_panel="Data",
         ),
     ] = None,
     recipe: Annotated[
@@ -169,6 +205,7 @@ def train(
     """
     with catching_signals() as stop:
         from aecli.console import Reporter
+        from aecli.data import parse_rescale
         from aecli.runs import RunFolder
 
         settings = read_toml(config) if config else {}
@@ -180,10 +217,16 @@ def train(
         folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
         if resume and force:
             raise InputError("--resume and --force exclude each other: go on, or begin again")
+        source = source_from(
+            dataset,
+            labels=labels,
+            validation=validation,
+            test=test,
+            split_seed=split_seed,
+            rescale=parse_rescale(rescale) if rescale else None,
+        )
         job = (
-            _go_on(folder, settings, dataset)
-            if resume
-            else _begin(folder, settings, dataset, force)
+            _go_on(folder, settings, source) if resume else _begin(folder, settings, source, force)
         )
         reporter = Reporter(quiet, as_json)
         reporter.say(job.headline)
@@ -234,8 +277,12 @@ class _Job:
         )
 
 
-def _begin(folder: "RunFolder", settings: dict[str, Any], dataset: str | None, force: bool) -> _Job:
+def _begin(
+    folder: "RunFolder", settings: dict[str, Any], source: "Source | None", force: bool
+) -> _Job:
     """Return the job of a new run; the cheap checks come before the data are read."""
+    from aecli.data import Source, open_dataset, reopen_dataset
+
     recipe = settings.pop("recipe", DEFAULT_RECIPE)
     if not isinstance(recipe, str):
         raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
@@ -248,15 +295,14 @@ def _begin(folder: "RunFolder", settings: dict[str, Any], dataset: str | None, f
             f"{folder.path} holds a run already: --resume goes on with it, --force replaces it, "
             "-o names another folder"
         )
-    from aecli.data import open_dataset, reopen_dataset
-
-    data = open_dataset(dataset) if dataset else reopen_dataset(DEFAULT_DATASET)
+    data = open_dataset(source) if source else reopen_dataset(Source(DEFAULT_DATASET))
+    data.check_splits("train", "validation", "test")
     if "batch_size" not in settings:
         config = fit_batch_size(config, len(data.split("train").images))
     return _Job(config, data, None)
 
 
-def _go_on(folder: "RunFolder", settings: dict[str, Any], dataset: str | None) -> _Job:
+def _go_on(folder: "RunFolder", settings: dict[str, Any], source: "Source | None") -> _Job:
     """Return the job of a run that goes on from its last checkpoint."""
     from aecli.checkpoint import load
     from aecli.data import open_dataset
@@ -269,9 +315,9 @@ def _go_on(folder: "RunFolder", settings: dict[str, Any], dataset: str | None) -
         )
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
-    if dataset is None:
+    if source is None:
         return _Job(config, reopen(checkpoint), checkpoint)
-    data = open_dataset(dataset)
+    data = open_dataset(source)
     check_same_data(checkpoint, data)
     return _Job(config, data, checkpoint)
 

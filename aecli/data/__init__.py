@@ -1,7 +1,14 @@
 """Image data sets: a reader for each format, and the catalogue of names."""
 
-from aecli.data.catalogue import DATA_VARIABLE, open_dataset, reopen_dataset
+from aecli.data.catalogue import (
+    DATA_VARIABLE,
+    dataset_names,
+    mnist_folder,
+    open_dataset,
+    reopen_dataset,
+)
 from aecli.data.dataset import DataDescription, Dataset, Images, Labels, Split
+from aecli.data.source import Source, parse_rescale
 
 __all__ = [
     "DATA_VARIABLE",
@@ -9,7 +16,11 @@ __all__ = [
     "Dataset",
     "Images",
     "Labels",
+    "Source",
     "Split",
+    "dataset_names",
+    "mnist_folder",
     "open_dataset",
+    "parse_rescale",
     "reopen_dataset",
 ]

@@ -2,68 +2,193 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from aecli.config import nearest
-from aecli.data.dataset import Dataset
+from aecli.data.arrays import Array, read_npy, read_npz
+from aecli.data.dataset import Dataset, Labels
 from aecli.data.digits import read_digits
-from aecli.data.idx import read_idx_folder
+from aecli.data.idx import read_idx, read_idx_folder
+from aecli.data.pixels import to_images
+from aecli.data.source import Source
+from aecli.data.splits import split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
 
 DATA_VARIABLE = "AECLI_DATA_DIR"
 _MNIST_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_FORMATS = "a folder of IDX files, an IDX, .npy or .npz file, or a name"
 
 
-def open_dataset(source: str) -> Dataset:
+def open_dataset(source: Source | str) -> Dataset:
     """Read the data set at a path or of a name; a path that exists wins over a name.
 
     Raises:
         InputError: there is no such data set, or it is damaged.
 
     """
-    path = Path(source).expanduser()
-    kind = kind_of(path) if source else "nothing"
-    if kind == "folder":
-        return read_idx_folder(path)
-    if kind == "file":
-        raise InputError(f"{source} is a file: expected a folder of IDX files, or a name")
-    if source in _READERS:
-        return _READERS[source]()
-    if not source or os.sep in source:
-        raise InputError(f"no such folder: {source}")
+    source = Source(source) if isinstance(source, str) else source
+    location = source.location
+    path = Path(location).expanduser()
+    if kind_of(path) != "nothing" and location:
+        labels = None if source.labels is None else str(Path(source.labels).expanduser().resolve())
+        return _read_path(replace(source, location=str(path.resolve()), labels=labels))
+    if location in _READERS:
+        return reopen_dataset(source)
+    if not location or os.sep in location:
+        raise InputError(f"no such file or folder: {location}")
     names = tuple(_READERS)
-    raise InputError(f"no data set or folder is called {source!r}{nearest(source, names)}")
+    raise InputError(
+        f"no data set, file or folder is called {location!r}{nearest(location, names)}"
+    )
 
 
-def reopen_dataset(source: str) -> Dataset:
-    """Read the data set that a `Dataset.source` means: no folder can take the place of a name.
+def reopen_dataset(source: Source) -> Dataset:
+    """Read the data set of a `Dataset.source`: no folder can take the place of a name.
 
     Raises:
         InputError: the data set is no longer there, or it is damaged.
 
     """
-    return _READERS[source]() if source in _READERS else open_dataset(source)
+    reader = _READERS.get(source.location)
+    if reader is None:
+        return open_dataset(source)
+    if source.labels is not None:
+        raise InputError(f"{source.location} has labels of its own: leave out --labels")
+    return reader(source)
 
 
-def _read_mnist() -> Dataset:
-    folders = [
-        Path(root).expanduser() / "mnist"
-        for root in (os.environ.get(DATA_VARIABLE), platformdirs.user_cache_dir("aecli"))
-        if root
-    ]
-    for folder in folders:
-        if kind_of(folder) == "folder":
-            return read_idx_folder(folder, name="mnist")
-    raise InputError(
-        f"mnist is not on this machine: put its four IDX files, for example from {_MNIST_MIRROR}, "
-        f"into {folders[-1]}, or into a folder mnist and set {DATA_VARIABLE} to the one above it"
+def dataset_names() -> tuple[str, ...]:
+    """Return the names that `open_dataset` knows."""
+    return tuple(_READERS)
+
+
+def mnist_folder() -> Path | None:
+    """Return where MNIST lies on this machine, or None."""
+    return next((folder for folder in _mnist_folders() if kind_of(folder) == "folder"), None)
+
+
+def _read_path(source: Source) -> Dataset:
+    path = Path(source.location)
+    if kind_of(path) == "folder":
+        if source.labels is not None:
+            raise InputError(
+                f"{path} is a folder of IDX files, with labels of its own: leave out --labels"
+            )
+        return read_idx_folder(path, path.name, source)
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder: expected {_FORMATS}")
+    start = _first_bytes(path)
+    if start.startswith(b"\x93NUMPY"):
+        return _whole(source, read_npy(path))
+    if start.startswith(b"PK"):
+        return _parts(source, read_npz(path))
+    if start.startswith((b"\x1f\x8b", b"\0\0\x08")):
+        return _whole(source, read_idx(path, ndim=3))
+    raise InputError(f"{path} is of no format that aecli reads: expected {_FORMATS}")
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _whole(source: Source, values: Array) -> Dataset:
+    """Return the data set of one array, with splits drawn from it."""
+    path = Path(source.location)
+    images = to_images(values, str(path), source.rescale)
+    labels = None
+    if source.labels is not None:
+        labels = _read_labels(Path(source.labels), len(images))
+    return Dataset(
+        name=path.name.removesuffix(".gz").removesuffix(".npy").removesuffix(".npz"),
+        source=source,
+        images=images,
+        labels=labels,
+        class_names=None,
+        splits=split_at_random(
+            len(images), labels, source.validation, source.test, source.split_seed
+        ),
+        has_own_splits=False,
     )
 
 
-_READERS: dict[str, Callable[[], Dataset]] = {
+def _parts(source: Source, parts: dict[str, tuple[Array, Array | None]]) -> Dataset:
+    """Return the data set of arrays that come in train, maybe validation, and test."""
+    path = Path(source.location)
+    if set(parts) == {"all"}:
+        return _whole(source, parts["all"][0])
+    if source.labels is not None:
+        raise InputError(f"{path} is in parts that have labels of their own: leave out --labels")
+    images, labels = {}, {}
+    for part, (values, part_labels) in parts.items():
+        images[part] = to_images(values, f"{path}, {part}", source.rescale)
+        if part_labels is not None:
+            labels[part] = _to_labels(part_labels, len(images[part]), f"{path}, {part}")
+    shapes = {(part.dtype, part.shape[1:]) for part in images.values()}
+    if len(shapes) > 1:
+        found = ", ".join(f"{name} {part.dtype} {part.shape}" for name, part in images.items())
+        raise InputError(f"{path} has parts that differ: {found}; expected one type and size")
+    if labels and len(labels) < len(parts):
+        missing = ", ".join(sorted(set(parts) - set(labels)))
+        raise InputError(f"{path} has no labels for {missing}: expected them for all or none")
+    # As in a folder of IDX files: validation, train, test.
+    order = [name for name in ("validation", "train", "test") if name in parts]
+    return Dataset(
+        name=path.name.removesuffix(".npz"),
+        source=source,
+        images=np.concatenate([images[name] for name in order]),
+        labels=np.concatenate([labels[name] for name in order]) if labels else None,
+        class_names=None,
+        splits=split_parts({name: len(images[name]) for name in order}, str(path)),
+    )
+
+
+def _read_labels(path: Path, rows: int) -> Labels:
+    if kind_of(path) != "file":
+        raise InputError(f"no such file of labels: {path}")
+    start = _first_bytes(path)
+    values = read_npy(path) if start.startswith(b"\x93NUMPY") else read_idx(path, ndim=1)
+    return _to_labels(values, rows, str(path))
+
+
+def _to_labels(values: Array, rows: int, where: str) -> Labels:
+    if values.shape == (rows, 1):
+        values = values[:, 0]
+    if values.shape != (rows,) or values.dtype.kind not in "iu":
+        raise InputError(
+            f"{where} does not fit as labels: expected {rows:,} whole numbers, one an image, got "
+            f"{values.dtype} {values.shape}"
+        )
+    if values.dtype == np.uint64 and values.astype(np.uint64).max() > np.iinfo(np.int64).max:
+        raise InputError(f"{where} has labels beyond int64")
+    return values.astype(np.int64)
+
+
+def _mnist_folders() -> list[Path]:
+    roots = (os.environ.get(DATA_VARIABLE), platformdirs.user_cache_dir("aecli"))
+    return [Path(root).expanduser() / "mnist" for root in roots if root]
+
+
+def _read_mnist(source: Source) -> Dataset:
+    folder = mnist_folder()
+    if folder is None:
+        raise InputError(
+            f"mnist is not on this machine: put its four IDX files, for example from "
+            f"{_MNIST_MIRROR}, into {_mnist_folders()[-1]}, or into a folder mnist and set "
+            f"{DATA_VARIABLE} to the one above it"
+        )
+    return read_idx_folder(folder, "mnist", source)
+
+
+_READERS: dict[str, Callable[[Source], Dataset]] = {
     "digits": read_digits,
     "mnist": _read_mnist,
 }

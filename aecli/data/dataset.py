@@ -10,17 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import SplitName
+from aecli.data.source import Source
 from aecli.errors import InputError
 
-Images = npt.NDArray[np.uint8]
+# uint8, uint16 or float32; `aecli.pixels.scale_of` says what stands for 1.
+Images = npt.NDArray[Any]
 Labels = npt.NDArray[np.int64]
+Rows = slice | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Some rows of a data set, in the data set's order.
 
-    `images`: uint8 (n, h, w, c) in 0..255. `labels`: int64 (n,), or None without labels.
+    `images`: uint8, uint16 or float32 (n, h, w, c), from 0 to `scale_of` their type. `labels`:
+    int64 (n,), or None without labels.
     """
 
     images: Images
@@ -29,24 +33,42 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An image data set in memory.
+    """An image data set in memory, or memory-mapped.
 
-    `name` is for people; `source` opens the data set again (a known name or an absolute path).
-    `images`: uint8 (n, h, w, c) in 0..255, all splits, in file order. `labels`: int64 (n,), which
-    index `class_names` where those are known. `splits` has the rows of train, validation, test.
+    `name` is for people; `source` opens the data set again. `images`: uint8, uint16 or float32
+    (n, h, w, c), all splits, in file order. `labels`: int64 (n,), which index `class_names` where
+    those are known. `splits` has the rows of train, validation, test; `has_own_splits` says
+    whether they came with the data.
     """
 
     name: str
-    source: str
+    source: Source
     images: Images
     labels: Labels | None
     class_names: tuple[str, ...] | None
-    splits: Mapping[str, slice]
+    splits: Mapping[str, Rows]
+    has_own_splits: bool = True
 
     def split(self, name: SplitName) -> Split:
-        """Return the rows of one split without a copy; `all` is every row."""
+        """Return the rows of one split; `all` is every row.
+
+        Raises:
+            InputError: there were too few images to draw this split from.
+
+        """
+        if name != "all":
+            self.check_splits(name)
         rows = slice(None) if name == "all" else self.splits[name]
         return Split(self.images[rows], None if self.labels is None else self.labels[rows])
+
+    def check_splits(self, *names: str) -> None:
+        """Raise `InputError` where a split has no images, as there were too few to draw it from."""
+        for name in names:
+            if _count(self.splits[name], len(self.images)) == 0:
+                raise InputError(
+                    f"{self.source.location} has {len(self.images):,} images, too few for a {name} "
+                    "split: expected more, or larger shares with --validation and --test"
+                )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -56,8 +78,8 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the shape and the pixels of all images, as hexadecimal digits."""
-        digest = hashlib.sha256(repr(self.images.shape).encode())
+        """SHA-256 over type, shape and pixels of all images, as hexadecimal digits."""
+        digest = hashlib.sha256(f"{self.images.dtype} {self.images.shape}".encode())
         digest.update(np.ascontiguousarray(self.images).data)
         return digest.hexdigest()
 
@@ -69,7 +91,11 @@ class Dataset:
             fingerprint=self.fingerprint,
             image_shape=self.image_shape,
             class_names=self.class_names,
-            rows={name: len(self.images[rows]) for name, rows in self.splits.items()},
+            pixels=str(self.images.dtype),
+            rows={
+                name: _count(self.splits[name], len(self.images))
+                for name in ("train", "validation", "test")
+            },
         )
 
 
@@ -78,9 +104,10 @@ class DataDescription:
     """A data set without its pixels: where it came from and how to tell it from another."""
 
     name: str
-    source: str
+    source: Source
     fingerprint: str
     image_shape: tuple[int, int, int]
+    pixels: str
     class_names: tuple[str, ...] | None
     rows: Mapping[str, int]
 
@@ -101,11 +128,16 @@ class DataDescription:
             names = values["class_names"]
             return cls(
                 name=str(values["name"]),
-                source=str(values["source"]),
+                source=Source.from_json(values["source"]),
                 fingerprint=str(values["fingerprint"]),
                 image_shape=(height, width, channels),
+                pixels=str(values["pixels"]),
                 class_names=None if names is None else tuple(str(name) for name in names),
                 rows={str(split): int(rows) for split, rows in values["rows"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the description of the data is damaged: {error!r}") from error
+
+
+def _count(rows: Rows, length: int) -> int:
+    return len(range(length)[rows]) if isinstance(rows, slice) else len(rows)

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.data.dataset import Dataset
+from aecli.data.pixels import to_images
+from aecli.data.source import Source
+from aecli.data.splits import split_parts
 from aecli.errors import InputError
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
-# The tutorial validates on the first 5,000 of MNIST's 60,000 training images; other sets keep
-# that share.
-_VALIDATION_SHARE = 5_000 / 60_000
 
 
-def read_idx_folder(folder: Path, name: str | None = None) -> Dataset:
+def read_idx_folder(folder: Path, name: str, source: Source) -> Dataset:
     """Read a folder in MNIST's naming: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, ...
 
     Each file may be gzipped. The first twelfth of the training images is the validation split, so
@@ -43,21 +43,14 @@ def read_idx_folder(folder: Path, name: str | None = None) -> Dataset:
             f"{test_path} has images of {_size(test)} pixels, but {train_path.name} has "
             f"{_size(train)}: expected one size"
         )
-    if len(train) < 2:
-        raise InputError(f"{train_path} holds 1 image: expected at least 2, one to validate on")
-    validation = max(1, round(len(train) * _VALIDATION_SHARE))
-    labels = _read_labels(folder, train_path, test_path, len(train), len(test))
+    splits = split_parts({"train": len(train), "test": len(test)}, str(train_path))
     return Dataset(
-        name=name or folder.resolve().name,
-        source=name or str(folder.resolve()),
-        images=np.concatenate([train, test])[..., np.newaxis],
-        labels=labels,
+        name=name,
+        source=source,
+        images=to_images(np.concatenate([train, test]), str(folder), source.rescale),
+        labels=_read_labels(folder, train_path, test_path, len(train), len(test)),
         class_names=None,
-        splits={
-            "train": slice(validation, len(train)),
-            "validation": slice(0, validation),
-            "test": slice(len(train), len(train) + len(test)),
-        },
+        splits=splits,
     )
 
 

@@ -1,0 +1,77 @@
+"""What it takes to open a data set again and get the same rows in the same splits."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from aecli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as the user named it, made absolute.
+
+    `location` is a known name or an absolute path, `labels` an absolute path or None. Where the
+    data have no splits of their own, `validation` and `test` are the shares of rows drawn for
+    them, and `split_seed` decides which. `rescale` is (low, high): the pixel values that become 0
+    and 1, or None for the scaling of the pixels' type.
+    """
+
+    location: str
+    labels: str | None = None
+    validation: float = 0.1
+    test: float = 0.1
+    split_seed: int = 0
+    rescale: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name, share in (("--validation", self.validation), ("--test", self.test)):
+            if not 0 < share < 1:
+                raise InputError(f"{name} must lie between 0 and 1, got {share:g}")
+        if self.validation + self.test >= 1:
+            raise InputError(
+                f"--validation {self.validation:g} and --test {self.test:g} leave no images to "
+                "train on: expected less than 1 together"
+            )
+        if not 0 <= self.split_seed < 2**32:
+            raise InputError(f"--split-seed must lie in 0..4294967295, got {self.split_seed}")
+        if self.rescale is not None:
+            low, high = self.rescale
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise InputError(
+                    f"--rescale {low:g},{high:g}: expected LOW,HIGH with LOW below HIGH"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON's types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Source":
+        """Return the source that `to_json` wrote; raises KeyError, TypeError or ValueError."""
+        if set(values) != {field.name for field in fields(cls)}:
+            raise ValueError(f"unexpected fields of a source: {sorted(values)}")
+        labels, rescale = values["labels"], values["rescale"]
+        return cls(
+            location=str(values["location"]),
+            labels=None if labels is None else str(labels),
+            validation=float(values["validation"]),
+            test=float(values["test"]),
+            split_seed=int(values["split_seed"]),
+            rescale=None if rescale is None else (float(rescale[0]), float(rescale[1])),
+        )
+
+
+def parse_rescale(text: str) -> tuple[float, float]:
+    """Parse `"0,255"`.
+
+    Raises:
+        InputError: these are not two numbers.
+
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--rescale {text!r}: expected two numbers, LOW,HIGH, as 0,255") from error
+    return low, high

@@ -1,0 +1,63 @@
+"""Which rows train, validate and test."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.data.dataset import Labels, Rows
+from aecli.errors import InputError
+
+# The tutorial validates on the first 5,000 of MNIST's 60,000 training images; other sets with a
+# train and a test part keep that share.
+_VALIDATION_SHARE = 5_000 / 60_000
+
+
+def split_parts(rows: Mapping[str, int], where: str) -> Mapping[str, Rows]:
+    """Return the splits of data that come in parts, one after the other, of so many rows.
+
+    Without a part `validation` the first twelfth of `train` validates.
+    """
+    splits: dict[str, Rows] = {}
+    start = 0
+    for name, count in rows.items():
+        if name == "train" and "validation" not in rows:
+            if count < 2:
+                raise InputError(
+                    f"{where} holds {count} image: expected at least 2, one to validate on"
+                )
+            validation = max(1, round(count * _VALIDATION_SHARE))
+            splits["validation"] = slice(start, start + validation)
+            splits["train"] = slice(start + validation, start + count)
+        else:
+            splits[name] = slice(start, start + count)
+        start += count
+    return splits
+
+
+def split_at_random(
+    rows: int, labels: Labels | None, validation: float, test: float, seed: int
+) -> Mapping[str, Rows]:
+    """Draw `validation` and `test` shares of the rows, of each label alike; the rest trains.
+
+    A pure function of its arguments. Each split is int64 rows in ascending order; with very few
+    rows some are empty.
+    """
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    if labels is not None:
+        # Stable: rows of one label stay in random order.
+        shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    held_out = _every(rows, validation + test)
+    tested = _every(int(held_out.sum()), test / (validation + test))
+    return {
+        "train": np.sort(shuffled[~held_out]),
+        "validation": np.sort(shuffled[held_out][~tested]),
+        "test": np.sort(shuffled[held_out][tested]),
+    }
+
+
+def _every(rows: int, share: float) -> npt.NDArray[np.bool_]:
+    """Return which of so many rows to take so that the share is kept all along them."""
+    steps = np.floor(np.arange(rows + 1) * share + 0.5)
+    taken: npt.NDArray[np.bool_] = np.diff(steps) > 0
+    return taken
