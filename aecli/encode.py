@@ -70,6 +70,7 @@ def encode_split(
         "rows": len(values),
         "dimensions": values.shape[1],
         "class_names": dataset.class_names,
+        "row_ids": rows.row_ids,
     }
     return Codes(values, rows.labels, provenance)
 

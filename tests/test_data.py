@@ -186,7 +186,7 @@ def test_a_bad_idx_folder_is_refused(idx_folder: Path, fault: str) -> None:
         ("mnits", r"did you mean 'mnist'\? \(known: digits, mnist\)"),
         ("nothing/here", "no such file or folder: nothing/here"),
         ("mnist", "put its four IDX files, for example from"),
-        (__file__, "is of no format that aecli reads: expected a folder of IDX"),
+        (__file__, "is of no format that aecli reads: expected a folder of images"),
     ],
 )
 def test_a_data_set_that_is_not_there(

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aecli.cli.options import ForceOption, JsonOption, LabelsOption, source_from
+from aecli.cli.options import (
+    ForceOption,
+    GrayscaleOption,
+    JsonOption,
+    LabelsOption,
+    RescaleOption,
+    SizeOption,
+    source_from,
+)
 from aecli.config import DEFAULT_DATASET
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
 
@@ -47,10 +55,9 @@ def show(
         str, typer.Argument(metavar="DATASET", help="Name, folder or file, as for aecli train.")
     ] = DEFAULT_DATASET,
     labels: LabelsOption = None,
-    rescale: Annotated[
-        str | None,
-        typer.Option(metavar="LOW,HIGH", help="Pixel values that mean 0 and 1."),
-    ] = None,
+    rescale: RescaleOption = None,
+    size: SizeOption = None,
+    grayscale: GrayscaleOption = False,
     picture: Annotated[
         Path | None,
         typer.Option(help="Draw the first 100 training images: .png, .svg or .pdf."),
@@ -67,13 +74,17 @@ def show(
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
     from aecli.console import Reporter, print_facts
-    from aecli.data import open_dataset, parse_rescale
+    from aecli.data import open_dataset, parse_rescale, parse_size
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
         refuse_existing(picture, force=force)
     source = source_from(
-        dataset, labels=labels, rescale=parse_rescale(rescale) if rescale else None
+        dataset,
+        labels=labels,
+        rescale=parse_rescale(rescale) if rescale else None,
+        size=parse_size(size) if size else None,
+        grayscale=grayscale,
     )
     opened = open_dataset(source or dataset)
     about = _describe(opened)

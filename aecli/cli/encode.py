@@ -71,9 +71,19 @@ def encode(
     require_suffix(out, ".npy")
     checkpoint = load(find_checkpoint(run))
     refuse_existing_codes(out, force=force)
-    # New images are scaled as those were that the run was trained on.
-    rescale = checkpoint.data.source.rescale if dataset else None
-    source = source_from(dataset, labels=labels, rescale=rescale)
+    # New images are treated as those were that the run was trained on.
+    trained_on = checkpoint.data
+    source = (
+        source_from(
+            dataset,
+            labels=labels,
+            rescale=trained_on.source.rescale,
+            size=trained_on.source.size,
+            grayscale=trained_on.source.grayscale,
+        )
+        if dataset
+        else source_from(None, labels=labels)
+    )
     data = open_dataset(source) if source else reopen(checkpoint)
     split = split or ("test" if data.has_own_splits or source is None else "all")
 

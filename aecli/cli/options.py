@@ -50,6 +50,28 @@ LabelsOption = Annotated[
         rich_help_panel="Data",
     ),
 ]
+RescaleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rescale",
+        metavar="LOW,HIGH",
+        help="Pixel values that mean 0 and 1, where their type does not say.",
+        rich_help_panel="Data",
+    ),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="HxW",
+        help="Stretch image files to this size: 28, or 32x48.",
+        rich_help_panel="Data",
+    ),
+]
+GrayscaleOption = Annotated[
+    bool,
+    typer.Option("--grayscale", help="Take the colours from image files.", rich_help_panel="Data"),
+]
 SplitOption = Annotated[
     SplitName | None,
     typer.Option(
@@ -69,6 +91,8 @@ def source_from(
     test: float | None = None,
     split_seed: int | None = None,
     rescale: tuple[float, float] | None = None,
+    size: tuple[int, int] | None = None,
+    grayscale: bool = False,
 ) -> "Source | None":
     """Return what the options say of the data, or None where DATASET was left out.
 
@@ -84,6 +108,8 @@ def source_from(
         "test": test,
         "split_seed": split_seed,
         "rescale": rescale,
+        "size": size,
+        "grayscale": grayscale or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if dataset is not None:

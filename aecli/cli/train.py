@@ -13,7 +13,10 @@ import typer
 
 from aecli.cli.options import (
     RUNS,
+    GrayscaleOption,
     LabelsOption,
+    RescaleOption,
+    SizeOption,
     force_option,
     json_option,
     quiet_option,
@@ -74,7 +77,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name (digits, mnist), folder of IDX files, or IDX, .npy or .npz file.",
+            help="Name (digits, mnist), folder of images or IDX files, or IDX, .npy or .npz file.",
             show_default=DEFAULT_DATASET,
         ),
     ] = None,
@@ -99,14 +102,9 @@ def train(
         int | None,
         typer.Option(help="Seed of these splits.", show_default="0", rich_help_panel="Data"),
     ] = None,
-    rescale: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LOW,HIGH",
-            help="Pixel values that mean 0 and 1, where their type does not say.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    rescale: RescaleOption = None,
+    size: SizeOption = None,
+    grayscale: GrayscaleOption = False,
     recipe: Annotated[
         str | None,
         _setting("recipe", "Model", f"What the defaults come from: {', '.join(RECIPES)}."),
@@ -205,7 +203,7 @@ def train(
     """
     with catching_signals() as stop:
         from aecli.console import Reporter
-        from aecli.data import parse_rescale
+        from aecli.data import parse_rescale, parse_size
         from aecli.runs import RunFolder
 
         settings = read_toml(config) if config else {}
@@ -224,6 +222,8 @@ def train(
             test=test,
             split_seed=split_seed,
             rescale=parse_rescale(rescale) if rescale else None,
+            size=parse_size(size) if size else None,
+            grayscale=grayscale,
         )
         job = (
             _go_on(folder, settings, source) if resume else _begin(folder, settings, source, force)

@@ -8,7 +8,7 @@ from aecli.data.catalogue import (
     reopen_dataset,
 )
 from aecli.data.dataset import DataDescription, Dataset, Images, Labels, Split
-from aecli.data.source import Source, parse_rescale
+from aecli.data.source import Source, parse_rescale, parse_size
 
 __all__ = [
     "DATA_VARIABLE",
@@ -22,5 +22,6 @@ __all__ = [
     "mnist_folder",
     "open_dataset",
     "parse_rescale",
+    "parse_size",
     "reopen_dataset",
 ]

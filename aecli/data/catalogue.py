@@ -12,7 +12,8 @@ from aecli.config import nearest
 from aecli.data.arrays import Array, read_npy, read_npz
 from aecli.data.dataset import Dataset, Labels
 from aecli.data.digits import read_digits
-from aecli.data.idx import read_idx, read_idx_folder
+from aecli.data.folders import read_image_folder
+from aecli.data.idx import is_idx_folder, read_idx, read_idx_folder
 from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts
@@ -21,7 +22,7 @@ from aecli.files import kind_of
 
 DATA_VARIABLE = "AECLI_DATA_DIR"
 _MNIST_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_FORMATS = "a folder of IDX files, an IDX, .npy or .npz file, or a name"
+_FORMATS = "a folder of images or IDX files, an IDX, .npy or .npz file, or a name"
 
 
 def open_dataset(source: Source | str) -> Dataset:
@@ -77,9 +78,11 @@ def _read_path(source: Source) -> Dataset:
     if kind_of(path) == "folder":
         if source.labels is not None:
             raise InputError(
-                f"{path} is a folder of IDX files, with labels of its own: leave out --labels"
+                f"{path} is a folder, where labels come from the files: leave out --labels"
             )
-        return read_idx_folder(path, path.name, source)
+        if is_idx_folder(path):
+            return read_idx_folder(path, path.name, source)
+        return read_image_folder(path, source)
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder: expected {_FORMATS}")
     start = _first_bytes(path)

@@ -29,6 +29,7 @@ class Split:
 
     images: Images
     labels: Labels | None
+    row_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Dataset:
     `name` is for people; `source` opens the data set again. `images`: uint8, uint16 or float32
     (n, h, w, c), all splits, in file order. `labels`: int64 (n,), which index `class_names` where
     those are known. `splits` has the rows of train, validation, test; `has_own_splits` says
-    whether they came with the data.
+    whether they came with the data. `row_ids` are the file names of the rows, where they have any.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Dataset:
     class_names: tuple[str, ...] | None
     splits: Mapping[str, Rows]
     has_own_splits: bool = True
+    row_ids: tuple[str, ...] | None = None
 
     def split(self, name: SplitName) -> Split:
         """Return the rows of one split; `all` is every row.
@@ -59,7 +61,11 @@ class Dataset:
         if name != "all":
             self.check_splits(name)
         rows = slice(None) if name == "all" else self.splits[name]
-        return Split(self.images[rows], None if self.labels is None else self.labels[rows])
+        return Split(
+            images=self.images[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            row_ids=None if self.row_ids is None else tuple(np.array(self.row_ids)[rows].tolist()),
+        )
 
     def check_splits(self, *names: str) -> None:
         """Raise `InputError` where a split has no images, as there were too few to draw it from."""

@@ -54,6 +54,12 @@ def read_idx_folder(folder: Path, name: str, source: Source) -> Dataset:
     )
 
 
+def is_idx_folder(folder: Path) -> bool:
+    """Return whether a folder has a file of images or labels in MNIST's naming."""
+    kinds = ("images-idx3", "labels-idx1")
+    return any(_find(folder, part, kind) for part in ("train", "t10k") for kind in kinds)
+
+
 def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
     """Read one IDX file of unsigned bytes with `ndim` axes, gzipped or not whatever its suffix.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from aecli.errors import InputError
 
+_MOST_PIXELS = 4096
+
 
 @dataclass(frozen=True)
 class Source:
@@ -15,7 +17,8 @@ class Source:
     `location` is a known name or an absolute path, `labels` an absolute path or None. Where the
     data have no splits of their own, `validation` and `test` are the shares of rows drawn for
     them, and `split_seed` decides which. `rescale` is (low, high): the pixel values that become 0
-    and 1, or None for the scaling of the pixels' type.
+    and 1, or None for the scaling of the pixels' type. `size` is (height, width) that image files
+    are stretched to, and `grayscale` whether they lose their colours.
     """
 
     location: str
@@ -24,6 +27,8 @@ class Source:
     test: float = 0.1
     split_seed: int = 0
     rescale: tuple[float, float] | None = None
+    size: tuple[int, int] | None = None
+    grayscale: bool = False
 
     def __post_init__(self) -> None:
         for name, share in (("--validation", self.validation), ("--test", self.test)):
@@ -36,6 +41,10 @@ class Source:
             )
         if not 0 <= self.split_seed < 2**32:
             raise InputError(f"--split-seed must lie in 0..4294967295, got {self.split_seed}")
+        if self.size is not None and not all(1 <= length <= _MOST_PIXELS for length in self.size):
+            raise InputError(
+                f"--size {self.size[0]}x{self.size[1]}: expected lengths in 1..{_MOST_PIXELS}"
+            )
         if self.rescale is not None:
             low, high = self.rescale
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -52,7 +61,7 @@ class Source:
         """Return the source that `to_json` wrote; raises KeyError, TypeError or ValueError."""
         if set(values) != {field.name for field in fields(cls)}:
             raise ValueError(f"unexpected fields of a source: {sorted(values)}")
-        labels, rescale = values["labels"], values["rescale"]
+        labels, rescale, size = values["labels"], values["rescale"], values["size"]
         return cls(
             location=str(values["location"]),
             labels=None if labels is None else str(labels),
@@ -60,7 +69,22 @@ class Source:
             test=float(values["test"]),
             split_seed=int(values["split_seed"]),
             rescale=None if rescale is None else (float(rescale[0]), float(rescale[1])),
+            size=None if size is None else (int(size[0]), int(size[1])),
+            grayscale=bool(values["grayscale"]),
         )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse `"28"`, a square, or `"32x48"`, height and width.
+
+    Raises:
+        InputError: this is no size.
+
+    """
+    lengths = text.split("x")
+    if not (1 <= len(lengths) <= 2 and all(length.isdecimal() for length in lengths)):
+        raise InputError(f"--size {text!r}: expected pixels, as 28, or HEIGHTxWIDTH, as 32x48")
+    return int(lengths[0]), int(lengths[-1])
 
 
 def parse_rescale(text: str) -> tuple[float, float]:
