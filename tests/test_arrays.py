@@ -181,6 +181,14 @@ def _zip(**members: bytes) -> bytes:
     return file.getvalue()
 
 
+def _encrypted(archive: bytes) -> bytes:
+    """Set the flag that says a member is encrypted, in its own header and in the directory."""
+    data = bytearray(archive)
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
 def _flip(data: bytes, index: int) -> bytes:
     return data[:index] + bytes([data[index] ^ 0xFF]) + data[index + 1 :]
 
@@ -226,6 +234,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "npz, cut in the middle": (_zip(a=GOOD)[:900], "is a damaged .npz file"),
     "npz, cut in the directory": (_zip(a=GOOD)[:-5], "is a damaged .npz file"),
     "npz, a flipped byte": (_flip(_zip(a=GOOD), 900), "is a damaged .npz file"),
+    "npz, encrypted": (_encrypted(_zip(a=GOOD)), "is encrypted"),
     "npz, empty": (_zip(), "holds nothing: expected Keras'"),
     "npz, an unknown layout": (_zip(a=GOOD, b=GOOD), "holds a, b: expected Keras'"),
     "npz, half of Keras": (_zip(x_train=GOOD, y_train=GOOD), "holds x_train, y_train: expected"),

@@ -70,7 +70,8 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
             }
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        # zipfile's RuntimeError: the archive is encrypted, or compressed in a way it does not know.
         raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
     return {
         part: (arrays[images], None if labels is None else arrays[labels])
