@@ -90,7 +90,7 @@ def encode(
     from aecli.encode import encode_split
 
     reporter = Reporter(quiet, as_json)
-    with reporter.bar("encoding", len(data.split(split).images)) as advance:
+    with reporter.bar("encoding", data.count(split)) as advance:
         codes = encode_split(checkpoint, data, split, batch_size=batch_size, report=advance)
     written = write_codes(out, codes)
     rows, dimensions = codes.values.shape

@@ -14,6 +14,8 @@ from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, require_suff
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from aecli.codes import Codes
+
 Kind = Literal["map", "reconstructions", "history"]
 
 
@@ -64,7 +66,8 @@ def plot(
     from aecli.console import Reporter
 
     if kind == "map":
-        codes = _codes_of_run(source) if kind_of(source) == "folder" else source
+        run = source if kind_of(source) == "folder" else None
+        codes = source / "codes.npy" if run else source
         out = out or codes.with_suffix(".png")
     else:
         out = out or source / f"{kind}.png"
@@ -73,7 +76,7 @@ def plot(
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
     if kind == "map":
-        figure = _map(codes, labels)
+        figure = _map(codes, labels, run)
     else:
         figure = _reconstructions(source, count) if kind == "reconstructions" else _history(source)
 
@@ -85,30 +88,30 @@ def plot(
     reporter.result([out], {"picture": str(out)})
 
 
-def _codes_of_run(run: Path) -> Path:
-    """Return the codes that lie in a run's folder, if they are this run's."""
-    from aecli.checkpoint import load
-    from aecli.codes import read_codes
-    from aecli.runs import RunFolder
-
-    codes = run / "codes.npy"
-    hint = f"aecli encode {shlex.quote(str(run))}"
-    if kind_of(codes) != "file":
-        raise InputError(f"{run} has no codes.npy: {hint} makes it")
-    best = RunFolder(run).best
-    provenance = read_codes(codes).provenance or {}
-    if kind_of(best) == "file" and "model_sha256" in provenance:
-        models = {load(path).model_hash for path in (best, RunFolder(run).last)}
-        if provenance["model_sha256"] not in models:
-            raise InputError(f"{codes} is older than the run: {hint} --force makes it anew")
-    return codes
-
-
-def _map(path: Path, labels: Path | None) -> "Figure":
+def _map(path: Path, labels: Path | None, run: Path | None) -> "Figure":
+    """Draw codes; `run` is the folder whose codes they have to be, if they were named by it."""
     from aecli.codes import read_codes
     from aecli.plot import map_figure
 
-    return map_figure(read_codes(path, labels), path.name)
+    hint = f"aecli encode {shlex.quote(str(run))}"
+    if run is not None and kind_of(path) != "file":
+        raise InputError(f"{run} has no {path.name}: {hint} makes it")
+    codes = read_codes(path, labels)
+    if run is not None and not _made_by(run, codes):
+        raise InputError(f"{path} is older than the run: {hint} --force makes it anew")
+    return map_figure(codes, path.name)
+
+
+def _made_by(run: Path, codes: "Codes") -> bool:
+    """Return whether a run's best or last parameters made these codes, as far as they tell."""
+    from aecli.checkpoint import load
+    from aecli.runs import RunFolder
+
+    folder = RunFolder(run)
+    made_by = (codes.provenance or {}).get("model_sha256")
+    if made_by is None or kind_of(folder.best) != "file":
+        return True
+    return made_by in {load(path).model_hash for path in (folder.best, folder.last)}
 
 
 def _history(run: Path) -> "Figure":

@@ -266,7 +266,7 @@ class _Job:
 
     @property
     def headline(self) -> str:
-        rows = len(self.dataset.split("train").images)
+        rows = self.dataset.count("train")
         layers = [math.prod(self.dataset.image_shape), *self.config.hidden, self.config.latent]
         went = f", from epoch {self.epochs_done}" if self.checkpoint else ""
         if self.epochs_done == self.config.epochs:
@@ -298,7 +298,7 @@ def _begin(
     data = open_dataset(source) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
     if "batch_size" not in settings:
-        config = fit_batch_size(config, len(data.split("train").images))
+        config = fit_batch_size(config, data.count("train"))
     return _Job(config, data, None)
 
 

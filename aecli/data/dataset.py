@@ -67,10 +67,15 @@ class Dataset:
             row_ids=None if self.row_ids is None else tuple(np.array(self.row_ids)[rows].tolist()),
         )
 
-    def check_splits(self, *names: str) -> None:
+    def count(self, name: SplitName) -> int:
+        """Return how many rows a split has, without reading them."""
+        rows = slice(None) if name == "all" else self.splits[name]
+        return len(range(len(self.images))[rows]) if isinstance(rows, slice) else len(rows)
+
+    def check_splits(self, *names: SplitName) -> None:
         """Raise `InputError` where a split has no images, as there were too few to draw it from."""
         for name in names:
-            if _count(self.splits[name], len(self.images)) == 0:
+            if self.count(name) == 0:
                 raise InputError(
                     f"{self.source.location} has {len(self.images):,} images, too few for a {name} "
                     "split: expected more, or larger shares with --validation and --test"
@@ -99,8 +104,9 @@ class Dataset:
             class_names=self.class_names,
             pixels=str(self.images.dtype),
             rows={
-                name: _count(self.splits[name], len(self.images))
-                for name in ("train", "validation", "test")
+                "train": self.count("train"),
+                "validation": self.count("validation"),
+                "test": self.count("test"),
             },
         )
 
@@ -143,7 +149,3 @@ class DataDescription:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the description of the data is damaged: {error!r}") from error
-
-
-def _count(rows: Rows, length: int) -> int:
-    return len(range(length)[rows]) if isinstance(rows, slice) else len(rows)
