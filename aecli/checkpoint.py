@@ -14,6 +14,7 @@ from aecli import __version__, files
 from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import InputError
+from aecli.memory import Layout
 
 FORMAT_VERSION = 1
 _METADATA_KEY = "aecli"
@@ -50,10 +51,10 @@ class EpochMetrics:
 class Checkpoint:
     """The state after `epoch` epochs.
 
-    `history` has one entry an epoch; it is empty in the checkpoint of the best parameters.
-
     `tensors` maps names such as `parameters.encoder.layers.0.kernel` to arrays. Batch order needs
-    no state of its own: it follows from the seed in `config` and the epoch.
+    no state of its own: it follows from the seed in `config`, the epoch and `layout`, which is how
+    the data were streamed, or None where they were in memory. `history` has one entry an epoch; it
+    is empty in the checkpoint of the best parameters.
     """
 
     config: Config
@@ -61,6 +62,7 @@ class Checkpoint:
     epoch: int
     best: Best
     tensors: Tensors
+    layout: Layout | None = None
     history: tuple[EpochMetrics, ...] = ()
 
     @property
@@ -99,6 +101,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "data": checkpoint.data.to_json(),
         "epoch": checkpoint.epoch,
         "best": asdict(checkpoint.best),
+        "layout": None if checkpoint.layout is None else asdict(checkpoint.layout),
         "history": [asdict(metrics) for metrics in checkpoint.history],
     }
     files.write_bytes(
@@ -138,6 +141,7 @@ def load(path: Path) -> Checkpoint:
             epoch=int(about["epoch"]),
             best=Best(int(about["best"]["epoch"]), float(about["best"]["validation_loss"])),
             tensors=tensors,
+            layout=None if about["layout"] is None else _layout(about["layout"]),
             history=tuple(_epoch_metrics(line) for line in about["history"]),
         )
     except InputError as error:
@@ -178,6 +182,10 @@ def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
             )
     filled: Tree = jax.tree_util.tree_unflatten(structure, [tensors[name] for name in names])
     return filled
+
+
+def _layout(values: Mapping[str, Any]) -> Layout:
+    return Layout(int(values["block_rows"]), int(values["window_blocks"]))
 
 
 def _epoch_metrics(line: Mapping[str, Any]) -> EpochMetrics:

@@ -1,7 +1,7 @@
 """Codes on disk: `NAME.npy`, and beside it `NAME.labels.npy` and `NAME.json`."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from aecli import files
 from aecli.errors import InputError
+from aecli.labels import Labels, to_labels
+from aecli.npy import read_npy, write_npy
 
 CodeArray = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,20 @@ class Codes:
     def class_names(self) -> list[str] | None:
         """The names that the labels index, where they are known."""
         return self.provenance.get("class_names") if self.provenance else None
+
+
+@dataclass(frozen=True, eq=False)
+class CodeBlocks:
+    """Codes on their way to a file.
+
+    `blocks`: float32 (m, d) each, together of the shape `shape`, (n, d). `labels` and `provenance`
+    as of `Codes`.
+    """
+
+    blocks: Iterable[CodeArray]
+    shape: tuple[int, int]
+    labels: Labels | None
+    provenance: Mapping[str, Any]
 
 
 def labels_path(codes: Path) -> Path:
@@ -56,7 +71,7 @@ def refuse_existing_codes(path: Path, *, force: bool) -> None:
         raise InputError(f"{beside} is no provenance of codes: give the codes another name")
 
 
-def write_codes(path: Path, codes: Codes) -> list[Path]:
+def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
     """Write codes, their labels and their provenance; return the paths written.
 
     The provenance, which carries the hashes of the others, comes last.
@@ -66,19 +81,21 @@ def write_codes(path: Path, codes: Codes) -> list[Path]:
 
     """
     written = [path]
-    write_array(path, codes.values)
-    if codes.labels is None:
+    digest = hashlib.sha256()
+    write_npy(path, np.float32, codes.shape, _hashed(codes.blocks, digest.update))
+    labels = codes.labels
+    if labels is None:
         # Labels of an older file of this name would be taken for these codes'.
         files.remove(labels_path(path))
     else:
         written.append(labels_path(path))
-        write_array(labels_path(path), codes.labels)
+        write_npy(labels_path(path), labels.dtype, labels.shape, [labels])
     hashes = {
-        "codes_sha256": _hash(codes.values),
-        "labels_sha256": None if codes.labels is None else _hash(codes.labels),
+        "codes_sha256": digest.hexdigest(),
+        "labels_sha256": None if labels is None else _hash(labels),
     }
     written.append(provenance_path(path))
-    files.write_json(provenance_path(path), {**(codes.provenance or {}), **hashes})
+    files.write_json(provenance_path(path), {**codes.provenance, **hashes})
     return written
 
 
@@ -100,10 +117,10 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
     if labels is not None:
         # They may be anything, clusters for example: the data set's names are not theirs.
         others = {**provenance, "class_names": None} if provenance else None
-        return Codes(values, _read_labels(labels, len(values)), others)
+        return Codes(values, to_labels(read_npy(labels), len(values), str(labels)), others)
     if files.kind_of(labels_path(path)) != "file":
         return Codes(values, None, provenance)
-    beside = _read_labels(labels_path(path), len(values))
+    beside = to_labels(read_npy(labels_path(path)), len(values), str(labels_path(path)))
     if provenance is not None and provenance["labels_sha256"] != _hash(beside):
         raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
     return Codes(values, beside, provenance)
@@ -116,7 +133,7 @@ def read_matrix(path: Path) -> CodeArray:
         InputError: the file is missing or is no code matrix.
 
     """
-    values = read_array(path)
+    values = read_npy(path)
     if values.ndim == 1:
         values = values[:, np.newaxis]
     if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
@@ -135,33 +152,6 @@ def read_matrix(path: Path) -> CodeArray:
     return values
 
 
-def write_array(path: Path, values: npt.NDArray[Any]) -> None:
-    """Write an array in NumPy's format, whole or not at all."""
-    with files.writing(path) as file:
-        np.save(file, values, allow_pickle=False)
-
-
-def read_array(path: Path) -> npt.NDArray[Any]:
-    """Read a `.npy` file; loading it runs no code.
-
-    Raises:
-        InputError: the file is missing or no whole `.npy` file.
-
-    """
-    try:
-        with path.open("rb") as file:
-            values = np.lib.format.read_array(file, allow_pickle=False)
-            rest = file.read(1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is no whole .npy file of numbers: {reason}") from error
-    if rest:
-        raise InputError(f"{path} has bytes after its array: it is no .npy file of one array")
-    return values
-
-
 def _read_provenance(path: Path) -> dict[str, Any] | None:
     """Return what `write_codes` wrote, or None where there is none; others have JSON files too."""
     if files.kind_of(path) != "file":
@@ -177,16 +167,10 @@ def _read_provenance(path: Path) -> dict[str, Any] | None:
     return provenance
 
 
-def _read_labels(path: Path, rows: int) -> Labels:
-    labels = read_array(path)
-    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-        raise InputError(
-            f"{path} does not fit the codes: expected {rows:,} whole numbers, shape ({rows},), got "
-            f"{labels.dtype} {labels.shape}"
-        )
-    if labels.dtype == np.uint64 and labels.max() > np.iinfo(np.int64).max:
-        raise InputError(f"{path} has labels beyond int64: the largest is {labels.max()}")
-    return labels.astype(np.int64)
+def _hashed(blocks: Iterable[CodeArray], update: Callable[[Any], None]) -> Iterator[CodeArray]:
+    for block in blocks:
+        update(np.ascontiguousarray(block).data)
+        yield block
 
 
 def _hash(values: npt.NDArray[Any]) -> str:

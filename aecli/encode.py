@@ -1,6 +1,6 @@
 """Images to codes and codes to images, in batches of any size with the same result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy.typing as npt
 from flax import nnx
 
 from aecli.checkpoint import Checkpoint, unflatten
-from aecli.codes import CodeArray, Codes
+from aecli.codes import CodeArray, CodeBlocks
 from aecli.config import DEFAULT_ROWS_AT_A_TIME, SplitName
-from aecli.data import Dataset, Images
+from aecli.data import Dataset, count_of, rows_between
 from aecli.errors import InputError
 from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
-from aecli.pixels import unit_range
+from aecli.pixels import Images, unit_range
+from aecli.stream import prefetched
 
 # Every product has this many rows, whatever the batch size: a product of another shape may round
 # differently, and a code must not depend on its neighbours.
@@ -47,17 +48,20 @@ def encode_split(
     split: SplitName,
     *,
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
+    memory: int | None = None,
     report: Report = lambda rows: None,
-) -> Codes:
-    """Encode a split of a data set; the provenance names the model and the data.
+) -> CodeBlocks:
+    """Encode a split of a data set while it is read; the provenance names the model and the data.
+
+    With `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
 
     Raises:
         InputError: the images are not of the shape that the model was trained on.
 
     """
     _check_shape(checkpoint, dataset)
-    rows = dataset.split(split)
-    values = encode(load_model(checkpoint), rows.images, batch_size=batch_size, report=report)
+    rows = dataset.rows(split)
+    shape = (count_of(rows), checkpoint.config.latent)
     provenance: Mapping[str, Any] = {
         "model_sha256": checkpoint.model_hash,
         "recipe": checkpoint.config.recipe,
@@ -67,12 +71,17 @@ def encode_split(
         "source": dataset.source.to_json(),
         "split": split,
         "fingerprint": dataset.fingerprint,
-        "rows": len(values),
-        "dimensions": values.shape[1],
+        "rows": shape[0],
+        "dimensions": shape[1],
         "class_names": dataset.class_names,
-        "row_ids": rows.row_ids,
+        "row_ids": dataset.row_ids_of(split),
     }
-    return Codes(values, rows.labels, provenance)
+    if memory is not None:
+        # Read ahead, being read, on the device, and being padded.
+        batch_size = min(batch_size, max(1, memory // (4 * dataset.images[:1].nbytes)))
+    batches = dataset.batches(split, _whole_blocks(batch_size, shape[0]))
+    blocks = _in_batches(_encode_block, load_model(checkpoint), batches, report)
+    return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
 
 
 def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[Floats, Floats]:
@@ -85,7 +94,7 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     if not 1 <= count <= _MOST_RECONSTRUCTIONS:
         raise InputError(f"--count must lie in 1..{_MOST_RECONSTRUCTIONS}, got {count}")
     _check_shape(checkpoint, dataset)
-    images = dataset.split("test").images[:count]
+    images = dataset.images[rows_between(dataset.rows("test"), 0, count)]
     model = load_model(checkpoint)
     return unit_range(images), decode(model, encode(model, images))
 
@@ -102,7 +111,7 @@ def encode(
     A code depends on its image alone: not on the batch size, the order or the other images.
     `report` is called with the number of images done since its last call.
     """
-    return _in_batches(_encode_block, model, images, batch_size, report)
+    return _all_at_once(_encode_block, model, images, batch_size, report)
 
 
 def decode(
@@ -124,7 +133,7 @@ def decode(
             f"the codes have {codes.shape[1]} dimensions, the run's have {expected}: decode codes "
             "of that many numbers"
         )
-    return _in_batches(_decode_block, model, codes, batch_size, report)
+    return _all_at_once(_decode_block, model, codes, batch_size, report)
 
 
 def _encode_block(model: Autoencoder, images: jax.Array) -> jax.Array:
@@ -135,28 +144,41 @@ def _decode_block(model: Autoencoder, codes: jax.Array) -> jax.Array:
     return jnp.clip(model.decoder(codes), 0, 1)
 
 
-def _in_batches(
+def _all_at_once(
     function: Callable[[Autoencoder, jax.Array], jax.Array],
     model: Autoencoder,
     rows: npt.NDArray[Any],
     batch_size: int,
     report: Report,
 ) -> Floats:
-    """Apply `function` to `rows`, at most `batch_size`, rounded up to whole blocks, at a time."""
+    step = _whole_blocks(batch_size, len(rows))
+    batches = (rows[start : start + step] for start in range(0, len(rows), step))
+    return np.concatenate(list(_in_batches(function, model, batches, report)))
+
+
+def _whole_blocks(batch_size: int, rows: int) -> int:
+    """Return the batch size, at most of so many rows, rounded up to whole blocks."""
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
-    blocks = -(-min(batch_size, len(rows)) // _BLOCK)
-    batch_rows = blocks * _BLOCK
+    return -(-min(batch_size, rows) // _BLOCK) * _BLOCK
+
+
+def _in_batches(
+    function: Callable[[Autoencoder, jax.Array], jax.Array],
+    model: Autoencoder,
+    batches: Iterable[npt.NDArray[Any]],
+    report: Report,
+) -> Iterator[Floats]:
+    """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
     compiled = jax.jit(lambda model, batch: jax.lax.map(partial(function, model), batch))
-    results = []
-    for start in range(0, len(rows), batch_rows):
-        batch = rows[start : start + batch_rows]
-        padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (rows.ndim - 1)]
+    batch_rows = 0
+    for batch in prefetched(batches):
+        batch_rows = batch_rows or -(-len(batch) // _BLOCK) * _BLOCK
+        padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
         padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
-        result = compiled(model, padded.reshape(blocks, _BLOCK, *rows.shape[1:]))
-        results.append(np.asarray(result).reshape(batch_rows, *result.shape[2:])[: len(batch)])
+        result = compiled(model, padded.reshape(-1, _BLOCK, *batch.shape[1:]))
+        yield np.asarray(result).reshape(batch_rows, *result.shape[2:])[: len(batch)]
         report(len(batch))
-    return np.concatenate(results)
 
 
 def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:

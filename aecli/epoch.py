@@ -1,18 +1,21 @@
-"""An epoch of training as one function of arrays, ready to compile."""
+"""An epoch of training: one compiled call on data in memory, one a window on streamed data."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from aecli.config import Config, Loss
-from aecli.data import Images
+from aecli.config import Config, Loss, SplitName
+from aecli.data import Dataset
 from aecli.errors import InputError
+from aecli.memory import Layout
 from aecli.model import (
     Autoencoder,
     ImageShape,
@@ -22,10 +25,11 @@ from aecli.model import (
     to_unit_range,
 )
 from aecli.objective import far_codes, pixel_loss
-from aecli.pixels import scale_of
+from aecli.stream import prefetched, windows
 
-# Rows of one product while evaluating; bounds its memory.
+# Rows of one product while evaluating, and the bytes that they may have as float32.
 _EVALUATION_ROWS = 1_000
+_EVALUATION_BYTES = 64_000_000
 
 
 class TrainState(NamedTuple):
@@ -33,6 +37,18 @@ class TrainState(NamedTuple):
 
     parameters: Parameters
     optimizer: optax.OptState
+
+
+class EpochLosses(NamedTuple):
+    """What an epoch gives: float32 scalars.
+
+    The mean of the train loss over the steps, the validation loss after the last step, and the
+    learning rate of the last step.
+    """
+
+    train: jax.Array
+    validation: jax.Array
+    learning_rate: jax.Array
 
 
 class EpochFunction:
@@ -61,6 +77,7 @@ class EpochFunction:
         self.steps = rows // self.batch_size
         self.images_seen = self.steps * self.batch_size
         self.split_over_devices = NamedSharding(mesh, P("data"))
+        self.replicated = NamedSharding(mesh, P())
         self.structure, _ = abstract_autoencoder(config, image_shape)
         self.schedule = learning_rate_schedule(config, self.steps)
         self.optimizer = optax.adam(self.schedule)
@@ -70,17 +87,14 @@ class EpochFunction:
         model: Autoencoder = nnx.merge(self.structure, parameters)
         return model
 
-    def initial_state(self, images: Images) -> TrainState:
-        """Return the state before the first epoch of training on these images."""
-        mean_image = np.asarray(
-            images.mean(axis=0, dtype=np.float64) / scale_of(images.dtype), np.float32
-        )
-        parameters = initial_parameters(self.config, mean_image)
+    def initial_state(self, mean_image: npt.NDArray[np.float64]) -> TrainState:
+        """Return the state before the first epoch; `mean_image`: (h, w, c) in 0..1."""
+        parameters = initial_parameters(self.config, mean_image.astype(np.float32))
         return TrainState(parameters, self.optimizer.init(parameters))
 
     def __call__(
         self, state: TrainState, images: jax.Array, validation: jax.Array, epoch: jax.Array
-    ) -> tuple[TrainState, tuple[jax.Array, jax.Array, jax.Array]]:
+    ) -> tuple[TrainState, EpochLosses]:
         """Train for one epoch.
 
         Args:
@@ -90,25 +104,45 @@ class EpochFunction:
             epoch: its number from 1, uint32.
 
         Returns:
-            The new state, and float32 scalars: the mean of the train loss over the steps, the
-            validation loss after the last step, and the learning rate of the last step.
+            The new state and the losses.
 
         """
-
-        def step(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
-            batch = jax.lax.with_sharding_constraint(images[rows], self.split_over_devices)
-            gradients, loss = jax.grad(self.loss, has_aux=True)(state.parameters, batch)
-            # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
-            with jax.numpy_dtype_promotion("standard"):
-                updates, optimizer = self.optimizer.update(gradients, state.optimizer)
-            return TrainState(optax.apply_updates(state.parameters, updates), optimizer), loss
-
-        state, losses = jax.lax.scan(step, state, self.batches(epoch))
-        validation_losses = image_losses(
-            self.model(state.parameters), validation, config=self.config, loss=self.config.loss
+        state, losses = jax.lax.scan(
+            lambda state, rows: self.step(state, images, rows), state, self.batches(epoch)
         )
+        validation_losses = self.image_losses(state.parameters, validation, self.config.loss)
         learning_rate = self.schedule(epoch * self.steps - 1)
-        return state, (losses.mean(), validation_losses.mean(), learning_rate)
+        return state, EpochLosses(losses.mean(), validation_losses.mean(), learning_rate)
+
+    def window(
+        self, state: TrainState, images: jax.Array, batches: jax.Array, steps: jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        """Train on the first `steps` batches of a window, rows (steps, batch size) of `images`.
+
+        Returns the new state and the sum of the train loss over the steps.
+        """
+
+        def body(
+            index: jax.Array, carry: tuple[TrainState, jax.Array]
+        ) -> tuple[TrainState, jax.Array]:
+            state, loss = self.step(carry[0], images, batches[index])
+            return state, carry[1] + loss
+
+        result: tuple[TrainState, jax.Array] = jax.lax.fori_loop(
+            0, steps, body, (state, jnp.float32(0))
+        )
+        return result
+
+    def step(
+        self, state: TrainState, images: jax.Array, rows: jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        """Update the state with the batch of these rows of `images`; return it and the loss."""
+        batch = jax.lax.with_sharding_constraint(images[rows], self.split_over_devices)
+        gradients, loss = jax.grad(self.loss, has_aux=True)(state.parameters, batch)
+        # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, optimizer = self.optimizer.update(gradients, state.optimizer)
+        return TrainState(optax.apply_updates(state.parameters, updates), optimizer), loss
 
     def batches(self, epoch: jax.Array) -> jax.Array:
         """Return the rows of each batch of an epoch, int32 (steps, batch size)."""
@@ -123,6 +157,110 @@ class EpochFunction:
         losses, codes = _pixel_losses(self.model(parameters), batch, self.config, self.config.loss)
         loss = losses.mean()
         return loss + self.config.code_penalty * far_codes(codes), loss
+
+    def image_losses(self, parameters: Parameters, pixels: jax.Array, loss: Loss) -> jax.Array:
+        """Return the mean loss of each of the images (n, h, w, c), float32 (n,)."""
+        model = self.model(parameters)
+
+        def of_image(image: jax.Array) -> jax.Array:
+            return _pixel_losses(model, image[jnp.newaxis], self.config, loss)[0].mean()
+
+        losses: jax.Array = jax.lax.map(of_image, pixels, batch_size=self.evaluation_rows)
+        return losses
+
+    @property
+    def evaluation_rows(self) -> int:
+        """How many images are evaluated at a time."""
+        image_bytes = 4 * math.prod(self.image_shape)
+        return max(1, min(_EVALUATION_ROWS, _EVALUATION_BYTES // image_bytes))
+
+
+class EpochInMemory:
+    """Trains for an epoch on images that lie on the device: one compiled call."""
+
+    def __init__(self, function: EpochFunction, dataset: Dataset, state: TrainState) -> None:
+        self._images, self._validation = (
+            jax.device_put(dataset.split(split).images, function.replicated)
+            for split in ("train", "validation")
+        )
+        self._compiled = (
+            jax.jit(function, donate_argnums=0)
+            .lower(state, self._images, self._validation, np.uint32(1))
+            .compile()
+        )
+
+    def __call__(self, state: TrainState, epoch: int) -> tuple[TrainState, EpochLosses]:
+        """Return the state and the losses after an epoch; its number counts from 1."""
+        result: tuple[TrainState, EpochLosses] = self._compiled(
+            state, self._images, self._validation, np.uint32(epoch)
+        )
+        return result
+
+
+class EpochStreamed:
+    """Trains for an epoch on images that pass through memory: one compiled call a window."""
+
+    def __init__(
+        self, function: EpochFunction, dataset: Dataset, state: TrainState, layout: Layout
+    ) -> None:
+        self._function, self._dataset, self._layout = function, dataset, layout
+        self._evaluation = Evaluation(function)
+        batches = (layout.window_rows // function.batch_size, function.batch_size)
+        images = (layout.window_rows, *dataset.image_shape)
+        self._compiled = (
+            jax.jit(function.window, donate_argnums=0)
+            .lower(
+                state,
+                jax.ShapeDtypeStruct(images, dataset.images.dtype, sharding=function.replicated),
+                jax.ShapeDtypeStruct(batches, np.int32, sharding=function.replicated),
+                np.uint32(0),
+            )
+            .compile()
+        )
+
+    def __call__(self, state: TrainState, epoch: int) -> tuple[TrainState, EpochLosses]:
+        """Return the state and the losses after an epoch; its number counts from 1."""
+        function, config = self._function, self._function.config
+        total = 0.0
+        for images, batches, steps in prefetched(
+            windows(
+                self._dataset,
+                self._layout,
+                function.batch_size,
+                seed=config.seed,
+                epoch=epoch,
+                shuffle=config.shuffle,
+            )
+        ):
+            state, loss = self._compiled(
+                state, *jax.device_put((images, batches), function.replicated), np.uint32(steps)
+            )
+            # Waits for the device: windows must not pile up.
+            total += float(loss)
+        validation = self._evaluation.mean_loss(
+            state.parameters, self._dataset, "validation", config.loss
+        )
+        return state, EpochLosses(
+            jnp.float32(total / function.steps),
+            jnp.float32(validation),
+            function.schedule(jnp.uint32(epoch * function.steps - 1)),
+        )
+
+
+class Evaluation:
+    """Evaluates parameters on a split, some rows at a time."""
+
+    def __init__(self, function: EpochFunction) -> None:
+        self._rows = function.evaluation_rows
+        self._losses = jax.jit(function.image_losses, static_argnums=2)
+
+    def mean_loss(
+        self, parameters: Parameters, dataset: Dataset, split: SplitName, loss: Loss
+    ) -> float:
+        """Return the mean over the pixels of a split."""
+        batches = prefetched(dataset.batches(split, self._rows))
+        losses = [np.asarray(self._losses(parameters, batch, loss)) for batch in batches]
+        return float(np.concatenate(losses).mean())
 
 
 def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:
@@ -160,13 +298,3 @@ def _pixel_losses(
     images = to_unit_range(pixels)
     codes = model.encoder(images)
     return pixel_loss(model.decoder.logits(codes), images, loss, config.output), codes
-
-
-def image_losses(model: Autoencoder, pixels: jax.Array, config: Config, loss: Loss) -> jax.Array:
-    """Return the mean loss of each of the images (n, h, w, c), float32 (n,)."""
-
-    def of_image(image: jax.Array) -> jax.Array:
-        return _pixel_losses(model, image[jnp.newaxis], config, loss)[0].mean()
-
-    losses: jax.Array = jax.lax.map(of_image, pixels, batch_size=_EVALUATION_ROWS)
-    return losses

@@ -1,6 +1,6 @@
 """Measures of codes and reconstructions: plain functions on arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,20 @@ def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:
 
 
 def pca_reconstruction_errors(
-    train: Floats, others: Sequence[Floats], dimensions: int
+    train: Floats, others: Sequence[Iterable[Floats]], dimensions: int
 ) -> list[float]:
     """Return the mean squared error over each of `others` of PCA fitted on `train`.
 
-    All are float (n, p). Dimensions beyond min(n, p) add nothing.
+    All are float (n, p), each of `others` in parts. Dimensions beyond min(n, p) add nothing.
     """
     pca = _fit_pca(train, dimensions)
+
+    def squared_errors(rows: Floats) -> Floats:
+        errors: Floats = np.square(pca.inverse_transform(pca.transform(rows)) - rows).mean(axis=1)
+        return errors
+
     return [
-        float(np.mean(np.square(pca.inverse_transform(pca.transform(rows)) - rows)))
-        for rows in others
+        float(np.concatenate([squared_errors(rows) for rows in parts]).mean()) for parts in others
     ]
 
 

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# uint8, uint16 or float32 (n, h, w, c); `scale_of` says what stands for 1.
+Images = npt.NDArray[Any]
+
 
 def scale_of(dtype: npt.DTypeLike) -> float:
     """Return the value that means 1: 255 for uint8, 65535 for uint16, 1 for floats."""
@@ -12,7 +15,28 @@ def scale_of(dtype: npt.DTypeLike) -> float:
     return 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
 
 
-def unit_range(images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def unit_range(images: Images) -> npt.NDArray[np.float32]:
     """Return uint8, uint16 or float32 pixels as float32 0..1, of the same shape."""
     unit: npt.NDArray[np.float32] = np.divide(images, scale_of(images.dtype), dtype=np.float32)
     return unit
+
+
+def pixel_type(dtype: np.dtype[Any], rescale: tuple[float, float] | None) -> np.dtype[Any]:
+    """Return the type that `as_pixels` gives: uint8, uint16 or float32."""
+    if rescale is not None or dtype.kind == "f":
+        return np.dtype(np.float32)
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+
+
+def as_pixels(values: npt.NDArray[Any], rescale: tuple[float, float] | None) -> Images:
+    """Return numbers as pixels, of the same shape, without checking their range.
+
+    uint8 and uint16 stay what they are; bool becomes 0 and 255 in uint8; floats become float32.
+    With `rescale` numbers of any kind become float32, its low end 0 and its high end 1.
+    """
+    if rescale is not None:
+        low, high = rescale
+        return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    return np.ascontiguousarray(values, pixel_type(values.dtype, None))

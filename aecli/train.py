@@ -10,25 +10,24 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType
 
 from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
-from aecli.config import Config, SplitName, flag, with_settings
-from aecli.data import DataDescription, Dataset, Images
-from aecli.epoch import EpochFunction, TrainState, image_losses
+from aecli.config import Config, flag, with_settings
+from aecli.data import DataDescription, Dataset, count_of
+from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
+from aecli.memory import Layout, choose_layout, default_memory, needed_in_memory
 from aecli.metrics import pca_reconstruction_errors
 from aecli.model import Parameters
-from aecli.pixels import unit_range
+from aecli.pixels import Images, unit_range
 from aecli.runs import RunFolder
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
 _SECONDS_BETWEEN_SAVES = 2.0
 # Settings that say when to stop, not what is computed on the way.
 _CHANGED_ON_RESUME = ("epochs", "patience")
-_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 @dataclass
@@ -96,6 +95,7 @@ def train(
     resume_from: Checkpoint | None = None,
     report: Callable[[EpochMetrics], None] = lambda metrics: None,
     stop: Callable[[], bool] = lambda: False,
+    memory: int | None = None,
 ) -> Summary | None:
     """Train an autoencoder into a run's folder.
 
@@ -107,33 +107,38 @@ def train(
         resume_from: the state to go on from, instead of initial parameters.
         report: called after each epoch.
         stop: asked before the first and after each epoch; True saves and ends the training.
+        memory: bytes that the pixels may take; data that need more are streamed. By default half
+            of what is free. A run that goes on streams as it did before.
 
     Returns:
         The final numbers, or None where `stop` ended the training.
 
     Raises:
-        InputError: the batch size does not fit the devices or the checkpoint not its config.
+        InputError: the batch size does not fit the devices or the memory, or the checkpoint not
+            its config.
         AecliError: the loss is no longer finite, or a file cannot be written.
 
     """
     started = time.perf_counter()
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    everywhere = NamedSharding(mesh, P())
-    splits = {split: dataset.split(split).images for split in _SPLITS}
-    images, validation = (
-        jax.device_put(splits[split], everywhere) for split in ("train", "validation")
+    epoch_function = EpochFunction(config, dataset.image_shape, dataset.count("train"), mesh)
+    allowed = default_memory() if memory is None else memory
+    if resume_from is None:
+        layout = _choose_layout(dataset, epoch_function.batch_size, allowed)
+        progress = Progress(epoch_function.initial_state(dataset.mean_image("train")))
+    else:
+        layout = resume_from.layout
+        if memory is not None:
+            _check_layout(dataset, layout, memory)
+        like = epoch_function.initial_state(np.zeros(dataset.image_shape))
+        progress = _restore(like, resume_from)
+    progress.state = jax.device_put(progress.state, epoch_function.replicated)
+    run_epoch = (
+        EpochInMemory(epoch_function, dataset, progress.state)
+        if layout is None
+        else EpochStreamed(epoch_function, dataset, progress.state, layout)
     )
-    epoch_function = EpochFunction(config, dataset.image_shape, len(images), mesh)
-    progress = Progress(epoch_function.initial_state(splits["train"]))
-    if resume_from is not None:
-        progress = _restore(progress.state, resume_from)
-    progress.state = jax.device_put(progress.state, everywhere)
-    compiled = (
-        jax.jit(epoch_function, donate_argnums=0)
-        .lower(progress.state, images, validation, np.uint32(1))
-        .compile()
-    )
-    save_run = partial(_save_run, folder, config, dataset.describe(), about)
+    save_run = partial(_save_run, folder, config, dataset.describe(), layout, about)
 
     # A run that is replaced goes before the first file of the new one comes, or they would mix.
     stale = [folder.summary] if resume_from else [folder.summary, folder.last, folder.best]
@@ -141,9 +146,7 @@ def train(
     stopped = stop()
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
-        progress.state, losses = compiled(
-            progress.state, images, validation, np.uint32(progress.epoch + 1)
-        )
+        progress.state, losses = run_epoch(progress.state, progress.epoch + 1)
         train_loss, validation_loss, learning_rate = (float(value) for value in losses)
         seconds = time.perf_counter() - epoch_started
         progress.epoch += 1
@@ -177,15 +180,17 @@ def train(
     if stopped:
         return None
 
-    train_rows, *others = (_unit_rows(splits[split]) for split in _SPLITS)
-    pca_validation_mse, pca_mse = pca_reconstruction_errors(train_rows, others, config.latent)
+    del run_epoch  # And its images.
+    pca_validation_mse, pca_mse = _pca_errors(dataset, config.latent, allowed)
     summary = Summary(
         run=str(folder.path),
         epochs=progress.epoch,
         best_epoch=progress.best.epoch,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(progress.best_parameters)),
         validation_loss=progress.best.validation_loss,
-        test_mse=_test_mse(epoch_function, progress.best_parameters, splits["test"]),
+        test_mse=Evaluation(epoch_function).mean_loss(
+            progress.best_parameters, dataset, "test", "mse"
+        ),
         pca_mse=pca_mse,
         pca_validation_mse=pca_validation_mse,
         images_per_second=epoch_function.images_seen
@@ -196,9 +201,42 @@ def train(
     return summary
 
 
-def _test_mse(epoch_function: EpochFunction, parameters: Parameters, images: Images) -> float:
-    losses = jax.jit(partial(image_losses, config=epoch_function.config, loss="mse"))
-    return float(np.mean(losses(epoch_function.model(parameters), images)))
+def _choose_layout(dataset: Dataset, batch_size: int, memory: int) -> Layout | None:
+    if needed_in_memory(dataset.nbytes) <= memory:
+        return None
+    return choose_layout(dataset.nbytes // len(dataset.images), batch_size, memory)
+
+
+def _check_layout(dataset: Dataset, layout: Layout | None, memory: int) -> None:
+    """Raise `InputError` where so much memory is too little to go on as a run began."""
+    needed = (
+        needed_in_memory(dataset.nbytes)
+        if layout is None
+        else layout.needed(dataset.nbytes // len(dataset.images))
+    )
+    if needed > memory:
+        raise InputError(
+            f"--memory {memory / 10**6:g}MB is too small to go on with this run, whose order of "
+            f"images needs {math.ceil(needed / 10**6)}MB: leave it out, or start another run"
+        )
+
+
+def _pca_errors(dataset: Dataset, dimensions: int, memory: int) -> list[float]:
+    """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
+    train = dataset.rows("train")
+    count = count_of(train)
+    # As float32, and what the fit makes of it.
+    fitting = max(1, memory // (4 * 4 * math.prod(dataset.image_shape)))
+    if count > fitting:
+        chosen = np.arange(fitting) * count // fitting
+        train = chosen + train.start if isinstance(train, slice) else train[chosen]
+    rows_at_a_time = max(1, fitting // 4)
+    validation, test = (
+        map(_unit_rows, dataset.batches(split, rows_at_a_time)) for split in ("validation", "test")
+    )
+    return pca_reconstruction_errors(
+        _unit_rows(dataset.images[train]), [validation, test], dimensions
+    )
 
 
 def _unit_rows(images: Images) -> npt.NDArray[np.float32]:
@@ -215,6 +253,7 @@ def _save_run(
     folder: RunFolder,
     config: Config,
     data: DataDescription,
+    layout: Layout | None,
     about: Mapping[str, Any],
     progress: Progress,
 ) -> None:
@@ -226,8 +265,8 @@ def _save_run(
         **flatten(progress.state.optimizer, "optimizer"),
         **flatten(progress.best_parameters, "best"),
     }
-    save(folder.last, Checkpoint(config, data, epoch, best, state, tuple(progress.history)))
-    save(folder.best, Checkpoint(config, data, best.epoch, best, best_parameters))
+    save(folder.last, Checkpoint(config, data, epoch, best, state, layout, tuple(progress.history)))
+    save(folder.best, Checkpoint(config, data, best.epoch, best, best_parameters, layout))
     files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in progress.history])
     files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
 

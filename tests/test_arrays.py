@@ -19,11 +19,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from aecli.checkpoint import load
 from aecli.config import Config
 from aecli.data import Source, open_dataset
-from aecli.data.arrays import read_npy, read_npz
 from aecli.data.idx import read_idx
+from aecli.data.npz import read_npz
 from aecli.data.pixels import to_images
 from aecli.data.splits import split_at_random
 from aecli.errors import AecliError, InputError
+from aecli.npy import read_npy
 from aecli.runs import RunFolder
 from aecli.train import train
 
@@ -61,9 +62,9 @@ def test_keras_layout_is_split_like_a_folder_of_idx_files(idx_folder: Path) -> N
     path = idx_folder.parent / "keras.npz"
     np.savez(
         path,
-        x_train=expected.images[train_rows, ..., 0],
+        x_train=expected.images[train_rows][..., 0],
         y_train=expected.labels[train_rows],
-        x_test=expected.images[test_rows, ..., 0],
+        x_test=expected.images[test_rows][..., 0],
         y_test=expected.labels[test_rows],
     )
     dataset = open_dataset(str(path))
@@ -107,13 +108,13 @@ def test_every_type_of_pixel_has_one_scaling(
     assert images.shape == (1, 1, 2, 1)
     assert images.dtype in (np.uint8, np.uint16, np.float32)
     assert images.dtype.isnative
-    assert images.reshape(-1).tolist() == expected
+    assert images[:].reshape(-1).tolist() == expected
 
 
 def test_rescaling_maps_the_range_it_is_given() -> None:
     images = to_images(np.array([[-1, 0, 1]]), "x.npy", (-1, 1))
     assert images.dtype == np.float32
-    assert images.reshape(-1).tolist() == [0, 0.5, 1]
+    assert images[:].reshape(-1).tolist() == [0, 0.5, 1]
 
 
 def test_vectors_become_squares_where_they_can() -> None:
@@ -285,7 +286,7 @@ def test_a_bad_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     ("source", "words"),
     [
         (Source("x.npy", labels="none.npy"), "no such file of labels"),
-        (Source("x.npy", labels="short.npy"), "expected 90 whole numbers, one an image"),
+        (Source("x.npy", labels="short.npy"), "expected 90 whole numbers, one a row"),
         (Source("x.npy", labels="x.npy"), "does not fit as labels"),
         (Source("x.npy", labels="float.npy"), "got float64 (90,)"),
         (Source("k.npz", labels="short.npy"), "in parts that have labels of their own"),

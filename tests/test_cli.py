@@ -425,7 +425,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "plot labels of another length": (
         _save_codes_and_labels,
         ["plot", "codes.npy", "--labels", "y.npy"],
-        "expected 4 whole numbers, shape (4,), got int64 (5,)",
+        "expected 4 whole numbers, one a row, got int64 (5,)",
     ),
     "plot no file": (_nothing, ["plot", "nothing.npy"], "cannot read nothing.npy"),
     "plot to an unknown format": (

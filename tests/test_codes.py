@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from aecli.codes import (
-    Codes,
+    CodeBlocks,
     labels_path,
     provenance_path,
     read_codes,
@@ -22,7 +22,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "codes.npy"
     about = {"data": "some", "split": "test", "class_names": ["a", "b", "c"]}
-    write_codes(path, Codes(VALUES, LABELS, about))
+    write_codes(path, CodeBlocks([VALUES[:4], VALUES[4:]], (6, 2), LABELS, about))
     return path
 
 
@@ -38,7 +38,7 @@ def test_codes_come_back_with_labels_and_provenance(path: Path) -> None:
 def test_codes_without_labels_leave_none_of_an_older_file(path: Path) -> None:
     assert labels_path(path).exists()
     about = {"data": "some", "split": "test", "class_names": None}
-    written = write_codes(path, Codes(VALUES, None, about))
+    written = write_codes(path, CodeBlocks([VALUES], (6, 2), None, about))
     assert written == [path, provenance_path(path)]
     assert read_codes(path).labels is None
 
@@ -56,26 +56,26 @@ def _save(values: object) -> Callable[[Path], None]:
 
 BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path.unlink(), "cannot read"),
-    "text": (lambda path: path.write_text("1,2\n3,4\n"), r"is no whole \.npy file"),
-    "empty": (lambda path: path.write_bytes(b""), r"is no whole \.npy file"),
+    "text": (lambda path: path.write_text("1,2\n3,4\n"), r"is no whole \.npy array"),
+    "empty": (lambda path: path.write_bytes(b""), r"is no whole \.npy array"),
     "truncated": (
         lambda path: path.write_bytes(path.read_bytes()[:-4]),
-        r"is no whole \.npy file",
+        "is truncated: its header promises 48 bytes, it holds 44",
     ),
     "two arrays": (
         lambda path: path.write_bytes(path.read_bytes() * 2),
-        "bytes after its array",
+        "is too long",
     ),
-    "objects": (_save(np.array([{}, {}])), r"is no whole \.npy file of numbers: Object arrays"),
+    "objects": (_save(np.array([{}, {}])), "holds object: expected numbers; nothing of it was run"),
     "images": (_save(np.zeros((3, 4, 4))), r"expected numbers of shape \(n, d\), got float64 \(3"),
-    "words": (_save(np.array([["a", "b"]])), "is no code matrix"),
+    "words": (_save(np.array([["a", "b"]])), "holds <U1: expected numbers"),
     "no rows": (_save(np.zeros((0, 2))), "is no code matrix"),
     "NaN": (_save([[0.0, 1.0], [np.nan, 1.0]]), "not finite as float32: first in row 1"),
     "too large for float32": (_save([[1e300, 1.0]]), "not finite as float32: first in row 0"),
     "other codes": (_save(VALUES + 1), "belongs to other codes than"),
     "fewer labels": (
         lambda path: np.save(labels_path(path), LABELS[:5]),
-        r"expected 6 whole numbers, shape \(6,\), got int64 \(5,\)",
+        r"expected 6 whole numbers, one a row, got int64 \(5,\)",
     ),
     "other labels": (
         lambda path: np.save(labels_path(path), LABELS[::-1]),

@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_folders_of_labels(folder: Path) -> None:
     dataset = open_dataset(str(folder))
-    np.testing.assert_array_equal(dataset.images[..., 0], GRAY)
+    np.testing.assert_array_equal(dataset.images[:][..., 0], GRAY)
     assert dataset.labels is not None
     assert dataset.labels.tolist() == [0] * 6 + [1] * 6
     assert dataset.class_names == ("cat", "dog")
@@ -98,7 +98,7 @@ def test_images_alone_have_no_labels(tmp_path: Path) -> None:
     (tmp_path / "flat" / ".hidden.png").write_bytes(b"\0")
     dataset = open_dataset(str(tmp_path / "flat"))
     assert dataset.labels is None
-    np.testing.assert_array_equal(dataset.images[..., 0], GRAY)
+    np.testing.assert_array_equal(dataset.images[:][..., 0], GRAY)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "gif", "webp", "PNG", "Tif"])

@@ -20,13 +20,13 @@ def test_pca_error_equals_the_singular_value_decomposition(dimensions: int) -> N
     _, _, components = np.linalg.svd(TRAIN - mean)
     kept = components[:dimensions]
     expected = np.mean(((TEST - mean) @ kept.T @ kept + mean - TEST) ** 2)
-    own, other = pca_reconstruction_errors(TRAIN, [TRAIN, TEST], dimensions)
+    own, other = pca_reconstruction_errors(TRAIN, [[TRAIN], [TEST]], dimensions)
     assert_allclose(other, expected, atol=1e-5)
     assert own < other or dimensions == 6
 
 
 def test_more_dimensions_than_pixels_lose_nothing() -> None:
-    assert max(pca_reconstruction_errors(TRAIN, [TEST], 99)) < 1e-6
+    assert max(pca_reconstruction_errors(TRAIN, [[TEST]], 99)) < 1e-6
 
 
 def test_pca_projection_keeps_the_widest_directions() -> None:

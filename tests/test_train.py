@@ -86,7 +86,7 @@ def test_classic_trains_as_the_tutorial_written_in_numpy(tmp_path: Path) -> None
     )
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     start = EpochFunction(config, dataset.image_shape, 200, mesh).initial_state(
-        dataset.split("train").images
+        dataset.mean_image("train")
     )
     reference = NumpyClassic(start.parameters)
     rows, validation = (
@@ -260,7 +260,7 @@ def test_the_code_penalty_pulls_far_codes_in(tmp_path: Path, small_config: Confi
         config = with_settings(small_config, {"code_penalty": penalty, "epochs": 30})
         folder = RunFolder(tmp_path / str(penalty))
         train(_tiny(), config, folder, about={})
-        codes = encode(load_model(load(folder.best)), _tiny().images)
+        codes = encode(load_model(load(folder.best)), _tiny().images[:])
         farthest.append(np.linalg.norm(codes, axis=1).max())
     assert farthest[1] < 0.8 * farthest[0]
 

@@ -74,7 +74,7 @@ def show(
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
     from aecli.console import Reporter, print_facts
-    from aecli.data import open_dataset, parse_rescale, parse_size
+    from aecli.data import open_dataset, rows_between
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
@@ -82,8 +82,8 @@ def show(
     source = source_from(
         dataset,
         labels=labels,
-        rescale=parse_rescale(rescale) if rescale else None,
-        size=parse_size(size) if size else None,
+        rescale=rescale,
+        size=size,
         grayscale=grayscale,
     )
     opened = open_dataset(source or dataset)
@@ -92,7 +92,7 @@ def show(
         from aecli.pixels import unit_range
         from aecli.plot import grid_figure, save_figure
 
-        samples = opened.split("train").images[:_SAMPLES]
+        samples = opened.images[rows_between(opened.rows("train"), 0, _SAMPLES)]
         save_figure(grid_figure(unit_range(samples)), picture)
     if as_json:
         Reporter(json=True).result([], about)
@@ -103,6 +103,9 @@ def show(
 def _describe(dataset: "Dataset") -> dict[str, Any]:
     import numpy as np
 
+    from aecli.data import extremes
+
+    lowest, highest = extremes(dataset.images)
     classes: dict[str, int] | None = None
     if dataset.labels is not None:
         values, counts = np.unique(dataset.labels, return_counts=True)
@@ -113,8 +116,8 @@ def _describe(dataset: "Dataset") -> dict[str, Any]:
         }
     return {
         **dataset.describe().to_json(),
-        "lowest": float(dataset.images.min()),
-        "highest": float(dataset.images.max()),
+        "lowest": lowest,
+        "highest": highest,
         "own_splits": dataset.has_own_splits,
         "classes": classes,
     }

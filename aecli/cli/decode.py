@@ -56,8 +56,9 @@ def decode(
     import numpy as np
 
     from aecli.checkpoint import load
-    from aecli.codes import read_matrix, write_array
+    from aecli.codes import read_matrix
     from aecli.console import Reporter
+    from aecli.npy import write_npy
     from aecli.runs import find_checkpoint, folder_of
 
     folder = folder_of(run).path
@@ -74,7 +75,8 @@ def decode(
     with reporter.bar("decoding", len(values)) as advance:
         images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
     if out.suffix.lower() == ".npy":
-        write_array(out, np.rint(images * 255).astype(np.uint8) if uint8 else images)
+        pixels = np.rint(images * 255).astype(np.uint8) if uint8 else images
+        write_npy(out, pixels.dtype, pixels.shape, [pixels])
     else:
         from aecli.plot import grid_figure, save_figure
 

@@ -15,6 +15,7 @@ from aecli.cli.options import (
     QuietOption,
     RunArgument,
     SplitOption,
+    memory_option,
     source_from,
 )
 from aecli.cli.reopen import reopen
@@ -41,6 +42,7 @@ def encode(
     batch_size: Annotated[
         int, typer.Option(help="Images at a time; the codes do not depend on it.")
     ] = DEFAULT_ROWS_AT_A_TIME,
+    memory: Annotated[str | None, memory_option()] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -63,6 +65,7 @@ def encode(
     from aecli.codes import refuse_existing_codes, write_codes
     from aecli.console import Reporter
     from aecli.data import open_dataset
+    from aecli.memory import default_memory, parse_memory
     from aecli.runs import find_checkpoint, folder_of
 
     if out is None:
@@ -72,18 +75,7 @@ def encode(
     checkpoint = load(find_checkpoint(run))
     refuse_existing_codes(out, force=force)
     # New images are treated as those were that the run was trained on.
-    trained_on = checkpoint.data
-    source = (
-        source_from(
-            dataset,
-            labels=labels,
-            rescale=trained_on.source.rescale,
-            size=trained_on.source.size,
-            grayscale=trained_on.source.grayscale,
-        )
-        if dataset
-        else source_from(None, labels=labels)
-    )
+    source = source_from(dataset, labels=labels, like=checkpoint.data.source)
     data = open_dataset(source) if source else reopen(checkpoint)
     split = split or ("test" if data.has_own_splits or source is None else "all")
 
@@ -91,9 +83,16 @@ def encode(
 
     reporter = Reporter(quiet, as_json)
     with reporter.bar("encoding", data.count(split)) as advance:
-        codes = encode_split(checkpoint, data, split, batch_size=batch_size, report=advance)
-    written = write_codes(out, codes)
-    rows, dimensions = codes.values.shape
+        codes = encode_split(
+            checkpoint,
+            data,
+            split,
+            batch_size=batch_size,
+            memory=default_memory() if memory is None else parse_memory(memory),
+            report=advance,
+        )
+        written = write_codes(out, codes)
+    rows, dimensions = codes.shape
     seconds = time.perf_counter() - started
     reporter.say(
         f"wrote {rows:,} codes of {dimensions} numbers in {seconds:.1f} s: "

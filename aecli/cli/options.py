@@ -39,6 +39,19 @@ def quiet_option(panel: str | None = None) -> Any:
     )
 
 
+def memory_option(panel: str | None = None) -> Any:
+    """Return `--memory`, in a panel of the help."""
+    return typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory that pixels may take, as 2GB; data that need more are streamed.",
+        envvar="AECLI_MEMORY",
+        show_envvar=False,
+        show_default="half of what is free",
+        rich_help_panel=panel,
+    )
+
+
 ForceOption = Annotated[bool, force_option()]
 JsonOption = Annotated[bool, json_option()]
 QuietOption = Annotated[bool, quiet_option()]
@@ -90,29 +103,35 @@ def source_from(
     validation: float | None = None,
     test: float | None = None,
     split_seed: int | None = None,
-    rescale: tuple[float, float] | None = None,
-    size: tuple[int, int] | None = None,
+    rescale: str | None = None,
+    size: str | None = None,
     grayscale: bool = False,
+    like: "Source | None" = None,
 ) -> "Source | None":
     """Return what the options say of the data, or None where DATASET was left out.
+
+    Images are treated as those of the source `like`.
 
     Raises:
         InputError: a value is out of range, or is about a DATASET that was left out.
 
     """
-    from aecli.data import Source
+    from aecli.data import Source, parse_rescale, parse_size
 
     given: dict[str, Any] = {
         "labels": None if labels is None else str(labels),
         "validation": validation,
         "test": test,
         "split_seed": split_seed,
-        "rescale": rescale,
-        "size": size,
+        "rescale": None if rescale is None else parse_rescale(rescale),
+        "size": None if size is None else parse_size(size),
         "grayscale": grayscale or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if dataset is not None:
+        if like is not None:
+            kept = {"rescale": like.rescale, "size": like.size, "grayscale": like.grayscale}
+            given = kept | given
         return Source(dataset, **given)
     if given:
         names = ", ".join(flag(name) for name in given)

@@ -19,6 +19,7 @@ from aecli.cli.options import (
     SizeOption,
     force_option,
     json_option,
+    memory_option,
     quiet_option,
     source_from,
 )
@@ -105,6 +106,7 @@ def train(
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
+    memory: Annotated[str | None, memory_option("Data")] = None,
     recipe: Annotated[
         str | None,
         _setting("recipe", "Model", f"What the defaults come from: {', '.join(RECIPES)}."),
@@ -203,7 +205,7 @@ def train(
     """
     with catching_signals() as stop:
         from aecli.console import Reporter
-        from aecli.data import parse_rescale, parse_size
+        from aecli.memory import parse_memory
         from aecli.runs import RunFolder
 
         settings = read_toml(config) if config else {}
@@ -212,6 +214,7 @@ def train(
             for field in fields(Config)
             if context.params[field.name] is not None
         }
+        allowed = None if memory is None else parse_memory(memory)
         folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
         if resume and force:
             raise InputError("--resume and --force exclude each other: go on, or begin again")
@@ -221,8 +224,8 @@ def train(
             validation=validation,
             test=test,
             split_seed=split_seed,
-            rescale=parse_rescale(rescale) if rescale else None,
-            size=parse_size(size) if size else None,
+            rescale=rescale,
+            size=size,
             grayscale=grayscale,
         )
         job = (
@@ -242,6 +245,7 @@ def train(
                 resume_from=job.checkpoint,
                 report=report,
                 stop=stop,
+                memory=allowed,
             )
     place = shlex.quote(str(folder.path))
     if summary is None:

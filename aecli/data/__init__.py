@@ -7,21 +7,25 @@ from aecli.data.catalogue import (
     open_dataset,
     reopen_dataset,
 )
-from aecli.data.dataset import DataDescription, Dataset, Images, Labels, Split
+from aecli.data.dataset import DataDescription, Dataset, Split
 from aecli.data.source import Source, parse_rescale, parse_size
+from aecli.data.stored import Rows, StoredImages, count_of, extremes, rows_between
 
 __all__ = [
     "DATA_VARIABLE",
     "DataDescription",
     "Dataset",
-    "Images",
-    "Labels",
+    "Rows",
     "Source",
     "Split",
+    "StoredImages",
+    "count_of",
     "dataset_names",
+    "extremes",
     "mnist_folder",
     "open_dataset",
     "parse_rescale",
     "parse_size",
     "reopen_dataset",
+    "rows_between",
 ]

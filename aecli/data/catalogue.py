@@ -9,16 +9,18 @@ import numpy as np
 import platformdirs
 
 from aecli.config import nearest
-from aecli.data.arrays import Array, read_npy, read_npz
-from aecli.data.dataset import Dataset, Labels
+from aecli.data.dataset import Dataset
 from aecli.data.digits import read_digits
 from aecli.data.folders import read_image_folder
 from aecli.data.idx import is_idx_folder, read_idx, read_idx_folder
+from aecli.data.npz import read_npz
 from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.labels import Labels, to_labels
+from aecli.npy import Array, StoredArray, open_npy, read_npy
 
 DATA_VARIABLE = "AECLI_DATA_DIR"
 _MNIST_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -87,7 +89,7 @@ def _read_path(source: Source) -> Dataset:
         raise InputError(f"{path} is neither a file nor a folder: expected {_FORMATS}")
     start = _first_bytes(path)
     if start.startswith(b"\x93NUMPY"):
-        return _whole(source, read_npy(path))
+        return _whole(source, open_npy(path))
     if start.startswith(b"PK"):
         return _parts(source, read_npz(path))
     if start.startswith((b"\x1f\x8b", b"\0\0\x08")):
@@ -103,7 +105,7 @@ def _first_bytes(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _whole(source: Source, values: Array) -> Dataset:
+def _whole(source: Source, values: Array | StoredArray) -> Dataset:
     """Return the data set of one array, with splits drawn from it."""
     path = Path(source.location)
     images = to_images(values, str(path), source.rescale)
@@ -134,7 +136,7 @@ def _parts(source: Source, parts: dict[str, tuple[Array, Array | None]]) -> Data
     for part, (values, part_labels) in parts.items():
         images[part] = to_images(values, f"{path}, {part}", source.rescale)
         if part_labels is not None:
-            labels[part] = _to_labels(part_labels, len(images[part]), f"{path}, {part}")
+            labels[part] = to_labels(part_labels, len(images[part]), f"{path}, {part}")
     shapes = {(part.dtype, part.shape[1:]) for part in images.values()}
     if len(shapes) > 1:
         found = ", ".join(f"{name} {part.dtype} {part.shape}" for name, part in images.items())
@@ -159,20 +161,7 @@ def _read_labels(path: Path, rows: int) -> Labels:
         raise InputError(f"no such file of labels: {path}")
     start = _first_bytes(path)
     values = read_npy(path) if start.startswith(b"\x93NUMPY") else read_idx(path, ndim=1)
-    return _to_labels(values, rows, str(path))
-
-
-def _to_labels(values: Array, rows: int, where: str) -> Labels:
-    if values.shape == (rows, 1):
-        values = values[:, 0]
-    if values.shape != (rows,) or values.dtype.kind not in "iu":
-        raise InputError(
-            f"{where} does not fit as labels: expected {rows:,} whole numbers, one an image, got "
-            f"{values.dtype} {values.shape}"
-        )
-    if values.dtype == np.uint64 and values.astype(np.uint64).max() > np.iinfo(np.int64).max:
-        raise InputError(f"{where} has labels beyond int64")
-    return values.astype(np.int64)
+    return to_labels(values, rows, str(path))
 
 
 def _mnist_folders() -> list[Path]:

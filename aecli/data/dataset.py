@@ -1,7 +1,7 @@
 """What a reader returns: images in file order, their labels, and where the splits lie."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -11,17 +11,15 @@ import numpy.typing as npt
 
 from aecli.config import SplitName
 from aecli.data.source import Source
+from aecli.data.stored import Rows, StoredImages, blocks, count_of, rows_at_a_time, rows_between
 from aecli.errors import InputError
-
-# uint8, uint16 or float32; `aecli.pixels.scale_of` says what stands for 1.
-Images = npt.NDArray[Any]
-Labels = npt.NDArray[np.int64]
-Rows = slice | npt.NDArray[np.int64]
+from aecli.labels import Labels
+from aecli.pixels import Images, scale_of
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some rows of a data set, in the data set's order.
+    """Some rows of a data set, in the data set's order, in memory.
 
     `images`: uint8, uint16 or float32 (n, h, w, c), from 0 to `scale_of` their type. `labels`:
     int64 (n,), or None without labels.
@@ -34,7 +32,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """An image data set in memory, or memory-mapped.
+    """An image data set, its pixels in memory or in a file.
 
     `name` is for people; `source` opens the data set again. `images`: uint8, uint16 or float32
     (n, h, w, c), all splits, in file order. `labels`: int64 (n,), which index `class_names` where
@@ -44,33 +42,61 @@ class Dataset:
 
     name: str
     source: Source
-    images: Images
+    images: Images | StoredImages
     labels: Labels | None
     class_names: tuple[str, ...] | None
     splits: Mapping[str, Rows]
     has_own_splits: bool = True
     row_ids: tuple[str, ...] | None = None
 
-    def split(self, name: SplitName) -> Split:
-        """Return the rows of one split; `all` is every row.
+    def rows(self, name: SplitName) -> Rows:
+        """Return the rows of one split, ascending; `all` is every row.
 
         Raises:
             InputError: there were too few images to draw this split from.
 
         """
-        if name != "all":
-            self.check_splits(name)
-        rows = slice(None) if name == "all" else self.splits[name]
-        return Split(
-            images=self.images[rows],
-            labels=None if self.labels is None else self.labels[rows],
-            row_ids=None if self.row_ids is None else tuple(np.array(self.row_ids)[rows].tolist()),
-        )
+        if name == "all":
+            return slice(0, len(self.images))
+        self.check_splits(name)
+        return self.splits[name]
+
+    def split(self, name: SplitName) -> Split:
+        """Read the rows of one split; `all` is every row.
+
+        Raises:
+            InputError: there were too few images to draw this split from.
+
+        """
+        rows = self.rows(name)
+        return Split(self.images[rows], self.labels_of(name), self.row_ids_of(name))
+
+    def batches(self, name: SplitName, size: int) -> Iterator[Images]:
+        """Read the images of one split, so many at a time, in order."""
+        rows = self.rows(name)
+        for start in range(0, self.count(name), size):
+            yield self.images[rows_between(rows, start, start + size)]
+
+    def mean_image(self, name: SplitName) -> npt.NDArray[np.float64]:
+        """Return the mean of the images of a split, (h, w, c) in 0..1."""
+        rows, total = self.rows(name), np.zeros(self.image_shape)
+        for batch in self.batches(name, rows_at_a_time(self.images)):
+            total += batch.sum(axis=0, dtype=np.float64)
+        return total / count_of(rows) / scale_of(self.images.dtype)
+
+    def labels_of(self, name: SplitName) -> Labels | None:
+        """Return the labels of one split."""
+        return None if self.labels is None else self.labels[self.rows(name)]
+
+    def row_ids_of(self, name: SplitName) -> tuple[str, ...] | None:
+        """Return the file names of one split."""
+        if self.row_ids is None:
+            return None
+        return tuple(np.array(self.row_ids)[self.rows(name)].tolist())
 
     def count(self, name: SplitName) -> int:
         """Return how many rows a split has, without reading them."""
-        rows = slice(None) if name == "all" else self.splits[name]
-        return len(range(len(self.images))[rows]) if isinstance(rows, slice) else len(rows)
+        return len(self.images) if name == "all" else count_of(self.splits[name])
 
     def check_splits(self, *names: SplitName) -> None:
         """Raise `InputError` where a split has no images, as there were too few to draw it from."""
@@ -82,6 +108,11 @@ class Dataset:
                 )
 
     @property
+    def nbytes(self) -> int:
+        """The size of all pixels in memory."""
+        return self.images.nbytes
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of one image."""
         _, height, width, channels = self.images.shape
@@ -91,7 +122,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 over type, shape and pixels of all images, as hexadecimal digits."""
         digest = hashlib.sha256(f"{self.images.dtype} {self.images.shape}".encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for block in blocks(self.images):
+            digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
 
     def describe(self) -> "DataDescription":

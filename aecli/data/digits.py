@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from aecli.data.dataset import Dataset, Rows
+from aecli.data.dataset import Dataset
 from aecli.data.pixels import to_images
 from aecli.data.source import Source
+from aecli.data.stored import Rows
 
 # The file's order is kept: writers come in blocks, so that most test digits are in hands that
 # the training split has not seen.

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aecli.data.dataset import Dataset, Images
+from aecli.data.dataset import Dataset
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.pixels import Images
 
 if TYPE_CHECKING:
     from PIL.Image import Image

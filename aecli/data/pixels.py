@@ -1,84 +1,98 @@
-"""Arrays of any kind of pixel to images, and the one scaling of each kind to 0..1."""
+"""Arrays of any kind of number to images: which shapes and ranges are some."""
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from aecli.data.dataset import Images
+from aecli.data.stored import StoredImages, blocks, extremes
 from aecli.errors import InputError
+from aecli.npy import Array, StoredArray
+from aecli.pixels import Images, as_pixels
 
 _MOST_CHANNELS = 4
 
 
 def to_images(
-    values: npt.NDArray[np.generic], where: str, rescale: tuple[float, float] | None
-) -> Images:
-    """Return an array as images (n, h, w, c).
+    values: Array | StoredArray, where: str, rescale: tuple[float, float] | None
+) -> Images | StoredImages:
+    """Return an array as images (n, h, w, c), stored ones as stored ones.
 
     `values` may be (n, h, w, c) with 1 to 4 channels, (n, h, w), or vectors (n, p), which become
-    squares where p is a square, else one line of pixels. uint8 and uint16 stay what they are;
-    bool becomes 0 and 255 in uint8; floats, which must lie in 0..1, become float32. With `rescale`
-    numbers of any kind become float32, its low end 0 and its high end 1.
+    squares where p is a square, else one line of pixels. The pixels are those of
+    `aecli.pixels.as_pixels`; floats, and what `rescale` makes, must lie in 0..1.
 
     Raises:
         InputError: the array is no set of images, or has pixels outside their range or NaN.
 
     """
-    images = _with_axes(values, where)
-    if images.dtype.kind not in "buif":
-        raise InputError(f"{where} holds {images.dtype}: expected numbers as pixels")
-    if rescale is not None:
-        low, high = rescale
-        scaled = (images.astype(np.float64) - low) / (high - low)
-        return _checked(scaled.astype(np.float32), where, f"after --rescale {low:g},{high:g} ")
-    if images.dtype == np.bool_:
-        return images.astype(np.uint8) * np.uint8(255)
-    if images.dtype.kind == "u" and images.dtype.itemsize <= 2:
-        return np.ascontiguousarray(images.astype(images.dtype.newbyteorder("="), copy=False))
-    if images.dtype.kind == "f":
-        return _checked(images.astype(np.float32), where, "")
-    raise InputError(
-        f"{where} holds {images.dtype} pixels: expected uint8, uint16, bool or floats in 0..1; "
-        f"{_advice(images)} takes them as they are"
-    )
+    shape = _image_shape(values.shape, where)
+    if values.dtype.kind not in "buif":
+        raise InputError(f"{where} holds {values.dtype}: expected numbers as pixels")
+    is_float = values.dtype.kind == "f"
+    is_pixel = values.dtype.kind == "b" or (values.dtype.kind == "u" and values.dtype.itemsize <= 2)
+    if not (rescale or is_float or is_pixel):
+        raise InputError(
+            f"{where} holds {values.dtype} pixels: expected uint8, uint16, bool or floats in 0..1; "
+            f"{_advice(*extremes(values))} takes them as they are"
+        )
+    images: Images | StoredImages
+    if isinstance(values, StoredArray):
+        images = StoredImages(values, shape, rescale)
+    else:
+        images = as_pixels(values.reshape(shape), rescale)
+    if is_float or rescale:
+        _check_range(images, where, rescale)
+    return images
 
 
-def _with_axes(values: npt.NDArray[np.generic], where: str) -> npt.NDArray[np.generic]:
-    if values.ndim == 2:
-        pixels = values.shape[1]
+def _image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:
+    """Return the shape (n, h, w, c) of an array of this shape."""
+    if len(shape) == 2:
+        rows, pixels = shape
         side = math.isqrt(pixels)
         height, width = (side, side) if side * side == pixels else (1, pixels)
-        values = values.reshape(len(values), height, width, 1)
-    elif values.ndim == 3:
-        values = values[..., np.newaxis]
-    if values.ndim != 4:
+        images = (rows, height, width, 1)
+    elif len(shape) == 3:
+        images = (*shape, 1)
+    elif len(shape) == 4:
+        images = shape
+    else:
         raise InputError(
-            f"{where} has the shape {values.shape}: expected images (n, h, w) or (n, h, w, c), or "
-            "vectors (n, p)"
+            f"{where} has the shape {shape}: expected images (n, h, w) or (n, h, w, c), or vectors "
+            "(n, p)"
         )
-    if 0 in values.shape:
-        raise InputError(f"{where} holds no pixels: its shape is {values.shape}")
-    if values.shape[3] > _MOST_CHANNELS:
+    if 0 in images:
+        raise InputError(f"{where} holds no pixels: its shape is {images}")
+    if images[3] > _MOST_CHANNELS:
         raise InputError(
-            f"{where} has the shape {values.shape}: expected 1 to 4 channels on the last axis; "
-            "channels that come first are to be moved there"
-        )
-    return values
-
-
-def _checked(images: npt.NDArray[np.float32], where: str, what: str) -> Images:
-    finite = np.isfinite(images)
-    if not finite.all():
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), images.shape))
-        raise InputError(f"{where} {what}holds NaN or infinity, first at {index}")
-    if images.min() < 0 or images.max() > 1:
-        raise InputError(
-            f"{where} {what}has pixels from {images.min():g} to {images.max():g}: expected 0..1; "
-            f"{_advice(images)} maps these to it"
+            f"{where} has the shape {images}: expected 1 to 4 channels on the last axis; channels "
+            "that come first are to be moved there"
         )
     return images
 
 
-def _advice(images: npt.NDArray[np.generic]) -> str:
-    return f"--rescale {float(images.min()):g},{float(images.max()):g}"
+def _check_range(
+    images: Images | StoredImages, where: str, rescale: tuple[float, float] | None
+) -> None:
+    what = "" if rescale is None else f"after --rescale {rescale[0]:g},{rescale[1]:g} "
+    lowest, highest, row = math.inf, -math.inf, 0
+    for block in blocks(images):
+        finite = np.isfinite(block)
+        if not finite.all():
+            first, *rest = (int(i) for i in np.unravel_index(np.argmin(finite), block.shape))
+            index = (row + first, *rest)
+            raise InputError(f"{where} {what}holds NaN or infinity, first at {index}")
+        lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
+        row += len(block)
+    if lowest < 0 or highest > 1:
+        low, high = rescale or (0.0, 1.0)
+        advice = _advice(*(low + (high - low) * value for value in (lowest, highest)))
+        raise InputError(
+            f"{where} {what}has pixels from {lowest:g} to {highest:g}: expected 0..1; "
+            f"{advice} maps these to it"
+        )
+
+
+def _advice(lowest: float, highest: float) -> str:
+    low, high = (str(value).removesuffix(".0") for value in (lowest, highest))
+    return f"--rescale {low},{high}"

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data.dataset import Labels, Rows
+from aecli.data.stored import Rows
 from aecli.errors import InputError
+from aecli.labels import Labels
 
 # The tutorial validates on the first 5,000 of MNIST's 60,000 training images; other sets with a
 # train and a test part keep that share.

@@ -62,7 +62,7 @@ def measure_pca(dataset: Dataset, latent: int) -> Row:
     )
     pca = PCA(latent).fit(known)
     return {
-        "test_mse": pca_reconstruction_errors(known, [asked], latent)[0],
+        "test_mse": pca_reconstruction_errors(known, [[asked]], latent)[0],
         **judge(dataset, pca.transform(known), pca.transform(asked)),
     }
 

@@ -1,22 +1,16 @@
-"""NumPy files: `.npy` with one array, `.npz` with several in a known layout.
-
-Formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-"""
+"""NumPy's files of several arrays, `.npz`, in the layouts that are known."""
 
 import math
 import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
 from aecli.errors import InputError
+from aecli.npy import Array, read_header
 
-Array = npt.NDArray[np.generic]
 # The names of the images and of their labels in each part, by whose layout it is.
 _LAYOUTS = {
     "Keras": {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")},
@@ -26,26 +20,6 @@ _LAYOUTS = {
         "test": ("test_images", "test_labels"),
     },
 }
-
-
-def read_npy(path: Path) -> Array:
-    """Open the array of a `.npy` file, memory-mapped and read-only; runs no code of the file.
-
-    Raises:
-        InputError: the file is no whole `.npy` file of plain numbers.
-
-    """
-    try:
-        with path.open("rb") as file:
-            shape, fortran_order, dtype = _read_header(file, str(path), path.stat().st_size)
-            offset = file.tell()
-        if 0 in shape:
-            return np.zeros(shape, dtype)
-        order = "F" if fortran_order else "C"
-        mapped: Array = np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload]
-        return mapped
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
@@ -97,7 +71,7 @@ def _choose_members(names: Collection[str], path: Path) -> dict[str, tuple[str, 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Array:
     with archive.open(info) as file:
-        shape, fortran_order, dtype = _read_header(file, where, info.file_size)
+        shape, fortran_order, dtype = read_header(file, where, info.file_size)
         size = math.prod(shape) * dtype.itemsize
         # The archive's own size may lie: never take more than the header promises.
         data = file.read(size)
@@ -105,33 +79,3 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         raise InputError(f"{where} is truncated: expected {size:,} bytes, got {len(data):,}")
     flat = np.frombuffer(data, dtype)
     return flat.reshape(shape, order="F" if fortran_order else "C")
-
-
-def _read_header(
-    file: IO[bytes], where: str, size: int
-) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    """Read a header, and check it against the size in bytes of the whole."""
-    try:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read is None:
-            raise InputError(f"{where} is of version {version} of the .npy format: expected 1 or 2")
-        shape, fortran_order, dtype = read(file)
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:
-        # The last two come from numpy's second try, for headers of Python 2.
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{where} is no whole .npy array: {reason}") from error
-    if dtype.hasobject or dtype.kind not in "buifc":
-        raise InputError(f"{where} holds {dtype}: expected numbers; nothing of it was run")
-    if dtype.itemsize == 0 or any(length < 0 for length in shape):
-        raise InputError(f"{where} has an impossible header: {dtype} {shape}")
-    promised, held = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if promised != held:
-        fault = "truncated" if held < promised else "too long"
-        raise InputError(
-            f"{where} is {fault}: its header promises {promised:,} bytes, it holds {held:,}"
-        )
-    return shape, fortran_order, dtype
