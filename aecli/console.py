@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -50,19 +51,24 @@ class Reporter:
         _print_result([json.dumps(values)] if self.json else [str(path) for path in paths])
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a bar over `total`, moved by what is called with; nothing without a terminal."""
+    def bar(
+        self, what: str, total: int, *, in_bytes: bool = False
+    ) -> Iterator[Callable[[int], None]]:
+        """Show a bar over `total`, 0 if unknown; nothing without a terminal.
+
+        What is given moves it by so much.
+        """
         console = Console(stderr=True)
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            DownloadColumn() if in_bytes else MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=self.quiet or not console.is_terminal,
         ) as progress:
-            task = progress.add_task(what, total=total)
+            task = progress.add_task(what, total=total or None)
             yield lambda amount: progress.update(task, advance=amount)
 
     @contextmanager

@@ -129,7 +129,7 @@ class EpochFunction:
             return state, carry[1] + loss
 
         result: tuple[TrainState, jax.Array] = jax.lax.fori_loop(
-            0, steps, body, (state, jnp.float32(0))
+            jnp.uint32(0), steps, body, (state, jnp.float32(0))
         )
         return result
 

@@ -15,10 +15,9 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 _COPIES = 2
 # One window is trained on, one waits, one is being read; each may lie in both hands for a moment.
 _WINDOWS = 5
-# Neighbouring rows stay together as far as the shuffle goes; larger blocks are read faster.
+# Larger blocks are read faster, more blocks in a window mix rows better that lie far apart.
 _LARGEST_BLOCK = 64_000_000
-_FAST_BLOCK = 8_000_000
-_FEWEST_BLOCKS, _MOST_BLOCKS = 4, 16
+_FEWEST_BLOCKS = 64
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,7 @@ def choose_layout(row_bytes: int, batch_size: int, memory: int) -> Layout:
 
     """
     window = memory // _WINDOWS
-    block = min(
-        _LARGEST_BLOCK, max(window // _MOST_BLOCKS, min(window // _FEWEST_BLOCKS, _FAST_BLOCK))
-    )
+    block = min(window // _FEWEST_BLOCKS, _LARGEST_BLOCK)
     batches = max(1, block // (batch_size * row_bytes))
     block_rows = batches * batch_size
     window_blocks = window // (block_rows * row_bytes)

@@ -26,6 +26,8 @@ from aecli.runs import RunFolder
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
 _SECONDS_BETWEEN_SAVES = 2.0
+# More would not move the principal components of images, but take longer than training.
+_PCA_ROWS = 100_000
 # Settings that say when to stop, not what is computed on the way.
 _CHANGED_ON_RESUME = ("epochs", "patience")
 
@@ -226,7 +228,8 @@ def _pca_errors(dataset: Dataset, dimensions: int, memory: int) -> list[float]:
     train = dataset.rows("train")
     count = count_of(train)
     # As float32, and what the fit makes of it.
-    fitting = max(1, memory // (4 * 4 * math.prod(dataset.image_shape)))
+    fitting = memory // (4 * 4 * math.prod(dataset.image_shape))
+    fitting = max(1, min(fitting, _PCA_ROWS))
     if count > fitting:
         chosen = np.arange(fitting) * count // fitting
         train = chosen + train.start if isinstance(train, slice) else train[chosen]

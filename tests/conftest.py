@@ -28,6 +28,10 @@ for name, value in {
     os.environ[name.upper()] = str(value)
     jax.config.update(name, value)
 
+# Nothing is fetched from the network, nor kept in the developer's own cache folder.
+_CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
+os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

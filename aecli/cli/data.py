@@ -10,6 +10,7 @@ from aecli.cli.options import (
     GrayscaleOption,
     JsonOption,
     LabelsOption,
+    QuietOption,
     RescaleOption,
     SizeOption,
     source_from,
@@ -35,18 +36,55 @@ def data() -> None:
 
 
 @app.command("list")
-def list_() -> None:
-    """List the data sets that have a name, and where they are.
+def list_(as_json: JsonOption = False) -> None:
+    """List the data sets that have a name, their size, and where they are on this machine.
 
     [bold]Examples[/bold]
 
       aecli data list
     """
-    from aecli.console import print_table
-    from aecli.data import dataset_names, mnist_folder
+    from aecli.console import Reporter, print_table
+    from aecli.data import NAMED, find_named
 
-    places = {"digits": "comes with scikit-learn", "mnist": str(mnist_folder() or "not here")}
-    print_table(("name", "where"), [(name, places[name]) for name in dataset_names()])
+    rows = [("digits", "1,797", "0.1 MB", "comes with scikit-learn")]
+    found = {name: find_named(name) for name in NAMED}
+    for name, named in NAMED.items():
+        where = found[name] or f"not here; aecli data fetch {name}"
+        rows.append((name, f"{named.images:,}", f"{named.remote.size / 10**6:,.1f} MB", str(where)))
+    if as_json:
+        places = {name: None if path is None else str(path) for name, path in found.items()}
+        Reporter(json=True).result([], {"digits": "scikit-learn"} | places)
+    else:
+        print_table(("name", "images", "size", "where"), rows)
+
+
+@app.command()
+def fetch(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the data set, as aecli data list shows it.")
+    ],
+    quiet: QuietOption = False,
+) -> None:
+    """Fetch a data set by its name, once, and check that it is the known one.
+
+    It goes into $AECLI_DATA_DIR where that is set, else into the cache folder. AECLI_MIRROR is
+    another address to fetch from.
+
+    [bold]Examples[/bold]
+
+      aecli data fetch fashion-mnist
+    """
+    from aecli.config import nearest
+    from aecli.console import Reporter
+    from aecli.data import NAMED, fetch_named
+    from aecli.errors import InputError
+
+    if name not in NAMED:
+        raise InputError(f"no data set to fetch is called {name!r}{nearest(name, list(NAMED))}")
+    reporter = Reporter(quiet)
+    folder = fetch_named(name, reporter.bar)
+    reporter.say(f"{name} is in {folder}; next: aecli train {name}")
+    reporter.result([folder], {})
 
 
 @app.command()
@@ -86,7 +124,8 @@ def show(
         size=size,
         grayscale=grayscale,
     )
-    opened = open_dataset(source or dataset)
+    reporter = Reporter(json=as_json)
+    opened = open_dataset(source or dataset, reporter.bar)
     about = _describe(opened)
     if picture is not None:
         from aecli.pixels import unit_range
@@ -95,7 +134,7 @@ def show(
         samples = opened.images[rows_between(opened.rows("train"), 0, _SAMPLES)]
         save_figure(grid_figure(unit_range(samples)), picture)
     if as_json:
-        Reporter(json=True).result([], about)
+        reporter.result([], about)
     else:
         print_facts(_facts(about))
 

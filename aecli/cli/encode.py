@@ -76,12 +76,12 @@ def encode(
     refuse_existing_codes(out, force=force)
     # New images are treated as those were that the run was trained on.
     source = source_from(dataset, labels=labels, like=checkpoint.data.source)
-    data = open_dataset(source) if source else reopen(checkpoint)
+    reporter = Reporter(quiet, as_json)
+    data = open_dataset(source, reporter.bar) if source else reopen(checkpoint, reporter.bar)
     split = split or ("test" if data.has_own_splits or source is None else "all")
 
     from aecli.encode import encode_split
 
-    reporter = Reporter(quiet, as_json)
     with reporter.bar("encoding", data.count(split)) as advance:
         codes = encode_split(
             checkpoint,

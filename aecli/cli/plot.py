@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from aecli.codes import Codes
+    from aecli.data import Bar
 
 Kind = Literal["map", "reconstructions", "history"]
 
@@ -75,15 +76,17 @@ def plot(
             raise InputError(f"--kind {kind} draws a run: expected its folder, got {source}")
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
+    reporter = Reporter(quiet, as_json)
     if kind == "map":
         figure = _map(codes, labels, run)
+    elif kind == "reconstructions":
+        figure = _reconstructions(source, count, reporter.bar)
     else:
-        figure = _reconstructions(source, count) if kind == "reconstructions" else _history(source)
+        figure = _history(source)
 
     from aecli.plot import save_figure
 
     save_figure(figure, out)
-    reporter = Reporter(quiet, as_json)
     reporter.say(f"drew {out}")
     reporter.result([out], {"picture": str(out)})
 
@@ -125,12 +128,12 @@ def _history(run: Path) -> "Figure":
     return history_figure(checkpoint.history, checkpoint.config.loss, title)
 
 
-def _reconstructions(run: Path, count: int) -> "Figure":
+def _reconstructions(run: Path, count: int, bar: "Bar") -> "Figure":
     from aecli.checkpoint import load
     from aecli.runs import find_checkpoint
 
     checkpoint = load(find_checkpoint(run))
-    dataset = reopen(checkpoint)
+    dataset = reopen(checkpoint, bar)
 
     from aecli.encode import reconstruct
     from aecli.plot import reconstructions_figure

@@ -6,10 +6,10 @@ from aecli.errors import InputError
 
 if TYPE_CHECKING:
     from aecli.checkpoint import Checkpoint
-    from aecli.data import Dataset
+    from aecli.data import Bar, Dataset
 
 
-def reopen(checkpoint: "Checkpoint") -> "Dataset":
+def reopen(checkpoint: "Checkpoint", bar: "Bar") -> "Dataset":
     """Return the data set that a checkpoint was trained on.
 
     Raises:
@@ -18,7 +18,7 @@ def reopen(checkpoint: "Checkpoint") -> "Dataset":
     """
     from aecli.data import reopen_dataset
 
-    dataset = reopen_dataset(checkpoint.data.source)
+    dataset = reopen_dataset(checkpoint.data.source, bar)
     check_same_data(checkpoint, dataset, "; name the DATASET to take it all the same")
     return dataset
 

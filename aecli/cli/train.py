@@ -5,6 +5,8 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +26,7 @@ from aecli.cli.options import (
     source_from,
 )
 from aecli.cli.reopen import check_same_data, reopen
-from aecli.cli.signals import catching_signals
+from aecli.cli.signals import StopRequest, catching_signals
 from aecli.config import (
     CHOICES,
     DEFAULT_DATASET,
@@ -47,7 +49,7 @@ from aecli.files import kind_of, refuse_files_above
 
 if TYPE_CHECKING:
     from aecli.checkpoint import Checkpoint
-    from aecli.data import Dataset, Source
+    from aecli.data import Bar, Dataset, Source
     from aecli.runs import RunFolder
     from aecli.train import Summary
 
@@ -78,7 +80,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name (digits, mnist), folder of images or IDX files, or IDX, .npy or .npz file.",
+            help="Name (aecli data list), folder of images, or file of arrays.",
             show_default=DEFAULT_DATASET,
         ),
     ] = None,
@@ -228,10 +230,12 @@ def train(
             size=size,
             grayscale=grayscale,
         )
-        job = (
-            _go_on(folder, settings, source) if resume else _begin(folder, settings, source, force)
-        )
         reporter = Reporter(quiet, as_json)
+        bar = _ending_on(stop, reporter.bar)
+        if resume:
+            job = _go_on(folder, settings, source, bar)
+        else:
+            job = _begin(folder, settings, source, bar, force=force)
         reporter.say(job.headline)
 
         from aecli.train import train as run_training
@@ -282,7 +286,12 @@ class _Job:
 
 
 def _begin(
-    folder: "RunFolder", settings: dict[str, Any], source: "Source | None", force: bool
+    folder: "RunFolder",
+    settings: dict[str, Any],
+    source: "Source | None",
+    bar: "Bar",
+    *,
+    force: bool,
 ) -> _Job:
     """Return the job of a new run; the cheap checks come before the data are read."""
     from aecli.data import Source, open_dataset, reopen_dataset
@@ -299,14 +308,16 @@ def _begin(
             f"{folder.path} holds a run already: --resume goes on with it, --force replaces it, "
             "-o names another folder"
         )
-    data = open_dataset(source) if source else reopen_dataset(Source(DEFAULT_DATASET))
+    data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
     if "batch_size" not in settings:
         config = fit_batch_size(config, data.count("train"))
     return _Job(config, data, None)
 
 
-def _go_on(folder: "RunFolder", settings: dict[str, Any], source: "Source | None") -> _Job:
+def _go_on(
+    folder: "RunFolder", settings: dict[str, Any], source: "Source | None", bar: "Bar"
+) -> _Job:
     """Return the job of a run that goes on from its last checkpoint."""
     from aecli.checkpoint import load
     from aecli.data import open_dataset
@@ -320,10 +331,26 @@ def _go_on(folder: "RunFolder", settings: dict[str, Any], source: "Source | None
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
     if source is None:
-        return _Job(config, reopen(checkpoint), checkpoint)
-    data = open_dataset(source)
+        return _Job(config, reopen(checkpoint, bar), checkpoint)
+    data = open_dataset(source, bar)
     check_same_data(checkpoint, data)
     return _Job(config, data, checkpoint)
+
+
+def _ending_on(stop: StopRequest, bar: "Bar") -> "Bar":
+    """Return a bar that ends the program when a signal has come: reading may take long."""
+
+    @contextmanager
+    def ending(what: str, total: int, *, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
+        def step(amount: int) -> None:
+            if stop():
+                raise typer.Exit(stop.exit_code)
+            advance(amount)
+
+        with bar(what, total, in_bytes=in_bytes) as advance:
+            yield step
+
+    return ending
 
 
 def _base_name(dataset: str) -> str:

@@ -1,18 +1,17 @@
 """Image data sets: a reader for each format, and the catalogue of names."""
 
-from aecli.data.catalogue import (
-    DATA_VARIABLE,
-    dataset_names,
-    mnist_folder,
-    open_dataset,
-    reopen_dataset,
-)
+from aecli.data.catalogue import dataset_names, open_dataset, reopen_dataset
 from aecli.data.dataset import DataDescription, Dataset, Split
+from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_named
+from aecli.data.progress import Bar, no_bar
 from aecli.data.source import Source, parse_rescale, parse_size
 from aecli.data.stored import Rows, StoredImages, count_of, extremes, rows_between
 
 __all__ = [
     "DATA_VARIABLE",
+    "EMBEDDED",
+    "NAMED",
+    "Bar",
     "DataDescription",
     "Dataset",
     "Rows",
@@ -22,7 +21,9 @@ __all__ = [
     "count_of",
     "dataset_names",
     "extremes",
-    "mnist_folder",
+    "fetch_named",
+    "find_named",
+    "no_bar",
     "open_dataset",
     "parse_rescale",
     "parse_size",

@@ -1,20 +1,22 @@
 """From what the user typed to a data set: a path that exists, or else a known name."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from aecli.config import nearest
+from aecli.data.cifar import is_cifar10_folder, read_cifar10
 from aecli.data.dataset import Dataset
-from aecli.data.digits import read_digits
 from aecli.data.folders import read_image_folder
 from aecli.data.idx import is_idx_folder, read_idx, read_idx_folder
+from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.npz import read_npz
+from aecli.data.parquet import MAGIC as PARQUET_MAGIC
+from aecli.data.parquet import find_parquet, read_parquet
 from aecli.data.pixels import to_images
+from aecli.data.progress import Bar, no_bar
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts
 from aecli.errors import InputError
@@ -22,16 +24,15 @@ from aecli.files import kind_of
 from aecli.labels import Labels, to_labels
 from aecli.npy import Array, StoredArray, open_npy, read_npy
 
-DATA_VARIABLE = "AECLI_DATA_DIR"
-_MNIST_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_FORMATS = "a folder of images or IDX files, an IDX, .npy or .npz file, or a name"
+_FORMATS = "a folder of images, IDX or Parquet files, an IDX, .npy, .npz or Parquet file, or a name"
 
 
-def open_dataset(source: Source | str) -> Dataset:
+def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     """Read the data set at a path or of a name; a path that exists wins over a name.
 
     Raises:
         InputError: there is no such data set, or it is damaged.
+        AecliError: it could not be fetched, or not be kept in the cache folder.
 
     """
     source = Source(source) if isinstance(source, str) else source
@@ -39,43 +40,35 @@ def open_dataset(source: Source | str) -> Dataset:
     path = Path(location).expanduser()
     if kind_of(path) != "nothing" and location:
         labels = None if source.labels is None else str(Path(source.labels).expanduser().resolve())
-        return _read_path(replace(source, location=str(path.resolve()), labels=labels))
-    if location in _READERS:
-        return reopen_dataset(source)
+        return _read_path(replace(source, location=str(path.resolve()), labels=labels), bar)
+    if location in dataset_names():
+        return read_named(source, bar)
     if not location or os.sep in location:
         raise InputError(f"no such file or folder: {location}")
-    names = tuple(_READERS)
     raise InputError(
-        f"no data set, file or folder is called {location!r}{nearest(location, names)}"
+        f"no data set, file or folder is called {location!r}{nearest(location, dataset_names())}"
     )
 
 
-def reopen_dataset(source: Source) -> Dataset:
+def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
     """Read the data set of a `Dataset.source`: no folder can take the place of a name.
 
     Raises:
         InputError: the data set is no longer there, or it is damaged.
+        AecliError: it could not be fetched, or not be kept in the cache folder.
 
     """
-    reader = _READERS.get(source.location)
-    if reader is None:
-        return open_dataset(source)
-    if source.labels is not None:
-        raise InputError(f"{source.location} has labels of its own: leave out --labels")
-    return reader(source)
+    if source.location in dataset_names():
+        return read_named(source, bar)
+    return open_dataset(source, bar)
 
 
 def dataset_names() -> tuple[str, ...]:
     """Return the names that `open_dataset` knows."""
-    return tuple(_READERS)
+    return (EMBEDDED, *NAMED)
 
 
-def mnist_folder() -> Path | None:
-    """Return where MNIST lies on this machine, or None."""
-    return next((folder for folder in _mnist_folders() if kind_of(folder) == "folder"), None)
-
-
-def _read_path(source: Source) -> Dataset:
+def _read_path(source: Source, bar: Bar) -> Dataset:
     path = Path(source.location)
     if kind_of(path) == "folder":
         if source.labels is not None:
@@ -84,7 +77,12 @@ def _read_path(source: Source) -> Dataset:
             )
         if is_idx_folder(path):
             return read_idx_folder(path, path.name, source)
-        return read_image_folder(path, source)
+        if is_cifar10_folder(path):
+            return read_cifar10(path, path.name, source)
+        parquet = find_parquet(path)
+        return (
+            read_parquet(parquet, source, bar) if parquet else read_image_folder(path, source, bar)
+        )
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder: expected {_FORMATS}")
     start = _first_bytes(path)
@@ -94,6 +92,10 @@ def _read_path(source: Source) -> Dataset:
         return _parts(source, read_npz(path))
     if start.startswith((b"\x1f\x8b", b"\0\0\x08")):
         return _whole(source, read_idx(path, ndim=3))
+    if start.startswith(PARQUET_MAGIC):
+        if source.labels is not None:
+            raise InputError(f"{path} is Parquet with labels of its own: leave out --labels")
+        return read_parquet([path], source, bar)
     raise InputError(f"{path} is of no format that aecli reads: expected {_FORMATS}")
 
 
@@ -162,25 +164,3 @@ def _read_labels(path: Path, rows: int) -> Labels:
     start = _first_bytes(path)
     values = read_npy(path) if start.startswith(b"\x93NUMPY") else read_idx(path, ndim=1)
     return to_labels(values, rows, str(path))
-
-
-def _mnist_folders() -> list[Path]:
-    roots = (os.environ.get(DATA_VARIABLE), platformdirs.user_cache_dir("aecli"))
-    return [Path(root).expanduser() / "mnist" for root in roots if root]
-
-
-def _read_mnist(source: Source) -> Dataset:
-    folder = mnist_folder()
-    if folder is None:
-        raise InputError(
-            f"mnist is not on this machine: put its four IDX files, for example from "
-            f"{_MNIST_MIRROR}, into {_mnist_folders()[-1]}, or into a folder mnist and set "
-            f"{DATA_VARIABLE} to the one above it"
-        )
-    return read_idx_folder(folder, "mnist", source)
-
-
-_READERS: dict[str, Callable[[Source], Dataset]] = {
-    "digits": read_digits,
-    "mnist": _read_mnist,
-}

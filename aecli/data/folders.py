@@ -1,38 +1,30 @@
 """Folders of image files: `label/image`, `split/label/image`, or images alone."""
 
 import os
-import struct
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
+from aecli.data.decoding import SUFFIXES, EncodedImage
+from aecli.data.pixels import to_images
+from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts
 from aecli.errors import InputError
-from aecli.files import kind_of
-from aecli.pixels import Images
+from aecli.labels import Labels
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # What folders of splits are called, in the order of their rows.
 _SPLITS = {
     "validation": ("validation", "valid", "val"),
     "train": ("train", "training"),
     "test": ("test", "testing"),
 }
-# Pillow's modes without colour.
-_GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
-def read_image_folder(folder: Path, source: Source) -> Dataset:
+def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
     """Read a folder of images: PNG, JPEG, WebP, BMP, GIF (its first frame) or TIFF.
 
     The first folder level are the labels, in alphabetical order, or splits (`train`, `test`, maybe
@@ -53,12 +45,14 @@ def read_image_folder(folder: Path, source: Source) -> Dataset:
             "files in MNIST's naming"
         )
     labels, class_names = _label(files, folder, split_folders="all" not in parts)
-    images = _decode_all(files, source)
+    decoded = decode_once(
+        files, lambda: (EncodedImage(str(path), path) for path in files), len(files), source, bar
+    )
     own_splits = "all" not in parts
     return Dataset(
         name=folder.name,
         source=source,
-        images=images,
+        images=to_images(decoded, str(folder), source.rescale),
         labels=labels,
         class_names=class_names,
         splits=split_parts({name: len(paths) for name, paths in parts.items()}, str(folder))
@@ -107,7 +101,7 @@ def _visible(folder: Path) -> list[Path]:
 
 def _label(
     files: Sequence[Path], folder: Path, *, split_folders: bool
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]] | None, tuple[str, ...] | None]:
+) -> tuple[Labels | None, tuple[str, ...] | None]:
     """Return the label of each file, from the folder it lies in, and what the labels mean."""
     depth = 1 if split_folders else 0
     above = [path.relative_to(folder).parts[depth:-1] for path in files]
@@ -122,77 +116,3 @@ def _label(
     index = {name: label for label, name in enumerate(names)}
     labels = np.array([index[folders[0]] for folders in above], np.int64)
     return labels, tuple(os.fsencode(name).decode(errors="replace") for name in names)
-
-
-def _decode_all(files: Sequence[Path], source: Source) -> Images:
-    """Decode images in parallel: Pillow lets go of Python's lock while it decodes."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looks = list(pool.map(_look, files))
-        gray = source.grayscale or all(is_gray for is_gray, _ in looks)
-        first = looks[0][1]
-        if source.size is None:
-            for path, (_, size) in zip(files, looks, strict=True):
-                if size != first:
-                    raise InputError(
-                        f"{path} has {_text(size)} pixels, {files[0]} has {_text(first)}: expected "
-                        f"one size; --size {_text(first)} stretches all images to it"
-                    )
-        images = np.empty((len(files), *(source.size or first), 1 if gray else 3), np.uint8)
-        decode = partial(_decode, gray=gray, size=source.size)
-        for row, image in enumerate(pool.map(decode, files)):
-            images[row] = image
-    return images
-
-
-def _look(path: Path) -> tuple[bool, tuple[int, int]]:
-    """Return whether an image is grey, and its (height, width) once it is turned."""
-    with _opened(path) as image:
-        gray = image.mode in _GRAY_MODES
-        if image.mode == "P" and image.palette is not None:
-            colors = np.frombuffer(image.palette.tobytes(), np.uint8).reshape(-1, 3)
-            gray = bool((colors == colors[:, :1]).all())
-        turned = image.getexif().get(0x0112, 1) >= 5
-        return gray, (image.width, image.height) if turned else (image.height, image.width)
-
-
-def _decode(path: Path, *, gray: bool, size: tuple[int, int] | None) -> Images:
-    from PIL import Image, ImageOps
-
-    with _opened(path) as opened:
-        image: Image.Image = ImageOps.exif_transpose(opened)
-        if image.mode in ("I", "F"):
-            raise InputError(f"{path} has 32 bits a pixel: expected 8 or 16")
-        if image.mode.startswith("I;16"):
-            # 0..65535 to 0..255.
-            image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
-        if image.has_transparency_data:
-            solid = image.convert("RGBA")
-            black = Image.new("RGBA", solid.size, "black")
-            image = Image.alpha_composite(black, solid)
-        image = image.convert("L" if gray else "RGB")
-        if size is not None:
-            image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-        pixels = np.asarray(image)
-        return pixels[..., np.newaxis] if gray else pixels
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator["Image"]:
-    """Open an image; what Pillow raises for a bad one becomes a line that names the file."""
-    from PIL import Image, UnidentifiedImageError
-
-    if kind_of(path) != "file" or not path.is_file():
-        raise InputError(f"{path} is no file: expected an image")
-    try:
-        with Image.open(path) as image:
-            yield image
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path} is refused: {error}") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is no image that can be read") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise InputError(f"{path} is a damaged image: {error}") from error
-
-
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

@@ -22,7 +22,9 @@ _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_idx_folder(folder: Path, name: str, source: Source) -> Dataset:
+def read_idx_folder(
+    folder: Path, name: str, source: Source, class_names: tuple[str, ...] | None = None
+) -> Dataset:
     """Read a folder in MNIST's naming: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, ...
 
     Each file may be gzipped. The first twelfth of the training images is the validation split, so
@@ -49,7 +51,7 @@ def read_idx_folder(folder: Path, name: str, source: Source) -> Dataset:
         source=source,
         images=to_images(np.concatenate([train, test]), str(folder), source.rescale),
         labels=_read_labels(folder, train_path, test_path, len(train), len(test)),
-        class_names=None,
+        class_names=class_names,
         splits=splits,
     )
 
@@ -58,6 +60,11 @@ def is_idx_folder(folder: Path) -> bool:
     """Return whether a folder has a file of images or labels in MNIST's naming."""
     kinds = ("images-idx3", "labels-idx1")
     return any(_find(folder, part, kind) for part in ("train", "t10k") for kind in kinds)
+
+
+def has_idx_images(folder: Path) -> bool:
+    """Return whether a folder has the images of both parts in MNIST's naming."""
+    return all(_find(folder, part, "images-idx3") for part in ("train", "t10k"))
 
 
 def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,76 @@
+"""CIFAR-10's binary files: a byte of label, then 32x32 bytes each of red, green and blue.
+
+Format: https://www.cs.toronto.edu/~kriz/cifar.html (Krizhevsky, 2009).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from aecli.data.dataset import Dataset
+from aecli.data.pixels import to_images
+from aecli.data.source import Source
+from aecli.data.splits import split_parts
+from aecli.errors import InputError
+
+TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+TEST_FILES = ("test_batch.bin",)
+_CHANNELS, _SIDE = 3, 32
+_ROW_BYTES = 1 + _CHANNELS * _SIDE * _SIDE
+_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+
+def is_cifar10_folder(folder: Path) -> bool:
+    """Return whether a folder has all of CIFAR-10's binary files."""
+    return all((folder / name).is_file() for name in (*TRAIN_FILES, *TEST_FILES))
+
+
+def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
+    """Read CIFAR-10: 45,833 train, 4,167 validation and 10,000 test images, 32x32 in RGB.
+
+    In file order the rows are validation, train, test.
+
+    Raises:
+        InputError: a file is missing or damaged.
+
+    """
+    train, test = (
+        np.concatenate([_read(folder / file) for file in files])
+        for files in (TRAIN_FILES, TEST_FILES)
+    )
+    rows = np.concatenate([train, test])
+    pixels = rows[:, 1:].reshape(-1, _CHANNELS, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+    return Dataset(
+        name=name,
+        source=source,
+        images=to_images(pixels, str(folder), source.rescale),
+        labels=rows[:, 0].astype(np.int64),
+        class_names=_CLASSES,
+        splits=split_parts({"train": len(train), "test": len(test)}, str(folder)),
+    )
+
+
+def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    try:
+        values = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if not len(values) or len(values) % _ROW_BYTES:
+        raise InputError(
+            f"{path} is truncated: expected rows of {_ROW_BYTES:,} bytes, got {len(values):,} bytes"
+        )
+    rows = values.reshape(-1, _ROW_BYTES)
+    if rows[:, 0].max() >= len(_CLASSES):
+        raise InputError(f"{path} has a label {rows[:, 0].max()}: expected 0..{len(_CLASSES) - 1}")
+    return rows

@@ -1,0 +1,211 @@
+"""Encoded images to pixels: what each kind of image file means, and many of them at once."""
+
+import io
+import multiprocessing
+import os
+import signal
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from aecli.errors import AecliError, InputError
+from aecli.files import kind_of
+from aecli.pixels import Images
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# Pillow's modes without colour.
+_GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+
+# A batch for a process: so many images, or so many bytes.
+_BATCH_IMAGES = 256
+_BATCH_BYTES = 4_000_000
+
+Result = TypeVar("Result")
+
+
+class EncodedImage(NamedTuple):
+    """An image as it is kept: `name` is for messages, `data` its file or what a file would hold."""
+
+    name: str
+    data: Path | bytes
+
+
+class Look(NamedTuple):
+    """What an image is before it is decoded: `size` is (height, width), once it is turned."""
+
+    name: str
+    gray: bool
+    size: tuple[int, int]
+
+
+def look_at(images: Sequence[EncodedImage]) -> list[Look]:
+    """Look at encoded images.
+
+    Raises:
+        InputError: one is no image.
+
+    """
+    return [_look(image) for image in images]
+
+
+def decode(images: Sequence[EncodedImage], *, gray: bool, size: tuple[int, int]) -> Images:
+    """Decode images to uint8 (n, h, w, c), grey or RGB, stretched to `size`, (height, width).
+
+    They are turned as their EXIF says, and put on black where they are transparent.
+
+    Raises:
+        InputError: one is no image, or damaged.
+
+    """
+    return np.stack([_decode(image, gray=gray, size=size) for image in images])
+
+
+def batched(images: Iterable[EncodedImage]) -> Iterator[list[EncodedImage]]:
+    """Yield images in batches that are worth the way to another process."""
+    batch: list[EncodedImage] = []
+    size = 0
+    for image in images:
+        batch.append(image)
+        size += _size(image)
+        if len(batch) == _BATCH_IMAGES or size > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def in_parallel(
+    function: Callable[[Sequence[EncodedImage]], Result],
+    batches: Iterable[Sequence[EncodedImage]],
+    done: Callable[[int], None] = lambda images: None,
+) -> Generator[Result, None, None]:
+    """Apply `function` to batches on all cores; yield the results in their order.
+
+    In processes: around the decoding of a small image, most of the time is Python's own. `done` is
+    called with the number of images whose result has been taken.
+
+    Raises:
+        AecliError: a process was killed.
+
+    """
+    iterator = iter(batches)
+    start = list(islice(iterator, 2))
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    if len(start) < 2 or cores < 2:
+        for batch in chain(start, iterator):
+            yield function(batch)
+            done(len(batch))
+        return
+    # Not forked: the threads of a progress bar may hold locks.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(cores, context, _leave_with_the_parent)
+    waiting: deque[tuple[int, Future[Result]]] = deque()
+    try:
+        for batch in chain(start, iterator, repeat(())):
+            if batch:
+                waiting.append((len(batch), pool.submit(function, batch)))
+            elif not waiting:
+                return
+            # What is read ahead lies in memory.
+            if len(waiting) > 2 * cores or not batch:
+                size, future = waiting.popleft()
+                yield future.result()
+                done(size)
+    except BrokenProcessPool as error:
+        raise AecliError("a process that decoded images was killed: is memory short?") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _core_count() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _leave_with_the_parent() -> None:
+    """Let a worker end with its parent, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _size(image: EncodedImage) -> int:
+    if isinstance(image.data, bytes):
+        return len(image.data)
+    try:
+        return image.data.stat().st_size
+    except OSError as error:
+        raise InputError(f"cannot look at {image.name}: {error.strerror or error}") from error
+
+
+def _look(encoded: EncodedImage) -> Look:
+    with _opened(encoded) as image:
+        gray = image.mode in _GRAY_MODES
+        if image.mode == "P" and image.palette is not None:
+            colors = np.frombuffer(image.palette.tobytes(), np.uint8).reshape(-1, 3)
+            gray = bool((colors == colors[:, :1]).all())
+        turned = image.getexif().get(0x0112, 1) >= 5
+        size = image.size if turned else (image.height, image.width)
+        return Look(encoded.name, gray, size)
+
+
+def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Images:
+    from PIL import Image, ImageOps
+
+    with _opened(encoded) as opened:
+        image: Image.Image = ImageOps.exif_transpose(opened)
+        if image.mode in ("I", "F"):
+            raise InputError(f"{encoded.name} has 32 bits a pixel: expected 8 or 16")
+        if image.mode.startswith("I;16"):
+            # 0..65535 to 0..255.
+            image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
+        if image.has_transparency_data:
+            solid = image.convert("RGBA")
+            black = Image.new("RGBA", solid.size, "black")
+            image = Image.alpha_composite(black, solid)
+        image = image.convert("L" if gray else "RGB")
+        if image.size != size[::-1]:
+            image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+        pixels = np.asarray(image)
+        return pixels[..., np.newaxis] if gray else pixels
+
+
+@contextmanager
+def _opened(encoded: EncodedImage) -> Iterator["Image"]:
+    """Open an image; what Pillow raises for a bad one becomes a line that names it."""
+    from PIL import Image, UnidentifiedImageError
+
+    name, data = encoded
+    if isinstance(data, Path) and (kind_of(data) != "file" or not data.is_file()):
+        raise InputError(f"{name} is no file: expected an image")
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            yield image
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} is refused: {error}") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name} is no image that can be read") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise InputError(f"{name} is a damaged image: {error}") from error

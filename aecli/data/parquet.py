@@ -1,0 +1,230 @@
+"""Parquet as Hugging Face writes it: a column of encoded images, and one of labels."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aecli.data.cache import decode_once
+from aecli.data.dataset import Dataset
+from aecli.data.decoding import EncodedImage
+from aecli.data.pixels import to_images
+from aecli.data.progress import Bar
+from aecli.data.source import Source
+from aecli.data.splits import split_at_random, split_parts
+from aecli.errors import InputError
+from aecli.labels import Labels, to_labels
+
+MAGIC = b"PAR1"
+# What splits are called in the names of files, in the order of their rows.
+_SPLITS = {
+    "validation": ("validation", "valid", "val", "dev"),
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+}
+_IMAGES = ("image", "img", "images", "picture")
+_LABELS = ("label", "labels")
+_ROWS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where images and labels are; `data` and `path` are columns or fields of the image column."""
+
+    data: str
+    path: str | None
+    label: str | None
+    class_names: tuple[str, ...] | None
+
+
+def find_parquet(folder: Path) -> list[Path]:
+    """Return the Parquet files of a folder, or of its folder `data`, sorted by name."""
+    for place in (folder, folder / "data"):
+        found = sorted(path for path in place.glob("*.parquet") if not path.name.startswith("."))
+        if found:
+            return found
+    return []
+
+
+def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
+    """Read Parquet files with a column of images, each `{bytes, path}` or bytes alone.
+
+    Labels are the column `label`, else the first ClassLabel, else the only column of whole
+    numbers. Files whose names say `train` and `test` (and `validation`) are these splits.
+
+    Raises:
+        InputError: a file is damaged, has no images, or does not fit the others.
+
+    """
+    location = Path(source.location)
+    parts = _parts(paths, location)
+    ordered = [path for members in parts.values() for path in members]
+    columns = _columns(ordered[0])
+    for path in ordered[1:]:
+        if _columns(path) != columns:
+            raise InputError(f"{path} has other columns than {ordered[0]}: expected the same")
+    rows = {part: sum(_row_count(path) for path in members) for part, members in parts.items()}
+    count = sum(rows.values())
+    if count == 0:
+        raise InputError(f"{location} holds no rows")
+    array = decode_once(
+        ordered,
+        lambda: (image for path in ordered for image in _images(path, columns.data)),
+        count,
+        source,
+        bar,
+    )
+    labels = _labels(ordered, columns, count)
+    own_splits = "all" not in parts
+    return Dataset(
+        name=location.name.removesuffix(".parquet"),
+        source=source,
+        images=to_images(array, str(location), source.rescale),
+        labels=labels,
+        class_names=columns.class_names,
+        splits=split_parts(rows, str(location))
+        if own_splits
+        else split_at_random(count, labels, source.validation, source.test, source.split_seed),
+        has_own_splits=own_splits,
+        row_ids=_row_ids(ordered, columns),
+    )
+
+
+def _parts(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        words = re.split(r"[^a-z]+", path.stem.lower())
+        splits = [split for split, names in _SPLITS.items() if any(n in words for n in names)]
+        found.setdefault(splits[0] if len(splits) == 1 else "all", []).append(path)
+    if {"train", "test"} <= found.keys() <= _SPLITS.keys():
+        return {split: found[split] for split in _SPLITS if split in found}
+    if len(found) == 1:
+        return {"all": list(paths)}
+    raise InputError(
+        f"{location} has files of {', '.join(sorted(found))}: expected train and test, maybe "
+        "validation, in their names, or none of these words"
+    )
+
+
+def _columns(path: Path) -> _Columns:
+    import pyarrow as pa
+
+    with _opened(path) as file:
+        schema = file.schema_arrow
+    features = _features(schema.metadata or {})
+    images: dict[str, _Columns] = {}
+    labels: list[str] = []
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            inner = {child.name: child.type for child in field.type}
+            if _is_binary(inner.get("bytes")):
+                named = f"{field.name}.path" if "path" in inner else None
+                images[field.name] = _Columns(f"{field.name}.bytes", named, None, None)
+        elif _is_binary(field.type):
+            images[field.name] = _Columns(field.name, None, None, None)
+        elif pa.types.is_integer(field.type):
+            labels.append(field.name)
+    image = next((name for name in _IMAGES if name in images), None)
+    if image is None and len(images) == 1:
+        image = next(iter(images))
+    if image is None:
+        raise InputError(
+            f"{path} has the columns {', '.join(schema.names)}: expected one of images, as bytes "
+            "or {bytes, path}"
+        )
+    classes = [name for name in labels if "names" in features.get(name, {})]
+    only = labels if len(labels) == 1 else []
+    label = next((name for name in (*_LABELS, *classes, *only) if name in labels), None)
+    names = features.get(label, {}).get("names") if label else None
+    return _Columns(
+        images[image].data, images[image].path, label, tuple(map(str, names)) if names else None
+    )
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _features(metadata: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
+    """Return what Hugging Face says of each column, where it says anything."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {str(name): dict(about) for name, about in features.items() if about}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+def _row_count(path: Path) -> int:
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _images(path: Path, column: str) -> Iterator[EncodedImage]:
+    row = 0
+    for batch in _batches(path, [column]):
+        values = batch.column(0)
+        for value in (values.field("bytes") if "." in column else values).to_pylist():
+            name = f"{path}, row {row}"
+            if value is None:
+                raise InputError(f"{name} has no bytes: expected the image itself in the file")
+            yield EncodedImage(name, value)
+            row += 1
+
+
+def _labels(paths: Sequence[Path], columns: _Columns, count: int) -> Labels | None:
+    if columns.label is None:
+        return None
+    parts = []
+    for path in paths:
+        for batch in _batches(path, [columns.label]):
+            values = batch.column(0)
+            if values.null_count:
+                raise InputError(f"{path} has rows without a {columns.label}")
+            parts.append(values.to_numpy(zero_copy_only=False))
+    labels = to_labels(np.concatenate(parts), count, f"{paths[0].parent}, {columns.label}")
+    names = columns.class_names
+    if names is not None and not (labels.min() >= 0 and labels.max() < len(names)):
+        raise InputError(
+            f"{paths[0].parent}, {columns.label} has labels from {labels.min()} to {labels.max()}: "
+            f"expected 0..{len(names) - 1}, as there are {len(names)} names"
+        )
+    return labels
+
+
+def _row_ids(paths: Sequence[Path], columns: _Columns) -> tuple[str, ...] | None:
+    if columns.path is None:
+        return None
+    ids: list[str | None] = []
+    for path in paths:
+        for batch in _batches(path, [columns.path]):
+            ids += batch.column(0).field("path").to_pylist()
+    known = tuple(name for name in ids if isinstance(name, str))
+    return known if len(known) == len(ids) else None
+
+
+def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
+    with _opened(path) as file:
+        yield from file.iter_batches(_ROWS_AT_A_TIME, columns=columns)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a Parquet file; what pyarrow raises for a bad one becomes a line that names it."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError(f"reading {path} wants pyarrow: pip install 'aecli[parquet]'") from error
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is a damaged Parquet file: {reason}") from error
