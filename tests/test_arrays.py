@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import write_idx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
 from aecli.checkpoint import load
 from aecli.config import Config
@@ -30,7 +33,8 @@ from aecli.train import train
 
 GENERATOR = np.random.default_rng(0)
 PIXELS = GENERATOR.integers(0, 256, (90, 6, 5), np.uint8)
-LABELS = np.arange(90) % 3
+# In order, as files in folders of labels are.
+LABELS = np.arange(90) // 30
 
 
 def test_the_same_images_are_the_same_in_every_format(tmp_path: Path, small_config: Config) -> None:
@@ -43,14 +47,30 @@ def test_the_same_images_are_the_same_in_every_format(tmp_path: Path, small_conf
     np.savez_compressed(tmp_path / "small.npz", anything=PIXELS)
     np.save(tmp_path / "y.npy", LABELS)
     write_idx(tmp_path / "y.idx", LABELS.astype(np.uint8))
-    models, fingerprints = set(), set()
+    encoded = [io.BytesIO() for _ in PIXELS]
+    for row, (image, file) in enumerate(zip(PIXELS, encoded, strict=True)):
+        Image.fromarray(image).save(file, "PNG")
+        path = tmp_path / "png" / str(LABELS[row]) / f"{row:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.getvalue())
+    images = [{"bytes": file.getvalue(), "path": None} for file in encoded]
+    pq.write_table(pa.table({"image": images, "label": LABELS}), tmp_path / "images.parquet")
     names = "images.gz", "images.idx", "images.npy", "channel.npy", "fortran.npy", "images.npz"
-    for name in (*names, "small.npz"):
-        for labels in ("y.npy", "y.idx"):
-            source = Source(str(tmp_path / name), labels=str(tmp_path / labels))
-            fingerprints.add(open_dataset(source).fingerprint)
-        folder = RunFolder(tmp_path / f"run-{name}")
-        train(open_dataset(source), small_config, folder, about={})
+    sources = [
+        Source(str(tmp_path / name), labels=str(tmp_path / labels))
+        for name in (*names, "small.npz")
+        for labels in ("y.npy", "y.idx")
+    ]
+    sources += [Source(str(tmp_path / "png")), Source(str(tmp_path / "images.parquet"))]
+    models: set[str] = set()
+    fingerprints: set[str] = set()
+    for source in sources:
+        dataset = open_dataset(source)
+        assert dataset.labels is not None
+        assert dataset.labels.tolist() == LABELS.tolist()
+        fingerprints.add(dataset.fingerprint)
+        folder = RunFolder(tmp_path / "run" / str(len(models)))
+        train(dataset, small_config, folder, about={})
         models.add(load(folder.last).model_hash)
     assert len(fingerprints) == len(models) == 1
 

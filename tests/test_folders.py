@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import signal
 import struct
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ from PIL import Image
 from aecli.checkpoint import load
 from aecli.cli import main
 from aecli.config import Config
-from aecli.data import Source, open_dataset, parse_size
-from aecli.errors import InputError
+from aecli.data import Source, cache, open_dataset, parse_size
+from aecli.data.decoding import EncodedImage, batched, in_parallel
+from aecli.errors import AecliError, InputError
 from aecli.runs import RunFolder
 from aecli.train import train
 
@@ -53,6 +57,124 @@ def test_folders_of_labels(folder: Path) -> None:
     assert dataset.row_ids is not None
     assert dataset.row_ids[0] == "cat/00.png"
     assert not dataset.has_own_splits
+
+
+@pytest.fixture
+def decodings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    """Return a list that grows with each decoding into a new cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    seen: list[int] = []
+    decode_into = cache._decode_into
+
+    def count(*arguments: Any) -> None:
+        seen.append(1)
+        decode_into(*arguments)
+
+    monkeypatch.setattr(cache, "_decode_into", count)
+    return seen
+
+
+def _age(folder: Path, seconds: float) -> None:
+    """Set back the times of all files, as far as their user can."""
+    for path in folder.rglob("*.png"):
+        os.utime(path, (0, path.stat().st_mtime - seconds))
+
+
+def test_images_are_decoded_once(folder: Path, decodings: list[int]) -> None:
+    first = open_dataset(str(folder)).fingerprint
+    assert open_dataset(str(folder)).fingerprint == first
+    # The content counts, not where it lies nor when it was written.
+    folder.rename(folder.with_name("elsewhere"))
+    _age(folder.with_name("elsewhere"), 99)
+    assert open_dataset(str(folder.with_name("elsewhere"))).fingerprint == first
+    assert len(decodings) == 1
+
+
+def test_another_treatment_is_another_decoding(folder: Path, decodings: list[int]) -> None:
+    assert _pixels(folder).shape == (12, 6, 5, 1)
+    assert _pixels(folder, size=(4, 4)).shape == (12, 4, 4, 1)
+    _save(folder / "cat" / "00.png", COLOR)
+    assert _pixels(folder).shape == (12, 6, 5, 3)
+    assert _pixels(folder, grayscale=True).shape == (12, 6, 5, 1)
+    assert len(decodings) == 4
+
+
+def test_a_changed_image_is_seen_though_its_size_and_date_are_kept(
+    folder: Path, decodings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All files count as settled, so that the notes are used.
+    monkeypatch.setattr(cache, "_SETTLED_SECONDS", -1)
+    path = folder / "cat" / "00.png"
+    before, state = path.read_bytes(), path.stat()
+    first = open_dataset(str(folder)).fingerprint
+    assert list((folder.parent / "cache").rglob("*.note"))
+    time.sleep(0.02)
+    other = next(
+        data
+        for change in range(256)
+        if len(data := _png(GRAY[0] ^ np.uint8(change))) == len(before) and data != before
+    )
+    path.write_bytes(other)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size
+    assert open_dataset(str(folder)).fingerprint != first
+    assert len(decodings) == 2
+
+
+def test_what_is_known_is_not_read_again(
+    folder: Path, decodings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_SETTLED_SECONDS", -1)
+    first = open_dataset(str(folder)).fingerprint
+    monkeypatch.setattr(cache, "_content", lambda *arguments: pytest.fail("files were read"))
+    assert open_dataset(str(folder)).fingerprint == first
+
+
+def test_a_damaged_cache_is_made_anew(folder: Path, decodings: list[int]) -> None:
+    first = open_dataset(str(folder)).fingerprint
+    (decoded,) = (folder.parent / "cache").rglob("*.npy")
+    decoded.write_bytes(decoded.read_bytes()[:-1])
+    assert open_dataset(str(folder)).fingerprint == first
+    assert len(decodings) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(AecliError, match=r"cannot write .*file/aecli/decoded") as caught:
+        open_dataset(str(folder))
+    assert caught.value.exit_code == 1
+
+
+def test_many_images_are_decoded_in_processes_and_in_order(tmp_path: Path) -> None:
+    pixels = GENERATOR.integers(0, 256, (700, 3, 2), np.uint8)
+    for row, image in enumerate(pixels):
+        _save(tmp_path / "many" / f"{row:03}.png", image)
+    shown: list[tuple[str, int]] = []
+
+    @contextmanager
+    def bar(what: str, total: int, *, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
+        yield lambda amount: shown.append((what, amount))
+
+    dataset = open_dataset(str(tmp_path / "many"), bar)
+    np.testing.assert_array_equal(dataset.images[:][..., 0], pixels)
+    for what in ("looking at images", "decoding images"):
+        assert [amount for name, amount in shown if name == what] == [256, 256, 188]
+    (tmp_path / "many" / "650.png").write_text("no image")
+    with pytest.raises(InputError, match=r"650\.png is no image that can be read"):
+        open_dataset(str(tmp_path / "many"))
+
+
+def test_a_worker_that_is_killed_is_said() -> None:
+    images = [EncodedImage(str(row), b"") for row in range(600)]
+    with pytest.raises(AecliError, match="was killed: is memory short"):
+        list(in_parallel(_kill_worker, batched(images)))
+
+
+def _kill_worker(images: Sequence[EncodedImage]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_same_images_train_the_same_model_as_an_array(

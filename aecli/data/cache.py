@@ -119,6 +119,8 @@ def _decode_into(path: Path, read: ReadImages, count: int, source: Source, bar: 
         for batch in results:
             looks += batch
             advance(len(batch))
+    if len(looks) != count:
+        raise InputError(f"{source.location} is damaged: of {count:,} images {len(looks):,} came")
     first = looks[0]
     if source.size is None:
         for look in looks:

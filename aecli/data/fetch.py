@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MIRROR_VARIABLE = "AECLI_MIRROR"
 # Seconds without an answer or without data.
 _PATIENCE = 15
-_PIECE = 2**18
+_PIECE = 2**14
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         source,
         bar,
     )
-    labels = _labels(ordered, columns, count)
+    labels = _labels(ordered, columns, count, f"{location}, {columns.label}")
     own_splits = "all" not in parts
     return Dataset(
         name=location.name.removesuffix(".parquet"),
@@ -167,32 +167,24 @@ def _row_count(path: Path) -> int:
 
 
 def _images(path: Path, column: str) -> Iterator[EncodedImage]:
-    row = 0
-    for batch in _batches(path, [column]):
-        values = batch.column(0)
-        for value in (values.field("bytes") if "." in column else values).to_pylist():
-            name = f"{path}, row {row}"
-            if value is None:
-                raise InputError(f"{name} has no bytes: expected the image itself in the file")
-            yield EncodedImage(name, value)
-            row += 1
+    for row, data in enumerate(_values(path, column)):
+        name = f"{path}, row {row}"
+        if data is None:
+            raise InputError(f"{name} has no bytes: expected the image itself in the file")
+        yield EncodedImage(name, data)
 
 
-def _labels(paths: Sequence[Path], columns: _Columns, count: int) -> Labels | None:
+def _labels(paths: Sequence[Path], columns: _Columns, count: int, where: str) -> Labels | None:
     if columns.label is None:
         return None
-    parts = []
-    for path in paths:
-        for batch in _batches(path, [columns.label]):
-            values = batch.column(0)
-            if values.null_count:
-                raise InputError(f"{path} has rows without a {columns.label}")
-            parts.append(values.to_numpy(zero_copy_only=False))
-    labels = to_labels(np.concatenate(parts), count, f"{paths[0].parent}, {columns.label}")
+    values = [value for path in paths for value in _values(path, columns.label)]
+    if None in values:
+        raise InputError(f"{where} is missing in row {values.index(None)}: expected a label a row")
+    labels = to_labels(np.array(values), count, where)
     names = columns.class_names
     if names is not None and not (labels.min() >= 0 and labels.max() < len(names)):
         raise InputError(
-            f"{paths[0].parent}, {columns.label} has labels from {labels.min()} to {labels.max()}: "
+            f"{where} has labels from {labels.min()} to {labels.max()}: "
             f"expected 0..{len(names) - 1}, as there are {len(names)} names"
         )
     return labels
@@ -201,17 +193,17 @@ def _labels(paths: Sequence[Path], columns: _Columns, count: int) -> Labels | No
 def _row_ids(paths: Sequence[Path], columns: _Columns) -> tuple[str, ...] | None:
     if columns.path is None:
         return None
-    ids: list[str | None] = []
-    for path in paths:
-        for batch in _batches(path, [columns.path]):
-            ids += batch.column(0).field("path").to_pylist()
-    known = tuple(name for name in ids if isinstance(name, str))
-    return known if len(known) == len(ids) else None
+    ids = [name for path in paths for name in _values(path, columns.path)]
+    return None if None in ids else tuple(ids)
 
 
-def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
+def _values(path: Path, column: str) -> Iterator[Any]:
+    """Go through a column, or through a field of a column, `column.field`."""
+    _, _, field = column.partition(".")
     with _opened(path) as file:
-        yield from file.iter_batches(_ROWS_AT_A_TIME, columns=columns)
+        for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=[column]):
+            values = batch.column(0)
+            yield from (values.field(field) if field else values).to_pylist()
 
 
 @contextmanager
@@ -225,6 +217,6 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is a damaged Parquet file: {reason}") from error

@@ -1,0 +1,197 @@
+"""Data sets in Parquet, as Hugging Face writes them."""
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from aecli.cli import main
+from aecli.data import Source, open_dataset
+from aecli.errors import InputError
+
+GENERATOR = np.random.default_rng(0)
+PIXELS = GENERATOR.integers(0, 256, (300, 6, 5), np.uint8)
+LABELS = np.arange(300) % 3
+FEATURES = {
+    "image": {"_type": "Image"},
+    "label": {"names": ["cat", "dog", "emu"], "_type": "ClassLabel"},
+}
+
+
+def encoded(pixels: Iterable[Any]) -> list[bytes]:
+    """Return images as PNG."""
+    files = []
+    for image in pixels:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        files.append(file.getvalue())
+    return files
+
+
+def write_parquet(path: Path, rows: slice = slice(None), **options: Any) -> None:
+    """Write some of the images with their labels as Hugging Face's library does."""
+    images = [
+        {"bytes": data, "path": f"{row}.png"}
+        for row, data in zip(range(300)[rows], encoded(PIXELS[rows]), strict=True)
+    ]
+    table = pa.table({"image": images, "label": LABELS[rows]})
+    about = json.dumps({"info": {"features": FEATURES}})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata({"huggingface": about}), path, **options)
+
+
+def test_a_file_is_images_labels_names_and_paths(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "pets.parquet", row_group_size=70)
+    dataset = open_dataset(str(tmp_path / "pets.parquet"))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == LABELS.tolist()
+    assert (dataset.name, dataset.class_names) == ("pets", ("cat", "dog", "emu"))
+    assert dataset.row_ids is not None
+    assert dataset.row_ids[:2] == ("0.png", "1.png")
+    assert not dataset.has_own_splits
+
+
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_parts_that_say_so_are_splits(tmp_path: Path, folder: str) -> None:
+    place = tmp_path / "pets" / folder
+    write_parquet(place / "train-00000-of-00002.parquet", slice(0, 100))
+    write_parquet(place / "train-00001-of-00002.parquet", slice(100, 200))
+    write_parquet(place / "validation-00000-of-00001.parquet", slice(200, 250))
+    write_parquet(place / "test-00000-of-00001.parquet", slice(250, 300))
+    dataset = open_dataset(str(tmp_path / "pets"))
+    assert dataset.has_own_splits
+    assert len(dataset.images) == 300
+    for split, rows in (("train", slice(0, 200)), ("validation", slice(200, 250))):
+        np.testing.assert_array_equal(dataset.split(split).images[..., 0], PIXELS[rows])  # type: ignore[arg-type]
+    test = dataset.split("test")
+    assert test.labels is not None
+    assert test.labels.tolist() == LABELS[250:].tolist()
+    assert test.row_ids is not None
+    assert test.row_ids[0] == "250.png"
+
+
+def test_parts_that_say_nothing_are_one_set(tmp_path: Path) -> None:
+    for part in range(3):
+        write_parquet(tmp_path / f"{part}.parquet", slice(100 * part, 100 * part + 100))
+    dataset = open_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS)
+    assert not dataset.has_own_splits
+
+
+def test_columns_may_be_bytes_alone_and_labels_missing(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"picture": encoded(PIXELS[:9])}), tmp_path / "x.parquet")
+    dataset = open_dataset(str(tmp_path / "x.parquet"))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:9])
+    assert (dataset.labels, dataset.row_ids, dataset.class_names) == (None, None, None)
+
+
+def test_the_first_class_label_is_the_label_where_none_is_called_so(tmp_path: Path) -> None:
+    about = {"info": {"features": {"fine": {"names": ["a", "b", "c"]}, "id": {"dtype": "int64"}}}}
+    table = pa.table({"img": encoded(PIXELS[:9]), "id": np.arange(9), "fine": LABELS[:9]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
+    pq.write_table(table, tmp_path / "x.parquet")
+    dataset = open_dataset(str(tmp_path / "x.parquet"))
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == LABELS[:9].tolist()
+    assert dataset.class_names == ("a", "b", "c")
+
+
+def _columns(**columns: Any) -> Callable[[Path], None]:
+    return lambda path: pq.write_table(pa.table(columns), path)
+
+
+def _cut(size: int) -> Callable[[Path], None]:
+    def act(path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:size])
+
+    return act
+
+
+def _flip(index: int) -> Callable[[Path], None]:
+    def act(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[index] ^= 0xFF
+        path.write_bytes(data)
+
+    return act
+
+
+ONE = encoded(PIXELS[:1])
+BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "only the magic": (_cut(4), "is a damaged Parquet file"),
+    "cut in the pages": (_cut(2000), "is a damaged Parquet file"),
+    "cut in the footer": (_cut(-20), "is a damaged Parquet file"),
+    "no closing magic": (_cut(-4), "is a damaged Parquet file"),
+    "a footer of gigabytes": (_flip(-5), "is a damaged Parquet file"),
+    "a damaged page header": (_flip(5), "x.parquet"),
+    "no rows": (_columns(image=pa.array([], pa.binary()), label=[]), "holds no rows"),
+    "no images": (_columns(label=[1, 2]), "has the columns label: expected one of images"),
+    "two columns of images": (_columns(a=ONE, b=ONE), "has the columns a, b"),
+    "a row without bytes": (
+        _columns(image=[{"bytes": None, "path": "a.png"}, {"bytes": ONE[0], "path": "b.png"}]),
+        "row 0 has no bytes",
+    ),
+    "a row that is no image": (_columns(image=[b"text"]), "row 0 is no image that can be read"),
+    "a row without a label": (
+        _columns(image=ONE, label=pa.array([None], pa.int64())),
+        "is missing in row 0",
+    ),
+    "labels without a name": (
+        lambda path: pq.write_table(
+            pa.table({"image": ONE, "label": [3]}).replace_schema_metadata(
+                {"huggingface": json.dumps({"info": {"features": FEATURES}})}
+            ),
+            path,
+        ),
+        "has labels from 3 to 3: expected 0..2, as there are 3 names",
+    ),
+    "two sizes": (
+        _columns(image=[*ONE, *encoded([np.zeros((4, 4), np.uint8)])]),
+        "row 1 has 4x4 pixels",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_FILES)
+def test_a_bad_file_is_refused(tmp_path: Path, fault: str) -> None:
+    write_parquet(tmp_path / "x.parquet")
+    spoil, words = BAD_FILES[fault]
+    spoil(tmp_path / "x.parquet")
+    with pytest.raises(InputError) as caught:
+        open_dataset(str(tmp_path / "x.parquet"))
+    assert words in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
+
+
+def test_parts_that_differ_are_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "0.parquet")
+    pq.write_table(pa.table({"image": ONE}), tmp_path / "1.parquet")
+    with pytest.raises(InputError, match=r"1\.parquet has other columns than .*0\.parquet"):
+        open_dataset(str(tmp_path))
+    (tmp_path / "1.parquet").rename(tmp_path / "train.parquet")
+    with pytest.raises(InputError, match="has files of all, train: expected train and test"):
+        open_dataset(str(tmp_path))
+
+
+def test_labels_of_its_own_exclude_others(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="leave out --labels"):
+        open_dataset(Source(str(tmp_path / "x.parquet"), labels="y.npy"))
+
+
+def test_a_parquet_file_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_parquet(Path("pets.parquet"))
+    assert main(["train", "pets.parquet", "--epochs", "2", "--hidden", "8", "-o", "run"]) == 0
+    assert main(["encode", "run"]) == 0
+    about = json.loads(Path("run/codes.json").read_text())
+    assert about["class_names"] == ["cat", "dog", "emu"]
+    assert about["row_ids"][0].endswith(".png")
