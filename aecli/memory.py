@@ -69,6 +69,15 @@ def default_memory() -> int:
     return min(amounts) // 2
 
 
+def refuse_beyond_memory(size: int, where: str, advice: str) -> None:
+    """Raise `InputError` where so many bytes do not fit into what is free now."""
+    free = 2 * default_memory()
+    if size > free:
+        raise InputError(
+            f"{where} unpacks to {size:,} bytes, but {free:,} bytes of memory are free: {advice}"
+        )
+
+
 def needed_in_memory(pixel_bytes: int) -> int:
     """Return the bytes that training on so many bytes of pixels takes without streaming."""
     return _COPIES * pixel_bytes

@@ -92,10 +92,8 @@ def write_idx(path: Path, values: npt.NDArray[np.uint8]) -> None:
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
-@pytest.fixture
-def idx_folder(tmp_path: Path) -> Path:
-    """Return a folder of 240 train and 40 test images of 6x5 random pixels, with labels."""
-    folder = tmp_path / "images"
+def write_idx_folder(folder: Path) -> None:
+    """Write 240 train and 40 test images of 6x5 random pixels, with labels."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     for part, rows, suffix in (("train", 240, ".gz"), ("t10k", 40, "")):
@@ -103,4 +101,9 @@ def idx_folder(tmp_path: Path) -> Path:
         write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", pixels)
         labels = generator.integers(0, 10, rows).astype(np.uint8)
         write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", labels)
-    return folder
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path) -> Path:
+    write_idx_folder(tmp_path / "images")
+    return tmp_path / "images"

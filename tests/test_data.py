@@ -172,14 +172,6 @@ BAD_FOLDERS: dict[str, tuple[Spoil, str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", BAD_FOLDERS)
-def test_a_bad_idx_folder_is_refused(idx_folder: Path, fault: str) -> None:
-    spoil, words = BAD_FOLDERS[fault]
-    spoil(idx_folder)
-    with pytest.raises(InputError, match=words):
-        open_dataset(str(idx_folder))
-
-
 @pytest.mark.parametrize(
     ("source", "words"),
     [

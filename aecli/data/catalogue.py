@@ -10,7 +10,7 @@ from aecli.config import nearest
 from aecli.data.cifar import is_cifar10_folder, read_cifar10
 from aecli.data.dataset import Dataset
 from aecli.data.folders import read_image_folder
-from aecli.data.idx import is_idx_folder, read_idx, read_idx_folder
+from aecli.data.idx import is_idx_folder, open_idx, read_idx, read_idx_folder
 from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.npz import read_npz
 from aecli.data.parquet import MAGIC as PARQUET_MAGIC
@@ -91,7 +91,7 @@ def _read_path(source: Source, bar: Bar) -> Dataset:
     if start.startswith(b"PK"):
         return _parts(source, read_npz(path))
     if start.startswith((b"\x1f\x8b", b"\0\0\x08")):
-        return _whole(source, read_idx(path, ndim=3))
+        return _whole(source, open_idx(path, ndim=3))
     if start.startswith(PARQUET_MAGIC):
         if source.labels is not None:
             raise InputError(f"{path} is Parquet with labels of its own: leave out --labels")

@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -201,7 +202,11 @@ def _opened(encoded: EncodedImage) -> Iterator["Image"]:
     if isinstance(data, Path) and (kind_of(data) != "file" or not data.is_file()):
         raise InputError(f"{name} is no file: expected an image")
     try:
-        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+        # What Pillow only warns of, large images or odd metadata, is no reason to stop.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image,
+        ):
             yield image
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} is refused: {error}") from error

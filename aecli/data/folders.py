@@ -67,7 +67,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
 def _find_parts(folder: Path) -> dict[str, list[Path]]:
     """Return the image files of each split, or all of them, sorted by name."""
-    names = {path.name for path in _visible(folder) if path.is_dir()}
+    names = {entry.name for entry in _visible(folder) if _is_folder(entry, follow=True)}
     found = {
         split: next((folder / name for name in known if name in names), None)
         for split, known in _SPLITS.items()
@@ -84,19 +84,29 @@ def _find_parts(folder: Path) -> dict[str, list[Path]]:
 def _find_images(folder: Path) -> list[Path]:
     """Return the images below a folder; links to folders are not followed, so none can loop."""
     images = []
-    for path in _visible(folder):
-        if path.is_dir() and not path.is_symlink():
-            images += _find_images(path)
-        elif path.suffix.lower() in SUFFIXES:
-            images.append(path)
+    for entry in _visible(folder):
+        if os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122
+            images.append(Path(entry.path))
+        elif _is_folder(entry, follow=False):
+            images += _find_images(Path(entry.path))
     return images
 
 
-def _visible(folder: Path) -> list[Path]:
+def _visible(folder: Path) -> list["os.DirEntry[str]"]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _is_folder(entry: "os.DirEntry[str]", *, follow: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError:
+        # A link in a loop, say: what it is will be asked again if it is called like an image.
+        return False
 
 
 def _label(

@@ -8,6 +8,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
+from aecli.files import kind_of
+from aecli.memory import refuse_beyond_memory
+from aecli.npy import StoredArray
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -67,38 +71,25 @@ def has_idx_images(folder: Path) -> bool:
     return all(_find(folder, part, "images-idx3") for part in ("train", "t10k"))
 
 
-def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes with `ndim` axes, gzipped or not whatever its suffix.
+def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
+    """Open an IDX file of unsigned bytes with `ndim` axes, gzipped or not whatever its suffix.
+
+    Where it is not gzipped the array stays in the file.
 
     Raises:
         InputError: the file is not such a file, or is truncated, corrupt or too long.
 
     """
-    data = _read_bytes(path)
-    header = 4 + 4 * ndim
-    magic = struct.pack(">BBBB", 0, 0, _UNSIGNED_BYTE, ndim)
-    if data[:4] != magic:
-        raise InputError(
-            f"{path} is not an IDX file of unsigned bytes with {ndim} axes: expected it to start "
-            f"with {magic.hex()}, got {data[:4].hex() or 'nothing'}"
-        )
-    if len(data) < header:
-        raise InputError(f"{path} is truncated inside its header: {len(data)} of {header} bytes")
-    shape = struct.unpack(f">{ndim}I", data[4:header])
-    expected = math.prod(shape)
-    if len(data) - header != expected:
-        fault = "truncated" if len(data) - header < expected else "too long"
-        raise InputError(
-            f"{path} is {fault}: its header promises {expected:,} bytes {shape}, "
-            f"it holds {len(data) - header:,}; fetch it again"
-        )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def _read_bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP_MAGIC
+            file.seek(0)
+            if packed:
+                with gzip.open(file) as unpacked:
+                    return _read_packed(unpacked, path, ndim)
+            shape = _read_header(file, path, ndim)
+            _check_size(path, shape, path.stat().st_size - file.tell())
+            return StoredArray(path, file.tell(), np.dtype(np.uint8), shape)
     except EOFError as error:
         raise InputError(
             f"{path} is truncated: its gzip stream breaks off; fetch it again"
@@ -107,6 +98,48 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
+    """Read an IDX file, as `open_idx` does, into memory."""
+    array = open_idx(path, ndim)
+    return array[:] if isinstance(array, StoredArray) else array
+
+
+def _read_packed(file: gzip.GzipFile, path: Path, ndim: int) -> npt.NDArray[np.uint8]:
+    shape = _read_header(file, path, ndim)
+    expected = math.prod(shape)
+    refuse_beyond_memory(expected, str(path), "unpack it with gunzip, then it can stay on disk")
+    # A byte too many is enough to tell: the terabytes of a bomb are never unpacked.
+    data = file.read(expected + 1)
+    _check_size(path, shape, len(data))
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _read_header(file: IO[bytes] | gzip.GzipFile, path: Path, ndim: int) -> tuple[int, ...]:
+    magic = struct.pack(">BBBB", 0, 0, _UNSIGNED_BYTE, ndim)
+    header = file.read(4 + 4 * ndim)
+    if header[:4] != magic:
+        raise InputError(
+            f"{path} is not an IDX file of unsigned bytes with {ndim} axes: expected it to start "
+            f"with {magic.hex()}, got {header[:4].hex() or 'nothing'}"
+        )
+    if len(header) < 4 + 4 * ndim:
+        raise InputError(
+            f"{path} is truncated inside its header: {len(header)} of {4 + 4 * ndim} bytes"
+        )
+    return struct.unpack(f">{ndim}I", header[4:])
+
+
+def _check_size(path: Path, shape: tuple[int, ...], held: int) -> None:
+    expected = math.prod(shape)
+    if held != expected:
+        fault = "truncated" if held < expected else "too long"
+        more = "more" if held > expected else f"{held:,}"
+        raise InputError(
+            f"{path} is {fault}: its header promises {expected:,} bytes {shape}, it holds {more}; "
+            "fetch it again"
+        )
 
 
 def _read_labels(
@@ -149,7 +182,7 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     for stem in (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte"):
         for suffix in ("", ".gz"):
             path = folder / (stem + suffix)
-            if path.is_file():
+            if kind_of(path) == "file" and path.is_file():
                 return path
     return None
 

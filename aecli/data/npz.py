@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aecli.errors import InputError
+from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, read_header
 
 # The names of the images and of their labels in each part, by whose layout it is.
@@ -73,6 +74,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
     with archive.open(info) as file:
         shape, fortran_order, dtype = read_header(file, where, info.file_size)
         size = math.prod(shape) * dtype.itemsize
+        refuse_beyond_memory(size, where, "save the array as .npy, then it can stay on disk")
         # The archive's own size may lie: never take more than the header promises.
         data = file.read(size)
     if len(data) != size:

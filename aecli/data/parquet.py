@@ -72,6 +72,8 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     count = sum(rows.values())
     if count == 0:
         raise InputError(f"{location} holds no rows")
+    labels = _labels(ordered, columns, count, f"{location}, {columns.label}")
+    row_ids = _row_ids(ordered, columns)
     array = decode_once(
         ordered,
         lambda: (image for path in ordered for image in _images(path, columns.data)),
@@ -79,7 +81,6 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         source,
         bar,
     )
-    labels = _labels(ordered, columns, count, f"{location}, {columns.label}")
     own_splits = "all" not in parts
     return Dataset(
         name=location.name.removesuffix(".parquet"),
@@ -91,7 +92,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         if own_splits
         else split_at_random(count, labels, source.validation, source.test, source.split_seed),
         has_own_splits=own_splits,
-        row_ids=_row_ids(ordered, columns),
+        row_ids=row_ids,
     )
 
 

@@ -1,0 +1,174 @@
+"""Everything that can be wrong with data, in one table; each is one line and leaves nothing."""
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_arrays
+import test_data
+import test_fetch
+import test_folders
+import test_parquet
+from conftest import write_idx_folder
+
+from aecli.cli import main
+from aecli.data import open_dataset
+from aecli.errors import InputError
+
+Prepare = Callable[[Path], object]
+
+
+def _bytes(data: bytes) -> Prepare:
+    return lambda path: path.write_bytes(data)
+
+
+def _spoilt(write: Prepare, spoil: Prepare) -> Prepare:
+    def prepare(path: Path) -> None:
+        write(path)
+        spoil(path)
+
+    return prepare
+
+
+def _gather() -> Iterator[tuple[str, Prepare, str]]:
+    """Yield what each reader's own table holds: how to make the data, and words of the message."""
+    for fault, (data, words) in test_arrays.BAD_FILES.items():
+        yield fault, _bytes(data), re.escape(words)
+    for kind, write, faults in (
+        ("IDX folder", write_idx_folder, test_data.BAD_FOLDERS),
+        ("images", test_folders.write_folder, test_folders.BAD_FOLDERS),
+        ("Parquet", test_parquet.write_parquet, test_parquet.BAD_FILES),
+        ("CIFAR-10", test_fetch.write_cifar, test_fetch.BAD_CIFAR),
+    ):
+        for fault, (spoil, words) in faults.items():
+            pattern = words if kind == "IDX folder" else re.escape(words)
+            yield f"{kind}, {fault}", _spoilt(write, spoil), pattern
+    yield "a FIFO", os.mkfifo, "is neither a file nor a folder"
+    yield "a loop of links", lambda path: path.symlink_to(path), "cannot look at"
+    yield "a link to nothing", lambda path: path.symlink_to("gone"), "no data set, file or folder"
+    yield "an empty folder", lambda path: path.mkdir(), "has no images"
+    yield (
+        "a device",
+        lambda path: path.symlink_to("/dev/zero"),
+        "/dev/zero is neither a file nor a folder",
+    )
+
+
+CASES = {fault: (prepare, words) for fault, prepare, words in _gather()}
+
+
+def test_the_table_is_long() -> None:
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("fault", CASES)
+def test_bad_data_is_one_line_exit_code_2_and_leaves_nothing(
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    prepare, words = CASES[fault]
+    prepare(tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", "data", "-o", "run"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("aecli: ")
+    assert captured.err.count("\n") == 1
+    assert re.search(words, captured.err), captured.err
+    assert "data" in captured.err or "/dev/" in captured.err
+    left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
+    # Nothing was run, written or decoded; the cache folder itself may have come.
+    assert [path for path in left if not path.is_dir()] == []
+    assert not (tmp_path / "run").exists()
+
+
+TERABYTES = {
+    "npy": test_arrays.TERABYTES,
+    "npz": test_arrays._zip(a=test_arrays.TERABYTES),
+    "idx": b"\0\0\x08\x03" + b"\x7f" * 12,
+    "idx.gz": test_arrays.BAD_FILES["idx, terabytes promised in gzip"][0],
+    "idx bomb": test_arrays.BAD_FILES["idx, a bomb"][0],
+    "npz bomb": test_arrays.BAD_FILES["npz, a bomb"][0],
+}
+
+
+def test_terabytes_that_are_promised_are_never_asked_for(tmp_path: Path) -> None:
+    for name, data in TERABYTES.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "png").mkdir()
+    (tmp_path / "png" / "bomb.png").write_bytes(test_folders.BOMB)
+    program = (
+        "import sys\n"
+        "from aecli.data import open_dataset\n"
+        "from aecli.errors import InputError\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n"
+        "        open_dataset(path)\n"
+        "    except InputError:\n"
+        "        print('refused')\n"
+    )
+    # What Python and its libraries take themselves is far below.
+    most = 1_500_000_000
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, sorted(tmp_path.iterdir()))],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "refused\n" * 7, done.stderr
+
+
+@contextmanager
+def _as_nobody() -> Iterator[None]:
+    """Act as a user who may not read everything, also where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.idx", "x.parquet", "folder"])
+def test_a_file_that_may_not_be_read_is_said(name: str) -> None:
+    # Not below pytest's own folder, which nobody else may enter.
+    place = Path(tempfile.mkdtemp())
+    try:
+        place.chmod(0o755)
+        path = place / name
+        if name == "folder":
+            path.mkdir()
+        else:
+            path.write_bytes(b"")
+        path.chmod(0)
+        with _as_nobody(), pytest.raises(InputError, match=r"cannot (read|look at) .*ermission"):
+            open_dataset(str(path))
+    finally:
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("name", ["ü ñ.npy", "line\nbreak.npy", "-dash.npy", ".hidden.npy"])
+def test_odd_names_of_data_are_taken(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save(name, test_arrays.PIXELS)
+    assert main(["train", "--epochs", "1", "--hidden", "4", "-o", "run", "--", name]) == 0
+    assert main(["encode", "run"]) == 0
+    assert main(["plot", "run"]) == 0
