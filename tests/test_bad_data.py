@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -111,7 +110,9 @@ def test_terabytes_that_are_promised_are_never_asked_for(tmp_path: Path) -> None
     (tmp_path / "png").mkdir()
     (tmp_path / "png" / "bomb.png").write_bytes(test_folders.BOMB)
     program = (
-        "import sys\n"
+        "import resource, sys\n"
+        # What Python and its libraries take themselves is far below.
+        "resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000, 1_500_000_000))\n"
         "from aecli.data import open_dataset\n"
         "from aecli.errors import InputError\n"
         "for path in sys.argv[1:]:\n"
@@ -120,11 +121,8 @@ def test_terabytes_that_are_promised_are_never_asked_for(tmp_path: Path) -> None
         "    except InputError:\n"
         "        print('refused')\n"
     )
-    # What Python and its libraries take themselves is far below.
-    most = 1_500_000_000
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, sorted(tmp_path.iterdir()))],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

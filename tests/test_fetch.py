@@ -162,7 +162,7 @@ def test_a_bad_mirror_leaves_nothing_and_the_next_one_is_asked(
     with pytest.raises(AecliError) as caught:
         fetch(_remote(bad), tmp_path / "set", no_bar)
     assert words in str(caught.value)
-    assert f"put it, unpacked or not, into {tmp_path / 'set'}" in str(caught.value)
+    assert f"to do it by hand put a (or .gz) into {tmp_path / 'set'}" in str(caught.value)
     assert caught.value.exit_code == 1
     assert set(_left(tmp_path)) <= {"set"}
     good.answers["/a.gz"] = _body(GOOD)
@@ -172,7 +172,9 @@ def test_a_bad_mirror_leaves_nothing_and_the_next_one_is_asked(
 
 def test_no_network_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AECLI_DATA_DIR", str(tmp_path))
-    with pytest.raises(AecliError, match=r"no connection\); to do it by hand put it") as caught:
+    with pytest.raises(
+        AecliError, match=r"no connection\); to do it by hand put train-labels-idx1-ubyte, "
+    ) as caught:
         open_dataset("mnist")
     assert str(tmp_path / "mnist") in str(caught.value)
     assert _left(tmp_path) == []

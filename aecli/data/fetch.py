@@ -81,14 +81,18 @@ def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
             missing = [file for file in remote.files if not (folder / file.name).is_file()]
             if remote.archive is None:
                 for file in missing:
-                    _try(mirrors, f"{file.name}.gz", folder, partial(_file, file, folder, bar))
+                    _try(mirrors, f"{file.name}.gz", partial(_file, file, folder, bar))
             elif missing:
-                _try(mirrors, remote.archive, folder, partial(_archive, remote, folder, bar))
+                _try(mirrors, remote.archive, partial(_archive, remote, folder, bar))
+    except _BadMirror as error:
+        names = ", ".join(file.name for file in missing)
+        packed = " (or .gz)" if remote.archive is None else ""
+        raise AecliError(f"{error}; to do it by hand put {names}{packed} into {folder}") from error
     except OSError as error:
         raise AecliError(f"cannot write into {parent}: {error.strerror or error}") from error
 
 
-def _try(mirrors: Sequence[str], name: str, folder: Path, attempt: Callable[[str], None]) -> None:
+def _try(mirrors: Sequence[str], name: str, attempt: Callable[[str], None]) -> None:
     """Call `attempt` with the address at each mirror until one gives what it should."""
     reasons = []
     for mirror in mirrors:
@@ -98,10 +102,7 @@ def _try(mirrors: Sequence[str], name: str, folder: Path, attempt: Callable[[str
             reasons.append(f"{mirror}{name}: {error}")
         else:
             return
-    raise AecliError(
-        f"cannot fetch {name} ({'; '.join(reasons)}); to do it by hand put it, unpacked or not, "
-        f"into {folder}"
-    )
+    raise _BadMirror(f"cannot fetch {name} ({'; '.join(reasons)})")
 
 
 def _file(file: RemoteFile, folder: Path, bar: Bar, url: str) -> None:
