@@ -1,5 +1,6 @@
 """A run's state in one safetensors file: tensors by name, everything else in its metadata."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ import numpy.typing as npt
 from aecli import __version__, files
 from aecli.config import Config, from_json
 from aecli.data import DataDescription
-from aecli.errors import InputError
+from aecli.errors import AecliError, InputError
 from aecli.memory import Layout
 
 FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
 _METADATA_KEY = "aecli"
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -78,22 +80,24 @@ class Checkpoint:
     @property
     def model_hash(self) -> str:
         """SHA-256 over names, shapes and bytes of the parameters, as hexadecimal digits."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.parameters.items()):
-            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-            digest.update(np.ascontiguousarray(tensor).data)
-        return digest.hexdigest()
+        return _digest({}, self.parameters)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all.
 
     Raises:
-        AecliError: the operating system refused.
+        AecliError: a number in it is not finite, or the operating system refused.
 
     """
     from safetensors.numpy import save as to_bytes
 
+    spoilt = _first_not_finite(checkpoint.tensors)
+    if spoilt is not None:
+        raise AecliError(
+            f"{spoilt} is not finite after epoch {checkpoint.epoch}: the training diverged; "
+            f"{path.name} was left as it was; try a lower --learning-rate"
+        )
     about = {
         "format_version": FORMAT_VERSION,
         "aecli_version": __version__,
@@ -104,18 +108,32 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "layout": None if checkpoint.layout is None else asdict(checkpoint.layout),
         "history": [asdict(metrics) for metrics in checkpoint.history],
     }
-    files.write_bytes(
-        path, to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: json.dumps(about)})
-    )
+    # One key: safetensors writes several in any order, and the same run gives the same bytes.
+    metadata = json.dumps({"sha256": _digest(about, checkpoint.tensors), **about})
+    files.write_bytes(path, to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: metadata}))
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint without jax.
+    """Read a checkpoint without jax, and without running anything of it.
 
     Raises:
-        InputError: there is no such file, or it is no whole checkpoint of this format version.
+        InputError: there is no such file, or it is no whole checkpoint of this format version; the
+            message names a checkpoint beside it that is whole.
 
     """
+    try:
+        return _load(path)
+    except InputError as error:
+        others = [other for other in sorted(path.parent.glob(f"*{SUFFIX}")) if other != path]
+        for other in others if files.kind_of(path) == "file" else []:
+            with contextlib.suppress(InputError):
+                raise InputError(
+                    f"{error}; {other}, epoch {_load(other).epoch}, is whole"
+                ) from error
+        raise
+
+
+def _load(path: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -135,6 +153,11 @@ def load(path: Path) -> Checkpoint:
                 f"its format version is {about['format_version']}, this aecli reads "
                 f"{FORMAT_VERSION}; install the aecli that wrote it, {about.get('aecli_version')}"
             )
+        if about.pop("sha256") != _digest(about, tensors):
+            raise InputError("it is damaged: its content is not that of its checksum")
+        spoilt = _first_not_finite(tensors)
+        if spoilt is not None:
+            raise InputError(f"{spoilt} holds numbers that are not finite")
         return Checkpoint(
             config=from_json(about["config"]),
             data=DataDescription.from_json(about["data"]),
@@ -182,6 +205,20 @@ def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
             )
     filled: Tree = jax.tree_util.tree_unflatten(structure, [tensors[name] for name in names])
     return filled
+
+
+def _digest(about: Mapping[str, Any], tensors: Tensors) -> str:
+    """Return the SHA-256 over metadata and names, types, shapes and bytes of tensors, in hex."""
+    digest = hashlib.sha256(json.dumps(about).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()
+
+
+def _first_not_finite(tensors: Tensors) -> str | None:
+    """Return the name of the first tensor that holds NaN or infinity."""
+    return next((name for name, values in tensors.items() if not np.isfinite(values).all()), None)
 
 
 def _layout(values: Mapping[str, Any]) -> Layout:

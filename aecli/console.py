@@ -72,13 +72,16 @@ class Reporter:
             yield lambda amount: progress.update(task, advance=amount)
 
     @contextmanager
-    def epochs(self, total: int, done: int) -> Iterator[Callable[["EpochMetrics"], None]]:
-        """Show the epochs go by: a bar on a terminal, else one plain line an epoch."""
+    def epochs(self, total: int, done: int) -> Iterator[Callable[["EpochMetrics", bool], None]]:
+        """Show the epochs go by: a bar on a terminal, else one plain line an epoch.
+
+        What is given takes each epoch, and whether it is saved.
+        """
         console = Console(stderr=True)
         if self.quiet:
-            yield lambda metrics: None
+            yield lambda metrics, saved: None
         elif not console.is_terminal:
-            yield lambda metrics: _print_line(_epoch_line(metrics, total))
+            yield lambda metrics, saved: _print_line(_epoch_line(metrics, total, saved))
         else:
             columns = [
                 TextColumn("epoch"),
@@ -89,7 +92,7 @@ class Reporter:
             ]
             with Progress(*columns, console=console, expand=True) as progress:
                 task = progress.add_task("compiling", total=total, completed=done)
-                yield lambda metrics: progress.update(
+                yield lambda metrics, saved: progress.update(
                     task, completed=metrics.epoch, description=_losses(metrics)
                 )
 
@@ -147,8 +150,9 @@ def _losses(metrics: "EpochMetrics") -> str:
     )
 
 
-def _epoch_line(metrics: "EpochMetrics", total: int) -> str:
-    return (
+def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:
+    line = (
         f"epoch {metrics.epoch}/{total}  train {metrics.train_loss:.5f}  "
         f"validation {metrics.validation_loss:.5f}  {metrics.images_per_second:,.0f} images/s"
     )
+    return f"{line}\nsaved epoch {metrics.epoch}" if saved else line

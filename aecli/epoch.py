@@ -40,15 +40,16 @@ class TrainState(NamedTuple):
 
 
 class EpochLosses(NamedTuple):
-    """What an epoch gives: float32 scalars.
+    """What an epoch gives: float32 scalars, but for the last.
 
-    The mean of the train loss over the steps, the validation loss after the last step, and the
-    learning rate of the last step.
+    The mean of the train loss over the steps, the validation loss after the last step, the learning
+    rate of the last step, and how many steps went by before a loss that was not finite.
     """
 
     train: jax.Array
     validation: jax.Array
     learning_rate: jax.Array
+    finite_steps: jax.Array
 
 
 class EpochFunction:
@@ -112,24 +113,29 @@ class EpochFunction:
         )
         validation_losses = self.image_losses(state.parameters, validation, self.config.loss)
         learning_rate = self.schedule(epoch * self.steps - 1)
-        return state, EpochLosses(losses.mean(), validation_losses.mean(), learning_rate)
+        finite_steps = jnp.cumprod(jnp.isfinite(losses).astype(jnp.int32)).sum()
+        return state, EpochLosses(
+            losses.mean(), validation_losses.mean(), learning_rate, finite_steps
+        )
 
     def window(
         self, state: TrainState, images: jax.Array, batches: jax.Array, steps: jax.Array
-    ) -> tuple[TrainState, jax.Array]:
+    ) -> tuple[TrainState, jax.Array, jax.Array]:
         """Train on the first `steps` batches of a window, rows (steps, batch size) of `images`.
 
-        Returns the new state and the sum of the train loss over the steps.
+        Returns the new state, the sum of the train loss over the steps, float32, and for how many
+        of them it was finite, int32.
         """
+        Carry = tuple[TrainState, jax.Array, jax.Array]
 
-        def body(
-            index: jax.Array, carry: tuple[TrainState, jax.Array]
-        ) -> tuple[TrainState, jax.Array]:
-            state, loss = self.step(carry[0], images, batches[index])
-            return state, carry[1] + loss
+        def body(index: jax.Array, carry: Carry) -> Carry:
+            state, total, finite_steps = carry
+            state, loss = self.step(state, images, batches[index])
+            total += loss
+            return state, total, finite_steps + jnp.isfinite(total).astype(jnp.int32)
 
-        result: tuple[TrainState, jax.Array] = jax.lax.fori_loop(
-            jnp.uint32(0), steps, body, (state, jnp.float32(0))
+        result: Carry = jax.lax.fori_loop(
+            jnp.uint32(0), steps, body, (state, jnp.float32(0), jnp.int32(0))
         )
         return result
 
@@ -221,7 +227,7 @@ class EpochStreamed:
     def __call__(self, state: TrainState, epoch: int) -> tuple[TrainState, EpochLosses]:
         """Return the state and the losses after an epoch; its number counts from 1."""
         function, config = self._function, self._function.config
-        total = 0.0
+        total, finite_steps = 0.0, 0
         for images, batches, steps in prefetched(
             windows(
                 self._dataset,
@@ -232,11 +238,14 @@ class EpochStreamed:
                 shuffle=config.shuffle,
             )
         ):
-            state, loss = self._compiled(
+            state, loss, finite = self._compiled(
                 state, *jax.device_put((images, batches), function.replicated), np.uint32(steps)
             )
             # Waits for the device: windows must not pile up.
             total += float(loss)
+            finite_steps += int(finite)
+            if not math.isfinite(total):
+                break
         validation = self._evaluation.mean_loss(
             state.parameters, self._dataset, "validation", config.loss
         )
@@ -244,6 +253,7 @@ class EpochStreamed:
             jnp.float32(total / function.steps),
             jnp.float32(validation),
             function.schedule(jnp.uint32(epoch * function.steps - 1)),
+            jnp.int32(finite_steps),
         )
 
 

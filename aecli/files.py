@@ -1,10 +1,14 @@
 """Writing files whole or not at all."""
 
+import errno
+import glob
 import json
 import os
+import shutil
+import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -67,12 +71,21 @@ def remove(path: Path) -> None:
         raise AecliError(f"cannot remove {path}: {_reason(error)}") from error
 
 
+def refuse_inputs(path: Path, *inputs: Path) -> None:
+    """Raise `InputError` where a file to write is one that is read, by whatever name or link."""
+    for source in inputs:
+        with suppress(OSError):
+            if path.samefile(source):
+                raise InputError(f"{path} is read too, as {source}: expected another file to write")
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[BinaryIO]:
+def writing(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
     """Open a binary file that takes the name `path` once it is whole and on disk.
 
-    The bytes go to a temporary file in the same folder, which is created where it is missing. On
-    an error the temporary file is removed and an older file at `path` stays as it was.
+    The bytes, `size` of them where that is known, go to a temporary file in the same folder, which
+    is created where it is missing. On an error the temporary file is removed and an older file at
+    `path` stays as it was. What a process left that was killed while it wrote `path` is removed.
 
     Raises:
         AecliError: the operating system refused (full disk, no permission, ...).
@@ -80,11 +93,11 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     """
     import tempfile
 
+    ours = f".{path.name}.{socket.gethostname()}-{os.getpid()}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-        )
+        _sweep(path)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=ours, suffix=".tmp")
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
@@ -98,12 +111,14 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             raise
         _fsync_folder(path.parent)
     except OSError as error:
-        raise AecliError(f"cannot write {path}: {_reason(error)}") from error
+        raise AecliError(
+            f"cannot write {path}: {_reason(error)}{_room(error, path, size)}"
+        ) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
-    with writing(path) as file:
+    with writing(path, len(data)) as file:
         file.write(data)
 
 
@@ -134,6 +149,33 @@ def read_json(path: Path) -> Any:
 
 def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _room(error: OSError, path: Path, size: int | None) -> str:
+    """Return what a full disk would take, where this is one."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ""
+    needed = "" if size is None else f", it needs {size:,} bytes"
+    return f"{needed}; {shutil.disk_usage(path.parent).free:,} bytes are free there"
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files of processes of this machine that are no more."""
+    start = f".{path.name}.{socket.gethostname()}-"
+    for left in path.parent.glob(glob.escape(start) + "*.tmp"):
+        process = left.name.removeprefix(start).partition(".")[0]
+        if process.isdecimal() and not _is_running(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 def _fsync_folder(folder: Path) -> None:

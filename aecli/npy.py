@@ -101,7 +101,7 @@ def write_npy(
     """
     kind = np.dtype(dtype)
     header = {"descr": kind.str, "fortran_order": False, "shape": shape}
-    with files.writing(path) as file:
+    with files.writing(path, math.prod(shape) * kind.itemsize) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             file.write(np.ascontiguousarray(block, kind).data)

@@ -4,6 +4,7 @@ The `draw_*` functions draw on axes that they are given; the `*_figure` function
 picture; `save_figure` writes it.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,11 +249,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().removeprefix(".")
     # No date: the same codes give the same bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    with (
-        files.writing(path) as file,
-        matplotlib.rc_context({"svg.hashsalt": "aecli", "svg.fonttype": "none"}),
-    ):
-        figure.savefig(file, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)
+    picture = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "aecli", "svg.fonttype": "none"}):
+        figure.savefig(picture, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)
+    files.write_bytes(path, picture.getvalue())
 
 
 def _scatter(axes: Any, values: Floats, classes: Classes | None) -> None:

@@ -1,12 +1,15 @@
 """The folder of a run: what its files are called, and how to find it."""
 
+import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aecli import files
-from aecli.errors import InputError
+from aecli.errors import AecliError, InputError
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,49 @@ class RunFolder:
             for path in (self.last, self.best, self.config, self.metrics, self.summary)
         )
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process alone; the folder is created where it is missing.
+
+        The operating system lets go of the lock when its holder ends, however that comes. Where
+        nothing was written, nothing is left.
+
+        Raises:
+            InputError: another process holds it.
+            AecliError: the operating system refused.
+
+        """
+        from filelock import FileLock, Timeout
+
+        created = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        holder = self.path / ".lock"
+        lock = FileLock(holder)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            holder.write_text(str(os.getpid()))
+        except Timeout as error:
+            raise InputError(
+                f"{self.path} is being trained by {_process_in(holder)}: wait for it, or name "
+                "another folder with -o"
+            ) from error
+        except OSError as error:
+            raise AecliError(f"cannot write into {self.path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+            with suppress(OSError):
+                for path in created:
+                    path.rmdir()
+
     def describe_files(self) -> dict[str, int]:
         """Return the names and sizes in bytes of the files here."""
         return {
-            path.name: path.stat().st_size for path in sorted(self.path.iterdir()) if path.is_file()
+            path.name: path.stat().st_size
+            for path in sorted(self.path.iterdir())
+            if path.is_file() and not path.name.startswith(".")
         }
 
     def read_summary(self) -> dict[str, Any] | None:
@@ -67,6 +109,14 @@ class RunFolder:
         if not isinstance(summary, dict):
             raise InputError(f"{self.summary} is damaged: expected one JSON object")
         return summary
+
+
+def _process_in(holder: Path) -> str:
+    try:
+        return f"process {int(holder.read_text())}"
+    except (OSError, ValueError):
+        # It has only just begun, or ended.
+        return "another process"
 
 
 def folder_of(run: Path) -> RunFolder:

@@ -95,7 +95,7 @@ def train(
     *,
     about: Mapping[str, Any],
     resume_from: Checkpoint | None = None,
-    report: Callable[[EpochMetrics], None] = lambda metrics: None,
+    report: Callable[[EpochMetrics, bool], None] = lambda metrics, saved: None,
     stop: Callable[[], bool] = lambda: False,
     memory: int | None = None,
 ) -> Summary | None:
@@ -107,7 +107,7 @@ def train(
         folder: where the run's files go; the first are written after the first epoch.
         about: versions, command line and the like, for `config.json`.
         resume_from: the state to go on from, instead of initial parameters.
-        report: called after each epoch.
+        report: called after each epoch, and told whether it is saved: on the disk, for good.
         stop: asked before the first and after each epoch; True saves and ends the training.
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A run that goes on streams as it did before.
@@ -142,20 +142,28 @@ def train(
     )
     save_run = partial(_save_run, folder, config, dataset.describe(), layout, about)
 
-    # A run that is replaced goes before the first file of the new one comes, or they would mix.
-    stale = [folder.summary] if resume_from else [folder.summary, folder.last, folder.best]
+    # What tells of another run, or of this one when it was shorter, goes before the new files come.
+    # The last checkpoint is replaced in one move.
+    stale = [folder.summary] if resume_from else [folder.summary, folder.best]
     saved_at = -math.inf
     stopped = stop()
+    if resume_from is not None and _ended(config, progress):
+        # The end may have come between two of its files.
+        save_run(progress)
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
         progress.state, losses = run_epoch(progress.state, progress.epoch + 1)
-        train_loss, validation_loss, learning_rate = (float(value) for value in losses)
+        train_loss, validation_loss, learning_rate, finite_steps = (
+            float(value) for value in losses
+        )
         seconds = time.perf_counter() - epoch_started
         progress.epoch += 1
         if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            step = min(int(finite_steps) + 1, epoch_function.steps)
             raise AecliError(
-                f"the loss is not finite after epoch {progress.epoch}: the training diverged; try "
-                f"--learning-rate {min(config.learning_rate / 10, 1e-3):g}"
+                f"the loss is not finite in epoch {progress.epoch}, step {step} of "
+                f"{epoch_function.steps}: the training diverged; the last saved epoch stays as it "
+                f"is; try --learning-rate {min(config.learning_rate / 10, 1e-3):g}"
             )
         progress.history.append(
             EpochMetrics(
@@ -178,7 +186,7 @@ def train(
                 files.remove(stale.pop())
             save_run(progress)
             saved_at = now
-        report(progress.history[-1])
+        report(progress.history[-1], saved_at == now)
     if stopped:
         return None
 

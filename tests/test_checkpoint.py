@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from aecli.checkpoint import Best, Checkpoint, Tensors, flatten, load, save, unflatten
+from aecli.checkpoint import (
+    Best,
+    Checkpoint,
+    Tensors,
+    _digest,
+    flatten,
+    load,
+    save,
+    unflatten,
+)
 from aecli.config import Config
 from aecli.data import Dataset
 from aecli.errors import InputError
@@ -80,7 +89,9 @@ def _metadata(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     with safe_open(path, framework="numpy") as file:
         about = json.loads(file.metadata()["aecli"])
     change(about)
-    save_file({"parameters.a": np.ones(1)}, path, metadata={"aecli": json.dumps(about)})
+    tensors = {"parameters.a": np.ones(1)}
+    about["sha256"] = _digest({key: about[key] for key in about if key != "sha256"}, tensors)
+    save_file(tensors, path, metadata={"aecli": json.dumps(about)})
 
 
 def _cut(path: Path) -> None:

@@ -14,7 +14,7 @@ from aecli.cli.options import (
     RunArgument,
 )
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
-from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
 
 
 def decode(
@@ -66,7 +66,9 @@ def decode(
     require_suffix(out, ".npy", *PICTURE_SUFFIXES)
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
-    values = read_matrix(codes or folder / "codes.npy")
+    codes = codes or folder / "codes.npy"
+    refuse_inputs(out, codes)
+    values = read_matrix(codes)
 
     from aecli.encode import decode as run_decoder
     from aecli.encode import load_model

@@ -20,7 +20,7 @@ from aecli.cli.options import (
 )
 from aecli.cli.reopen import reopen
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
-from aecli.files import require_suffix
+from aecli.files import refuse_inputs, require_suffix
 
 
 def encode(
@@ -62,7 +62,7 @@ def encode(
     """
     started = time.perf_counter()
     from aecli.checkpoint import load
-    from aecli.codes import refuse_existing_codes, write_codes
+    from aecli.codes import labels_path, provenance_path, refuse_existing_codes, write_codes
     from aecli.console import Reporter
     from aecli.data import open_dataset
     from aecli.memory import default_memory, parse_memory
@@ -76,6 +76,10 @@ def encode(
     refuse_existing_codes(out, force=force)
     # New images are treated as those were that the run was trained on.
     source = source_from(dataset, labels=labels, like=checkpoint.data.source)
+    if source is not None:
+        inputs = [Path(name) for name in (source.location, source.labels) if name]
+        for path in (out, labels_path(out), provenance_path(out)):
+            refuse_inputs(path, *inputs)
     reporter = Reporter(quiet, as_json)
     data = open_dataset(source, reporter.bar) if source else reopen(checkpoint, reporter.bar)
     split = split or ("test" if data.has_own_splits or source is None else "all")

@@ -9,7 +9,7 @@ import typer
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
 from aecli.cli.reopen import reopen
 from aecli.errors import InputError
-from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, require_suffix
+from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, refuse_inputs, require_suffix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +78,7 @@ def plot(
     refuse_existing(out, force=force)
     reporter = Reporter(quiet, as_json)
     if kind == "map":
+        refuse_inputs(out, codes, *([labels] if labels else []))
         figure = _map(codes, labels, run)
     elif kind == "reconstructions":
         figure = _reconstructions(source, count, reporter.bar)

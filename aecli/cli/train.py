@@ -240,7 +240,11 @@ def train(
 
         from aecli.train import train as run_training
 
-        with reporter.epochs(job.config.epochs, job.epochs_done) as report:
+        with (
+            folder.locked(),
+            reporter.epochs(job.config.epochs, job.epochs_done) as report,
+        ):
+            job.check_still_right(folder, force=force)
             summary = run_training(
                 job.dataset,
                 job.config,
@@ -284,6 +288,23 @@ class _Job:
             f"{self.dataset.name}{went}"
         )
 
+    def check_still_right(self, folder: "RunFolder", *, force: bool) -> None:
+        """Raise `InputError` where another process has trained here while the data were read."""
+        from aecli.checkpoint import load
+
+        if self.checkpoint is None:
+            _refuse_run(folder, force=force)
+        elif load(folder.last).epoch != self.checkpoint.epoch:
+            raise InputError(f"{folder.path} has gone on meanwhile: --resume again")
+
+
+def _refuse_run(folder: "RunFolder", *, force: bool) -> None:
+    if folder.exists and not force:
+        raise InputError(
+            f"{folder.path} holds a run already: --resume goes on with it, --force replaces it, "
+            "-o names another folder"
+        )
+
 
 def _begin(
     folder: "RunFolder",
@@ -303,11 +324,7 @@ def _begin(
     if kind_of(folder.path) == "file":
         raise InputError(f"{folder.path} is a file: -o expects the folder of a run")
     refuse_files_above(folder.path)
-    if folder.exists and not force:
-        raise InputError(
-            f"{folder.path} holds a run already: --resume goes on with it, --force replaces it, "
-            "-o names another folder"
-        )
+    _refuse_run(folder, force=force)
     data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
     if "batch_size" not in settings:
