@@ -1,0 +1,387 @@
+"""Kills aecli for real, over and over, and checks that nothing announced is ever lost.
+
+`python -m tests.torture --train 200 --encode 100 --plot 50` kills the real command at random times;
+`--calls` kills it at every single write, fsync and rename that it makes.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aecli import files
+from aecli.checkpoint import load
+from aecli.codes import labels_path, provenance_path, read_codes
+from aecli.errors import InputError
+from aecli.runs import RunFolder
+
+# Real programs; the second saves after every epoch instead of every other second.
+_REAL = [sys.executable, "-m", "aecli"]
+_EAGER = [
+    sys.executable,
+    "-c",
+    "import sys, aecli.train; aecli.train._SECONDS_BETWEEN_SAVES = 0;"
+    "from aecli.cli import main; sys.exit(main(sys.argv[1:]))",
+]
+_EPOCHS = 30
+_SETTINGS = ["--epochs", str(_EPOCHS), "--hidden", "16,8", "--batch-size", "64"]
+# Room for four batches a window: the digits in a file then pass through it in five windows.
+_STREAMED = ["--memory", "100KB"]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Runs that nobody killed, to compare with, and how many seconds each command takes."""
+
+    folder: Path
+    seconds: dict[str, float]
+
+    @property
+    def data(self) -> Path:
+        """The digits as one array, to be streamed."""
+        return self.folder / "digits.npy"
+
+    def run(self, streamed: bool) -> RunFolder:
+        """Return the run in memory or the streamed one."""
+        return RunFolder(self.folder / ("streamed" if streamed else "memory"))
+
+    def arguments(self, streamed: bool) -> list[str]:
+        """Return what trains such a run, without its folder."""
+        return ["train", *([str(self.data), *_STREAMED] if streamed else []), *_SETTINGS]
+
+
+def prepare(folder: Path) -> Golden:
+    """Train, encode and plot without any kill."""
+    from aecli.data import open_dataset
+
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, *arguments: str | Path) -> None:
+        started = time.perf_counter()
+        subprocess.run([*_REAL, *map(str, arguments)], check=True, capture_output=True)
+        seconds[name] = time.perf_counter() - started
+
+    golden = Golden(folder, seconds)
+    np.save(golden.data, open_dataset("digits").images[:])
+    for streamed in (False, True):
+        timed("train", *golden.arguments(streamed), "-o", golden.run(streamed).path)
+    run = golden.run(False).path
+    timed("encode", "encode", run, "--split", "all", "-o", folder / "new.npy")
+    timed("encode", "encode", run, "-o", folder / "old.npy")
+    timed("plot", "plot", folder / "new.npy")
+    timed("plot", "plot", folder / "old.npy")
+    return golden
+
+
+class Victim:
+    """A process of aecli that is killed after a while, or after so many lines of its own."""
+
+    def __init__(self, program: list[str], arguments: Iterable[str | Path]) -> None:
+        self.process = subprocess.Popen(
+            [*program, *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines += self.process.stderr
+
+    def kill_after(self, seconds: float) -> bool:
+        """Wait, kill, and return whether there still was something to kill."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+        code = self.process.wait()
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        if code not in (0, -signal.SIGKILL):
+            raise AssertionError(f"exit code {code}: {''.join(self.lines)}")
+        return code != 0
+
+    @property
+    def announced(self) -> int:
+        """The last epoch that was said to be saved."""
+        saved = [line for line in self.lines if line.startswith("saved epoch ") and "\n" in line]
+        return int(saved[-1].split()[-1]) if saved else 0
+
+
+def kill_train(golden: Golden, seed: int) -> int:
+    """Kill a training, and its resumptions, at random times; return how many kills it survived."""
+    chance = random.Random(seed)
+    streamed = seed % 3 == 2
+    program = _EAGER if seed % 2 else _REAL
+    folder = RunFolder(golden.folder / f"train-{seed}")
+    kills, announced = 0, 0
+    while True:
+        again = ["--resume"] if folder.last.exists() else []
+        arguments = ["train", *again] if again else golden.arguments(streamed)
+        victim = Victim(program, [*arguments, "-o", folder.path])
+        # The last third of a run, after the imports, is where the files are written.
+        late = chance.random() < 0.7
+        patience = golden.seconds["train"] * chance.uniform(0.5 if late else 0, 1.1)
+        alive = victim.kill_after(patience if kills < 3 else 600)
+        kills += alive
+        announced = max(announced, victim.announced)
+        _check_run(folder, announced)
+        if not alive:
+            break
+    _assert_same(golden.run(streamed), folder)
+    left = [path.name for path in folder.path.iterdir() if path.name.startswith(".")]
+    assert left == [], left
+    shutil.rmtree(folder.path)
+    return kills
+
+
+def _check_run(folder: RunFolder, announced: int) -> None:
+    """Check what a killed training left: whole checkpoints, as new as the last announced one."""
+    for path in (folder.last, folder.best):
+        if path.exists():
+            load(path)
+    if announced:
+        assert load(folder.last).epoch >= announced
+    if folder.metrics.exists():
+        epochs = [json.loads(line)["epoch"] for line in folder.metrics.read_text().splitlines()]
+        assert epochs == list(range(1, len(epochs) + 1))
+
+
+def _assert_same(first: RunFolder, second: RunFolder) -> None:
+    for a, b in ((first.last, second.last), (first.best, second.best)):
+        one, two = load(a), load(b)
+        assert (one.epoch, one.best, one.layout) == (two.epoch, two.best, two.layout)
+        assert one.tensors.keys() == two.tensors.keys()
+        for name, tensor in one.tensors.items():
+            np.testing.assert_array_equal(tensor, two.tensors[name])
+    lines = [
+        [
+            {key: value for key, value in json.loads(line).items() if "second" not in key}
+            for line in folder.metrics.read_text().splitlines()
+        ]
+        for folder in (first, second)
+    ]
+    assert lines[0] == lines[1]
+    assert len(lines[0]) == _EPOCHS
+    summaries = [folder.read_summary() or {} for folder in (first, second)]
+    assert summaries[0]["test_mse"] == summaries[1]["test_mse"]
+
+
+def kill_encode(golden: Golden, seed: int) -> int:
+    """Kill an encode over older codes; they stay as they were, or are the new ones, whole."""
+    place = golden.folder / f"encode-{seed}"
+    place.mkdir()
+    codes = place / "codes.npy"
+    arguments = ["encode", golden.run(False).path, "--split", "all", "-o", codes, "--force"]
+    return _kill_output(golden, "encode", seed, codes, _code_files, arguments)
+
+
+def kill_plot(golden: Golden, seed: int) -> int:
+    """Kill a plot over an older picture; it stays as it was, or is the new one, whole."""
+    place = golden.folder / f"plot-{seed}"
+    place.mkdir()
+    arguments = ["plot", golden.folder / "new.npy", "-o", place / "codes.png", "--force"]
+    return _kill_output(golden, "plot", seed, place / "codes.png", lambda path: [path], arguments)
+
+
+def _code_files(path: Path) -> list[Path]:
+    return [path, labels_path(path), provenance_path(path)]
+
+
+def _kill_output(
+    golden: Golden,
+    command: str,
+    seed: int,
+    output: Path,
+    files_of: Callable[[Path], list[Path]],
+    arguments: Sequence[str | Path],
+) -> int:
+    chance = random.Random(seed)
+    old, new = (
+        [path.read_bytes() for path in files_of(golden.folder / f"{age}{output.suffix}")]
+        for age in ("old", "new")
+    )
+    for path, data in zip(files_of(output), old, strict=True):
+        path.write_bytes(data)
+    kills = 0
+    for patience in (golden.seconds[command] * chance.uniform(0.5, 1.1), 600):
+        kills += Victim(_REAL, arguments).kill_after(patience)
+        found = [path.read_bytes() for path in files_of(output)]
+        for data, before, after in zip(found, old, new, strict=True):
+            assert data in (before, after), "neither the old file nor the new one"
+        if output.suffix == ".npy" and found not in (old, new):
+            # New codes beside old labels: what belongs together is told by its hashes.
+            try:
+                read_codes(output)
+            except InputError:
+                continue
+            raise AssertionError("codes of two runs were taken for one")
+    assert [path.read_bytes() for path in files_of(output)] == new
+    assert sorted(output.parent.iterdir()) == sorted(files_of(output))
+    shutil.rmtree(output.parent)
+    return kills
+
+
+@dataclass
+class Killer:
+    """Kills its own process at the n-th write, fsync or rename that aecli makes; 0 is never."""
+
+    call: str
+    number: int
+    counted: int = 0
+
+    def strike(self, call: str) -> bool:
+        """Count a call; return whether this is the one."""
+        self.counted += call == self.call
+        return call == self.call and self.counted == self.number
+
+    def install(self) -> None:
+        """Put itself between aecli and the operating system."""
+        replace, fsync, fdopen = os.replace, os.fsync, os.fdopen
+
+        def die() -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                if self.strike(name):
+                    die()
+                return function(*arguments, **options)
+
+            return call
+
+        def opened(descriptor: int, mode: str) -> Any:
+            file = fdopen(descriptor, mode)
+            write = file.write
+
+            def half(data: Any) -> int:
+                if self.strike("write"):
+                    write(memoryview(data).cast("B")[: len(memoryview(data).cast("B")) // 2])
+                    file.flush()
+                    die()
+                return write(data)
+
+            # What is written goes through this object alone.
+            return _Wrapped(file, half)
+
+        os.replace, os.fsync = counted("rename", replace), counted("fsync", fsync)
+        files.os.fdopen = opened  # type: ignore[attr-defined]
+
+
+class _Wrapped:
+    def __init__(self, file: Any, write: Callable[[Any], int]) -> None:
+        self._file, self.write = file, write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> "_Wrapped":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.close()
+
+
+def kill_at_calls(folder: Path, every: int) -> int:
+    """Kill a training of 3 epochs, each saved, at every call that it makes; return how many.
+
+    The processes are forks of this one, which must not have begun to compute.
+    """
+    import aecli.train
+    from aecli.cli import main
+
+    aecli.train._SECONDS_BETWEEN_SAVES = 0
+    train = ["train", "--epochs", "3", "--hidden", "4", "--quiet"]
+
+    def attempt(killer: Killer, arguments: list[str]) -> int:
+        child = os.fork()
+        if child == 0:
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+            killer.install()
+            code = main(arguments)
+            if killer.number == 0:
+                (folder / f"{killer.call}.count").write_text(str(killer.counted))
+            os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    straight = RunFolder(folder / "straight")
+    survived = 0
+    for call in ("write", "fsync", "rename"):
+        assert attempt(Killer(call, 0), [*train, "-o", str(straight.path), "--force"]) == 0
+        count = int((folder / f"{call}.count").read_text())
+        assert count >= 3, f"{call} was called {count} times"
+        for number in range(1, count + 1, every):
+            run = RunFolder(folder / f"{call}-{number}")
+            assert attempt(Killer(call, number), [*train, "-o", str(run.path)]) == -signal.SIGKILL
+            _check_run(run, 0)
+            resume = ["train", "--resume", "--quiet"] if run.last.exists() else train
+            assert attempt(Killer(call, 0), [*resume, "-o", str(run.path)]) == 0
+            for name in ("last", "best"):
+                one, two = (load(getattr(which, name)) for which in (straight, run))
+                assert one.model_hash == two.model_hash
+                assert one.epoch == two.epoch
+            assert run.summary.exists()
+            assert not list(run.path.glob(".*")), list(run.path.glob(".*"))
+            shutil.rmtree(run.path)
+            survived += 1
+    return survived
+
+
+def kill_many(golden: Golden, train: int, encode: int, plot: int) -> dict[str, int]:
+    """Kill until so many kills were survived; return how many there were of each kind."""
+    survived = {}
+    for name, function, wanted in (
+        ("train", kill_train, train),
+        ("encode", kill_encode, encode),
+        ("plot", kill_plot, plot),
+    ):
+        survived[name] = 0
+        seed = 0
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            while survived[name] < wanted:
+                width = min(2 * (os.cpu_count() or 1), wanted - survived[name])
+                seeds = range(seed, seed + width)
+                seed += width
+                survived[name] += sum(pool.map(partial(function, golden), seeds))
+        print(f"{name}: {survived[name]} kills, all survived", flush=True)
+    return survived
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("train", "encode", "plot"):
+        parser.add_argument(f"--{name}", type=int, default=0, help="kills at random times")
+    parser.add_argument("--calls", action="store_true", help="kill at every call")
+    parser.add_argument("--every", type=int, default=1, help="or at every so many-th")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if asked.calls:
+            killed = kill_at_calls(folder, asked.every)
+            print(f"calls: {killed} kills, all survived", flush=True)
+        kill_many(prepare(folder), asked.train, asked.encode, asked.plot)
+
+
+if __name__ == "__main__":
+    main()
