@@ -19,9 +19,10 @@ from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
 from aecli.pixels import Images, unit_range
 from aecli.stream import prefetched
 
-# Every product has this many rows, whatever the batch size: a product of another shape may round
-# differently, and a code must not depend on its neighbours.
+# Every product has this many rows, or as many as have so many bytes, whatever the batch size: a
+# product of another shape may round differently, and a code must not depend on its neighbours.
 _BLOCK = 256
+_BLOCK_BYTES = 64_000_000
 # More would not fit side by side.
 _MOST_RECONSTRUCTIONS = 50
 
@@ -79,8 +80,9 @@ def encode_split(
     if memory is not None:
         # Read ahead, being read, on the device, and being padded.
         batch_size = min(batch_size, max(1, memory // (4 * dataset.images[:1].nbytes)))
-    batches = dataset.batches(split, _whole_blocks(batch_size, shape[0]))
-    blocks = _in_batches(_encode_block, load_model(checkpoint), batches, report)
+    model = load_model(checkpoint)
+    batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
+    blocks = _in_batches(_encode_block, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
 
 
@@ -151,16 +153,22 @@ def _all_at_once(
     batch_size: int,
     report: Report,
 ) -> Floats:
-    step = _whole_blocks(batch_size, len(rows))
+    step = _whole_blocks(model, batch_size, len(rows))
     batches = (rows[start : start + step] for start in range(0, len(rows), step))
     return np.concatenate(list(_in_batches(function, model, batches, report)))
 
 
-def _whole_blocks(batch_size: int, rows: int) -> int:
+def _block_rows(model: Autoencoder) -> int:
+    image_bytes = 4 * model.encoder.layers[0].in_features
+    return max(1, min(_BLOCK, _BLOCK_BYTES // image_bytes))
+
+
+def _whole_blocks(model: Autoencoder, batch_size: int, rows: int) -> int:
     """Return the batch size, at most of so many rows, rounded up to whole blocks."""
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
-    return -(-min(batch_size, rows) // _BLOCK) * _BLOCK
+    block = _block_rows(model)
+    return -(-min(batch_size, rows) // block) * block
 
 
 def _in_batches(
@@ -171,12 +179,13 @@ def _in_batches(
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
     compiled = jax.jit(lambda model, batch: jax.lax.map(partial(function, model), batch))
+    block = _block_rows(model)
     batch_rows = 0
     for batch in prefetched(batches):
-        batch_rows = batch_rows or -(-len(batch) // _BLOCK) * _BLOCK
+        batch_rows = batch_rows or -(-len(batch) // block) * block
         padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
         padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
-        result = compiled(model, padded.reshape(-1, _BLOCK, *batch.shape[1:]))
+        result = compiled(model, padded.reshape(-1, block, *batch.shape[1:]))
         yield np.asarray(result).reshape(batch_rows, *result.shape[2:])[: len(batch)]
         report(len(batch))
 

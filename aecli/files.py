@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 from aecli.errors import AecliError, InputError
 
@@ -80,7 +80,7 @@ def refuse_inputs(path: Path, *inputs: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
+def writing(path: Path, size: int | None = None) -> Iterator[IO[bytes]]:
     """Open a binary file that takes the name `path` once it is whole and on disk.
 
     The bytes, `size` of them where that is known, go to a temporary file in the same folder, which
@@ -97,17 +97,19 @@ def writing(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=ours, suffix=".tmp")
+        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            dir=path.parent, prefix=ours, suffix=".tmp", delete=False
+        )
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary as file:
                 yield file
                 file.flush()
-                # mkstemp is private to the user; a result should be as readable as any other file.
+                # It was private to the user; a result should be as readable as any other file.
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            Path(temporary.name).replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            Path(temporary.name).unlink(missing_ok=True)
             raise
         _fsync_folder(path.parent)
     except OSError as error:

@@ -50,7 +50,7 @@ def parse_memory(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", text, re.ASCII | re.IGNORECASE)
     unit = _UNITS.get(match[2].upper()) if match else None
-    if match is None or unit is None or float(match[1]) == 0:
+    if match is None or unit is None or not 0 < float(match[1]) < 1e9:
         raise InputError(f"--memory {text!r}: expected an amount such as 500MB, 2GB or 2GiB")
     return int(float(match[1]) * unit)
 
@@ -74,7 +74,7 @@ def refuse_beyond_memory(size: int, where: str, advice: str) -> None:
     free = 2 * default_memory()
     if size > free:
         raise InputError(
-            f"{where} unpacks to {size:,} bytes, but {free:,} bytes of memory are free: {advice}"
+            f"{where} takes {size:,} bytes, but there are {free:,} bytes of memory: {advice}"
         )
 
 

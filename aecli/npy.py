@@ -4,8 +4,9 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 import math
+import os
+import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -15,23 +16,29 @@ import numpy.typing as npt
 
 from aecli import files
 from aecli.errors import InputError
+from aecli.memory import refuse_beyond_memory
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
 class StoredArray:
-    """An array in a file, in C order, from `offset` bytes on; it has at least one axis.
+    """An array in a file, in C order; it has at least one axis.
 
     Rows are asked for as of an array, with a slice of step 1; `InputError` where they cannot be
     read. These are ordinary reads: the pages of a memory map count as the process's own memory, and
-    a file that is cut short below a map kills the process.
+    a file that is cut short below a map kills the process. The file stays open, so that it may be
+    moved or replaced; a change of the file itself is seen.
     """
 
-    path: Path
-    offset: int
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    def __init__(
+        self, file: IO[bytes], path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> None:
+        """Take the array that begins where `file` stands; `path` is what errors call it."""
+        self.path, self.dtype, self.shape = path, dtype, shape
+        self._offset = file.tell()
+        self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+        self._state = self._look()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -43,17 +50,24 @@ class StoredArray:
 
     def __getitem__(self, chosen: slice) -> Array:
         start, stop, _ = chosen.indices(len(self))
-        rows = max(0, stop - start)
-        count = rows * math.prod(self.shape[1:])
+        values = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        left = memoryview(values.reshape(-1).view(np.uint8).data)
+        place = self._offset + start * self.row_bytes
         try:
-            values = np.fromfile(
-                self.path, self.dtype, count, offset=self.offset + start * self.row_bytes
-            )
+            while left:
+                read = os.preadv(self._descriptor, [left], place)
+                if read == 0:
+                    raise InputError(f"{self.path} has become shorter while it was read")
+                left, place = left[read:], place + read
         except OSError as error:
             raise InputError(f"cannot read {self.path}: {error.strerror or error}") from error
-        if len(values) < count:
-            raise InputError(f"{self.path} has become shorter while it was read")
-        return values.reshape(rows, *self.shape[1:])
+        if self._look() != self._state:
+            raise InputError(f"{self.path} was changed while it was read: start again")
+        return values
+
+    def _look(self) -> tuple[int, int]:
+        state = os.fstat(self._descriptor)
+        return state.st_size, state.st_mtime_ns
 
 
 def open_npy(path: Path) -> Array | StoredArray:
@@ -68,12 +82,15 @@ def open_npy(path: Path) -> Array | StoredArray:
     try:
         with path.open("rb") as file:
             shape, fortran_order, dtype = read_header(file, str(path), path.stat().st_size)
-            offset = file.tell()
+            if shape and 0 not in shape and not fortran_order:
+                return StoredArray(file, path, dtype, shape)
+            count = math.prod(shape)
+            refuse_beyond_memory(
+                count * dtype.itemsize, str(path), "save it in C order, then it can stay on disk"
+            )
+            flat = StoredArray(file, path, dtype, (count,))[:]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    if shape and 0 not in shape and not fortran_order:
-        return StoredArray(path, offset, dtype, shape)
-    flat = StoredArray(path, offset, dtype, (math.prod(shape),))[:]
     return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
@@ -85,6 +102,8 @@ def read_npy(path: Path) -> Array:
 
     """
     array = open_npy(path)
+    size = math.prod(array.shape) * array.dtype.itemsize
+    refuse_beyond_memory(size, str(path), "take fewer rows")
     return array[:] if isinstance(array, StoredArray) else array
 
 
@@ -100,11 +119,16 @@ def write_npy(
 
     """
     kind = np.dtype(dtype)
-    header = {"descr": kind.str, "fortran_order": False, "shape": shape}
     with files.writing(path, math.prod(shape) * kind.itemsize) as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        write_header(file, kind, shape)
         for block in blocks:
             file.write(np.ascontiguousarray(block, kind).data)
+
+
+def write_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Write the header of an array in C order."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def read_header(

@@ -36,7 +36,10 @@ def as_pixels(values: npt.NDArray[Any], rescale: tuple[float, float] | None) -> 
     """
     if rescale is not None:
         low, high = rescale
-        return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
     if values.dtype.kind == "b":
         return values.astype(np.uint8) * np.uint8(255)
-    return np.ascontiguousarray(values, pixel_type(values.dtype, None))
+    # What is too large for float32 becomes infinity, which the check of the range will find.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, pixel_type(values.dtype, None))

@@ -28,6 +28,7 @@ from aecli.runs import RunFolder
 _SECONDS_BETWEEN_SAVES = 2.0
 # More would not move the principal components of images, but take longer than training.
 _PCA_ROWS = 100_000
+_PCA_BYTES = 2_000_000_000
 # Settings that say when to stop, not what is computed on the way.
 _CHANGED_ON_RESUME = ("epochs", "patience")
 
@@ -191,7 +192,7 @@ def train(
         return None
 
     del run_epoch  # And its images.
-    pca_validation_mse, pca_mse = _pca_errors(dataset, config.latent, allowed)
+    pca_validation_mse, pca_mse = _pca_errors(dataset, config.latent, layout)
     summary = Summary(
         run=str(folder.path),
         epochs=progress.epoch,
@@ -231,8 +232,10 @@ def _check_layout(dataset: Dataset, layout: Layout | None, memory: int) -> None:
         )
 
 
-def _pca_errors(dataset: Dataset, dimensions: int, memory: int) -> list[float]:
+def _pca_errors(dataset: Dataset, dimensions: int, layout: Layout | None) -> list[float]:
     """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
+    image_bytes = dataset.nbytes // len(dataset.images)
+    memory = _PCA_BYTES if layout is None else layout.needed(image_bytes)
     train = dataset.rows("train")
     count = count_of(train)
     # As float32, and what the fit makes of it.

@@ -240,6 +240,11 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     ),
     "npy, format of the future": (GOOD[:6] + b"\x09" + GOOD[7:], "of version (9, 0)"),
     "npy, objects": (OBJECTS, "holds object: expected numbers; nothing of it was run"),
+    "npy, beyond float32": (_npy(np.full((9, 2, 2), 1e300)), "or more than float32 can, first at"),
+    "npy, terabytes in Fortran's order": (
+        _header("(1000000, 1000, 1000)").replace(b"False", b"True "),
+        "is truncated: its header promises",
+    ),
     "npy, complex": (_npy(PIXELS.astype(complex)), "holds complex128: expected numbers"),
     "npy, words": (_npy(np.array(["a", "b"])), "holds <U1: expected numbers"),
     "npy, dates": (_npy(np.zeros(3, "M8[s]")), "expected numbers"),
@@ -248,7 +253,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "npy, floats below 0": (_npy(PIXELS / 255 - 0.5), "has pixels from -0.5 to 0.5"),
     "npy, NaN": (
         _npy(np.where(np.arange(90)[:, None, None] == 7, np.nan, PIXELS / 255)),
-        "holds NaN or infinity, first at (7, 0, 0, 0)",
+        "holds NaN, infinity or more than float32 can, first at (7, 0, 0, 0)",
     ),
     "npy, a scalar": (_npy(np.uint8(3)), "has the shape (): expected images"),
     "npy, five axes": (_npy(np.zeros((1, 2, 3, 4, 5))), "has the shape (1, 2, 3, 4, 5)"),
@@ -292,7 +297,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "idx, terabytes promised": (b"\0\0\x08\x03" + b"\x7f" * 12, "is truncated"),
     "idx, terabytes promised in gzip": (
         gzip.compress(b"\0\0\x08\x03" + b"\x7f" * 12),
-        "bytes of memory are free: unpack it with gunzip",
+        "bytes of memory: unpack it with gunzip",
     ),
     "idx, a bomb": (
         gzip.compress(b"\0\0\x08\x03\0\0\0\x09\0\0\0\x01\0\0\0\x01" + bytes(10**8)),

@@ -177,6 +177,7 @@ BAD_FOLDERS: dict[str, tuple[Spoil, str]] = {
     [
         ("mnits", r"did you mean 'mnist'\? \(known: digits, mnist, fashion-mnist, cifar10\)"),
         ("nothing/here", "no such file or folder: nothing/here"),
+        ("~nobody-of-this-name/x", "no such file or folder: ~nobody-of-this-name/x"),
         (__file__, "is of no format that aecli reads: expected a folder of images"),
     ],
 )

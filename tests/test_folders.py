@@ -5,15 +5,18 @@ import json
 import os
 import signal
 import struct
+import subprocess
+import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 from PIL import Image
 
@@ -21,7 +24,7 @@ from aecli.checkpoint import load
 from aecli.cli import main
 from aecli.config import Config
 from aecli.data import Source, cache, open_dataset, parse_size
-from aecli.data.decoding import EncodedImage, batched, in_parallel
+from aecli.data.decoding import Batch, EncodedImage, batched, in_parallel
 from aecli.errors import AecliError, InputError
 from aecli.runs import RunFolder
 from aecli.train import train
@@ -163,11 +166,46 @@ def test_many_images_are_decoded_in_processes_and_in_order(tmp_path: Path) -> No
 def test_a_worker_that_is_killed_is_said() -> None:
     images = [EncodedImage(str(row), b"") for row in range(600)]
     with pytest.raises(AecliError, match="was killed: is memory short"):
-        list(in_parallel(_kill_worker, batched(images)))
+        list(in_parallel(_kill_worker, batched(images), lambda images: None))
 
 
-def _kill_worker(images: Sequence[EncodedImage]) -> None:
+def _kill_worker(batch: Batch) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", [["train"], ["data", "show"]])
+def test_a_signal_to_all_processes_ends_them_in_good_order(
+    tmp_path: Path, number: signal.Signals, command: list[str]
+) -> None:
+    (tmp_path / "many").mkdir()
+    for row in range(2500):
+        (tmp_path / "many" / f"{row}.png").write_bytes(PNG)
+    with subprocess.Popen(
+        [sys.executable, "-m", "aecli", *command, "many"],
+        cwd=tmp_path,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        parent = psutil.Process(process.pid)
+        deadline = time.monotonic() + 60
+        while len(workers := parent.children()) < 3:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.killpg(process.pid, number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, said
+    assert "memory short" not in said
+    # data show has no other word for Ctrl-C than Python's own.
+    assert command == ["data", "show"] or "Traceback" not in said
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    assert not list((tmp_path / "cache").rglob(".*.tmp"))
 
 
 def test_the_same_images_train_the_same_model_as_an_array(

@@ -104,6 +104,28 @@ def test_the_first_class_label_is_the_label_where_none_is_called_so(tmp_path: Pa
     assert dataset.class_names == ("a", "b", "c")
 
 
+def test_odd_columns_are_read_or_left_out(tmp_path: Path) -> None:
+    structs = [{"bytes": data, "path": b"x"} for data in encoded(PIXELS[:3])]
+    about = {"info": {"features": {"label.x": {"names": 5}}}}
+    for number, image in enumerate((structs, encoded(PIXELS[:3]))):
+        table = pa.table({"my.image": image, "label.x": [1, 0, 1], "text": ["a", "b", "c"]})
+        table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+        dataset = open_dataset(str(tmp_path / f"{number}.parquet"))
+        np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:3])
+        assert dataset.labels is not None
+        assert dataset.labels.tolist() == [1, 0, 1]
+        assert (dataset.class_names, dataset.row_ids) == (None, None)
+
+
+def test_labels_that_are_held_back_are_none(tmp_path: Path) -> None:
+    about = {"info": {"features": FEATURES}}
+    table = pa.table({"image": encoded(PIXELS[:3]), "label": [-1, -1, -1]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert open_dataset(str(tmp_path / "x.parquet")).labels is None
+
+
 def _columns(**columns: Any) -> Callable[[Path], None]:
     return lambda path: pq.write_table(pa.table(columns), path)
 

@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from aecli import files
 from aecli.checkpoint import load
 from aecli.codes import labels_path, provenance_path, read_codes
 from aecli.errors import InputError
 from aecli.runs import RunFolder
 
+# The same programs are compiled over and over.
+_COMPILED = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 # Real programs; the second saves after every epoch instead of every other second.
 _REAL = [sys.executable, "-m", "aecli"]
 _EAGER = [
@@ -191,7 +192,15 @@ def kill_encode(golden: Golden, seed: int) -> int:
     place = golden.folder / f"encode-{seed}"
     place.mkdir()
     codes = place / "codes.npy"
-    arguments = ["encode", golden.run(False).path, "--split", "all", "-o", codes, "--force"]
+    arguments: list[str | Path] = [
+        "encode",
+        golden.run(False).path,
+        "--split",
+        "all",
+        "-o",
+        codes,
+        "--force",
+    ]
     return _kill_output(golden, "encode", seed, codes, _code_files, arguments)
 
 
@@ -199,7 +208,13 @@ def kill_plot(golden: Golden, seed: int) -> int:
     """Kill a plot over an older picture; it stays as it was, or is the new one, whole."""
     place = golden.folder / f"plot-{seed}"
     place.mkdir()
-    arguments = ["plot", golden.folder / "new.npy", "-o", place / "codes.png", "--force"]
+    arguments: list[str | Path] = [
+        "plot",
+        golden.folder / "new.npy",
+        "-o",
+        place / "codes.png",
+        "--force",
+    ]
     return _kill_output(golden, "plot", seed, place / "codes.png", lambda path: [path], arguments)
 
 
@@ -256,7 +271,7 @@ class Killer:
 
     def install(self) -> None:
         """Put itself between aecli and the operating system."""
-        replace, fsync, fdopen = os.replace, os.fsync, os.fdopen
+        replace, fsync, create = os.replace, os.fsync, tempfile.NamedTemporaryFile
 
         def die() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -269,22 +284,23 @@ class Killer:
 
             return call
 
-        def opened(descriptor: int, mode: str) -> Any:
-            file = fdopen(descriptor, mode)
+        def created(**options: Any) -> Any:
+            file = create(**options)
             write = file.write
 
             def half(data: Any) -> int:
                 if self.strike("write"):
-                    write(memoryview(data).cast("B")[: len(memoryview(data).cast("B")) // 2])
+                    raw = memoryview(data).cast("B")
+                    write(raw[: len(raw) // 2])
                     file.flush()
                     die()
-                return write(data)
+                return int(write(data))
 
             # What is written goes through this object alone.
             return _Wrapped(file, half)
 
         os.replace, os.fsync = counted("rename", replace), counted("fsync", fsync)
-        files.os.fdopen = opened  # type: ignore[attr-defined]
+        tempfile.NamedTemporaryFile = created  # type: ignore[assignment]
 
 
 class _Wrapped:
@@ -306,9 +322,12 @@ def kill_at_calls(folder: Path, every: int) -> int:
 
     The processes are forks of this one, which must not have begun to compute.
     """
-    import aecli.train
-    from aecli.cli import main
+    import sklearn.decomposition
 
+    import aecli.train
+    from aecli.cli import main as run_aecli
+
+    assert sklearn.decomposition, "imported here, so that no fork has to"
     aecli.train._SECONDS_BETWEEN_SAVES = 0
     train = ["train", "--epochs", "3", "--hidden", "4", "--quiet"]
 
@@ -318,7 +337,7 @@ def kill_at_calls(folder: Path, every: int) -> int:
             with Path(os.devnull).open("w") as nowhere:
                 os.dup2(nowhere.fileno(), 1)
             killer.install()
-            code = main(arguments)
+            code = run_aecli(arguments)
             if killer.number == 0:
                 (folder / f"{killer.call}.count").write_text(str(killer.counted))
             os._exit(code)
@@ -377,6 +396,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ |= _COMPILED | {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled")}
         if asked.calls:
             killed = kill_at_calls(folder, asked.every)
             print(f"calls: {killed} kills, all survived", flush=True)

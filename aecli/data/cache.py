@@ -1,25 +1,36 @@
 """Decoded images in the cache folder, found again by the content of the files they came from."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from aecli import files
-from aecli.data.decoding import EncodedImage, Look, batched, decode, in_parallel, look_at
+from aecli.data.decoding import (
+    EncodedImage,
+    Target,
+    batched,
+    decode_into,
+    in_parallel,
+    look_at,
+)
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError
-from aecli.npy import StoredArray, open_npy, write_npy
+from aecli.npy import StoredArray, open_npy, write_header
 
 # To be raised when the same files would be decoded to other pixels.
 _VERSION = 1
 # A file may change twice within what its times can tell apart.
 _SETTLED_SECONDS = 2.0
+# Decoded bytes of a batch.
+_BATCH_PIXELS = 8_000_000
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
@@ -53,6 +64,10 @@ def decode_once(
     array = _open(path)
     if array is None:
         _decode_into(path, read, count, source, bar)
+        if _note(folder, kept_in, about)[0] != note:
+            # The pixels may be those of the old content or of the new.
+            files.remove(path)
+            raise InputError(f"{source.location} was changed while it was decoded: try again")
         array = _open(path)
     if array is None:
         raise InputError(f"{path} was damaged while it was written: try again")
@@ -111,35 +126,40 @@ def _content(kept_in: Sequence[Path], about: str) -> str:
 
 
 def _decode_into(path: Path, read: ReadImages, count: int, source: Source, bar: Bar) -> None:
-    looks: list[Look] = []
+    gray, size = _look_at_all(read, count, source, bar)
+    shape = (count, *size, 1 if gray else 3)
+    with files.writing(path, math.prod(shape)) as file, bar("decoding images", count) as advance:
+        write_header(file, np.dtype(np.uint8), shape)
+        file.flush()
+        target = Target(file.name, file.tell(), size, gray)
+        batches = batched(read(), max(1, min(256, _BATCH_PIXELS // target.row_bytes)))
+        with closing(in_parallel(partial(decode_into, target=target), batches, advance)) as results:
+            for _ in results:
+                pass
+
+
+def _look_at_all(
+    read: ReadImages, count: int, source: Source, bar: Bar
+) -> tuple[bool, tuple[int, int]]:
+    """Return whether the images become grey, and their (height, width)."""
+    gray, size, first, seen = True, source.size, "", 0
     with (
         bar("looking at images", count) as advance,
-        closing(in_parallel(look_at, batched(read()))) as results,
+        closing(in_parallel(look_at, batched(read()), advance)) as results,
     ):
-        for batch in results:
-            looks += batch
-            advance(len(batch))
-    if len(looks) != count:
-        raise InputError(f"{source.location} is damaged: of {count:,} images {len(looks):,} came")
-    first = looks[0]
-    if source.size is None:
-        for look in looks:
-            if look.size != first.size:
-                raise InputError(
-                    f"{look.name} has {_text(look.size)} pixels, {first.name} has "
-                    f"{_text(first.size)}: expected one size; --size {_text(first.size)} stretches "
-                    "all images to it"
-                )
-    gray = source.grayscale or all(look.gray for look in looks)
-    size = source.size or first.size
-    shape = (count, *size, 1 if gray else 3)
-    with (
-        bar("decoding images", count) as advance,
-        closing(
-            in_parallel(partial(decode, gray=gray, size=size), batched(read()), done=advance)
-        ) as blocks,
-    ):
-        write_npy(path, "uint8", shape, blocks)
+        for batch, looks in results:
+            for image, look in zip(batch.images, looks, strict=True):
+                size, first = size or look.size, first or image.name
+                gray = gray and look.gray
+                seen += 1
+                if source.size is None and look.size != size:
+                    raise InputError(
+                        f"{image.name} has {_text(look.size)} pixels, {first} has {_text(size)}: "
+                        f"expected one size; --size {_text(size)} stretches all images to it"
+                    )
+    if seen != count or size is None:
+        raise InputError(f"{source.location} is damaged: of {count:,} images {seen:,} came")
+    return source.grayscale or gray, size
 
 
 def _text(size: tuple[int, int]) -> str:

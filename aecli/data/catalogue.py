@@ -37,9 +37,9 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     """
     source = Source(source) if isinstance(source, str) else source
     location = source.location
-    path = Path(location).expanduser()
+    path = _expanded(location)
     if kind_of(path) != "nothing" and location:
-        labels = None if source.labels is None else str(Path(source.labels).expanduser().resolve())
+        labels = None if source.labels is None else str(_expanded(source.labels).resolve())
         return _read_path(replace(source, location=str(path.resolve()), labels=labels), bar)
     if location in dataset_names():
         return read_named(source, bar)
@@ -48,6 +48,11 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     raise InputError(
         f"no data set, file or folder is called {location!r}{nearest(location, dataset_names())}"
     )
+
+
+def _expanded(name: str) -> Path:
+    """Return the path of a name that may start with `~`; Path.expanduser raises for no user."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111
 
 
 def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:

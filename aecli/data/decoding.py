@@ -1,6 +1,7 @@
 """Encoded images to pixels: what each kind of image file means, and many of them at once."""
 
 import io
+import math
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -46,56 +48,81 @@ class EncodedImage(NamedTuple):
 class Look(NamedTuple):
     """What an image is before it is decoded: `size` is (height, width), once it is turned."""
 
-    name: str
     gray: bool
     size: tuple[int, int]
 
 
-def look_at(images: Sequence[EncodedImage]) -> list[Look]:
+@dataclass(frozen=True)
+class Target:
+    """Where decoded images go: rows of uint8 (h, w, c), from `offset` of the file `path` on."""
+
+    path: str
+    offset: int
+    size: tuple[int, int]
+    gray: bool
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of a decoded image."""
+        return math.prod(self.size) * (1 if self.gray else 3)
+
+
+class Batch(NamedTuple):
+    """Images for one process; `first` is the row of the first of them."""
+
+    first: int
+    images: Sequence[EncodedImage]
+
+
+def look_at(batch: Batch) -> list[Look]:
     """Look at encoded images.
 
     Raises:
         InputError: one is no image.
 
     """
-    return [_look(image) for image in images]
+    return [_look(image) for image in batch.images]
 
 
-def decode(images: Sequence[EncodedImage], *, gray: bool, size: tuple[int, int]) -> Images:
-    """Decode images to uint8 (n, h, w, c), grey or RGB, stretched to `size`, (height, width).
+def decode_into(batch: Batch, target: Target) -> None:
+    """Decode images, grey or RGB, stretched to the target's size, and write their rows.
 
     They are turned as their EXIF says, and put on black where they are transparent.
 
     Raises:
         InputError: one is no image, or damaged.
+        OSError: the rows cannot be written.
 
     """
-    return np.stack([_decode(image, gray=gray, size=size) for image in images])
+    rows = [_decode(image, gray=target.gray, size=target.size) for image in batch.images]
+    with Path(target.path).open("r+b") as file:
+        file.seek(target.offset + batch.first * target.row_bytes)
+        file.write(np.stack(rows).data)
 
 
-def batched(images: Iterable[EncodedImage]) -> Iterator[list[EncodedImage]]:
-    """Yield images in batches that are worth the way to another process."""
+def batched(images: Iterable[EncodedImage], most: int = _BATCH_IMAGES) -> Iterator[Batch]:
+    """Yield images in batches of `most` or fewer, each worth the way to another process."""
     batch: list[EncodedImage] = []
-    size = 0
+    first = size = 0
     for image in images:
         batch.append(image)
         size += _size(image)
-        if len(batch) == _BATCH_IMAGES or size > _BATCH_BYTES:
-            yield batch
+        if len(batch) >= most or size > _BATCH_BYTES:
+            yield Batch(first, batch)
+            first += len(batch)
             batch, size = [], 0
     if batch:
-        yield batch
+        yield Batch(first, batch)
 
 
 def in_parallel(
-    function: Callable[[Sequence[EncodedImage]], Result],
-    batches: Iterable[Sequence[EncodedImage]],
-    done: Callable[[int], None] = lambda images: None,
-) -> Generator[Result, None, None]:
-    """Apply `function` to batches on all cores; yield the results in their order.
+    function: Callable[[Batch], Result], batches: Iterable[Batch], done: Callable[[int], None]
+) -> Generator[tuple[Batch, Result], None, None]:
+    """Apply `function` to batches on all cores; yield them and the results in their order.
 
-    In processes: around the decoding of a small image, most of the time is Python's own. `done` is
-    called with the number of images whose result has been taken.
+    In processes: around the decoding of a small image, most of the time is Python's own. Results
+    are to be small: a process that is killed in the middle of a long one would leave its reader
+    waiting for ever. `done` is called with the number of images of each result.
 
     Raises:
         AecliError: a process was killed.
@@ -103,33 +130,43 @@ def in_parallel(
     """
     iterator = iter(batches)
     start = list(islice(iterator, 2))
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = _core_count()
     if len(start) < 2 or cores < 2:
         for batch in chain(start, iterator):
-            yield function(batch)
-            done(len(batch))
+            yield batch, function(batch)
+            done(len(batch.images))
         return
     # Not forked: the threads of a progress bar may hold locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(cores, context, _leave_with_the_parent)
-    waiting: deque[tuple[int, Future[Result]]] = deque()
+    waiting: deque[tuple[Batch, Future[Result]]] = deque()
     try:
-        for batch in chain(start, iterator, repeat(())):
-            if batch:
-                waiting.append((len(batch), pool.submit(function, batch)))
-            elif not waiting:
-                return
+        for following in chain(start, iterator, repeat(None)):
+            if following is not None:
+                # A task may start a process.
+                with _signals_left_to_the_parent():
+                    waiting.append((following, pool.submit(function, following)))
             # What is read ahead lies in memory.
-            if len(waiting) > 2 * cores or not batch:
-                size, future = waiting.popleft()
-                yield future.result()
-                done(size)
+            if len(waiting) > 2 * cores or following is None:
+                batch, future = waiting.popleft()
+                yield batch, future.result()
+                done(len(batch.images))
+            if not waiting:
+                return
     except BrokenProcessPool as error:
         raise AecliError("a process that decoded images was killed: is memory short?") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _signals_left_to_the_parent() -> Iterator[None]:
+    """Start processes that never see Ctrl-C and SIGTERM: they inherit what is blocked here."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _core_count() -> int:
@@ -140,8 +177,7 @@ def _core_count() -> int:
 
 
 def _leave_with_the_parent() -> None:
-    """Let a worker end with its parent, and leave Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let a worker end with its parent, however that ends."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -169,7 +205,7 @@ def _look(encoded: EncodedImage) -> Look:
             gray = bool((colors == colors[:, :1]).all())
         turned = image.getexif().get(0x0112, 1) >= 5
         size = image.size if turned else (image.height, image.width)
-        return Look(encoded.name, gray, size)
+        return Look(gray, size)
 
 
 def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Images:

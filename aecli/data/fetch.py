@@ -6,7 +6,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,15 +66,13 @@ def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
         AecliError: no mirror gave a file, or it cannot be written.
 
     """
-    from filelock import FileLock
-
     mirrors = remote.mirrors
     if os.environ.get(MIRROR_VARIABLE):
         mirrors = (os.environ[MIRROR_VARIABLE].rstrip("/") + "/",)
     parent = folder.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(parent / f".{folder.name}.lock"):
+        with _alone(parent / f".{folder.name}.lock", bar):
             # What a process left behind that was killed; it held the lock.
             for path in (*parent.glob(f".{folder.name}.*.tmp"), *folder.glob(".*.tmp")):
                 path.unlink()
@@ -90,6 +88,23 @@ def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
         raise AecliError(f"{error}; to do it by hand put {names}{packed} into {folder}") from error
     except OSError as error:
         raise AecliError(f"cannot write into {parent}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _alone(path: Path, bar: Bar) -> Iterator[None]:
+    """Wait until no other process holds this lock, and hold it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    with bar("waiting for another process that fetches this", 0) as advance:
+        while not lock.is_locked:
+            with suppress(Timeout):
+                lock.acquire(timeout=0.5)
+            advance(0)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _try(mirrors: Sequence[str], name: str, attempt: Callable[[str], None]) -> None:

@@ -89,7 +89,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
                     return _read_packed(unpacked, path, ndim)
             shape = _read_header(file, path, ndim)
             _check_size(path, shape, path.stat().st_size - file.tell())
-            return StoredArray(path, file.tell(), np.dtype(np.uint8), shape)
+            return StoredArray(file, path, np.dtype(np.uint8), shape)
     except EOFError as error:
         raise InputError(
             f"{path} is truncated: its gzip stream breaks off; fetch it again"

@@ -164,4 +164,8 @@ def read_named(source: Source, bar: Bar) -> Dataset:
 def _roots() -> list[Path]:
     """Return where folders of named data sets lie; the first is where new ones go."""
     chosen = os.environ.get(DATA_VARIABLE)
-    return [*([Path(chosen).expanduser()] if chosen else []), cache_folder()]
+    # Path.expanduser raises where there is no such user.
+    return [
+        *([Path(os.path.expanduser(chosen))] if chosen else []),  # noqa: PTH111
+        cache_folder(),
+    ]

@@ -32,13 +32,17 @@ _LABELS = ("label", "labels")
 _ROWS_AT_A_TIME = 256
 
 
+# A column, and the field in it where it is a struct.
+_Field = tuple[str, str | None]
+
+
 @dataclass(frozen=True)
 class _Columns:
-    """Where images and labels are; `data` and `path` are columns or fields of the image column."""
+    """Where images and labels are; a field is given with the column that it is in."""
 
-    data: str
-    path: str | None
-    label: str | None
+    data: _Field
+    path: _Field | None
+    label: _Field | None
     class_names: tuple[str, ...] | None
 
 
@@ -72,7 +76,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     count = sum(rows.values())
     if count == 0:
         raise InputError(f"{location} holds no rows")
-    labels = _labels(ordered, columns, count, f"{location}, {columns.label}")
+    labels = _labels(ordered, columns, count, str(location))
     row_ids = _row_ids(ordered, columns)
     array = decode_once(
         ordered,
@@ -124,10 +128,12 @@ def _columns(path: Path) -> _Columns:
         if pa.types.is_struct(field.type):
             inner = {child.name: child.type for child in field.type}
             if _is_binary(inner.get("bytes")):
-                named = f"{field.name}.path" if "path" in inner else None
-                images[field.name] = _Columns(f"{field.name}.bytes", named, None, None)
+                named = "path" in inner and pa.types.is_string(inner["path"])
+                images[field.name] = _Columns(
+                    (field.name, "bytes"), (field.name, "path") if named else None, None, None
+                )
         elif _is_binary(field.type):
-            images[field.name] = _Columns(field.name, None, None, None)
+            images[field.name] = _Columns((field.name, None), None, None, None)
         elif pa.types.is_integer(field.type):
             labels.append(field.name)
     image = next((name for name in _IMAGES if name in images), None)
@@ -138,12 +144,19 @@ def _columns(path: Path) -> _Columns:
             f"{path} has the columns {', '.join(schema.names)}: expected one of images, as bytes "
             "or {bytes, path}"
         )
-    classes = [name for name in labels if "names" in features.get(name, {})]
+    names = {
+        name: tuple(map(str, about["names"]))
+        for name, about in features.items()
+        if isinstance(about.get("names"), list)
+    }
+    classes = [name for name in labels if name in names]
     only = labels if len(labels) == 1 else []
     label = next((name for name in (*_LABELS, *classes, *only) if name in labels), None)
-    names = features.get(label, {}).get("names") if label else None
     return _Columns(
-        images[image].data, images[image].path, label, tuple(map(str, names)) if names else None
+        images[image].data,
+        images[image].path,
+        None if label is None else (label, None),
+        names.get(label) if label else None,
     )
 
 
@@ -167,7 +180,7 @@ def _row_count(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def _images(path: Path, column: str) -> Iterator[EncodedImage]:
+def _images(path: Path, column: _Field) -> Iterator[EncodedImage]:
     for row, data in enumerate(_values(path, column)):
         name = f"{path}, row {row}"
         if data is None:
@@ -178,11 +191,15 @@ def _images(path: Path, column: str) -> Iterator[EncodedImage]:
 def _labels(paths: Sequence[Path], columns: _Columns, count: int, where: str) -> Labels | None:
     if columns.label is None:
         return None
+    where = f"{where}, column {columns.label[0]}"
     values = [value for path in paths for value in _values(path, columns.label)]
     if None in values:
         raise InputError(f"{where} is missing in row {values.index(None)}: expected a label a row")
     labels = to_labels(np.array(values), count, where)
     names = columns.class_names
+    if names is not None and (labels == -1).all():
+        # What is put where labels are held back.
+        return None
     if names is not None and not (labels.min() >= 0 and labels.max() < len(names)):
         raise InputError(
             f"{where} has labels from {labels.min()} to {labels.max()}: "
@@ -198,12 +215,12 @@ def _row_ids(paths: Sequence[Path], columns: _Columns) -> tuple[str, ...] | None
     return None if None in ids else tuple(ids)
 
 
-def _values(path: Path, column: str) -> Iterator[Any]:
-    """Go through a column, or through a field of a column, `column.field`."""
-    _, _, field = column.partition(".")
+def _values(path: Path, wanted: _Field) -> Iterator[Any]:
+    """Go through a column, or through a field of one."""
+    column, field = wanted
     with _opened(path) as file:
         for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=[column]):
-            values = batch.column(0)
+            values = batch.column(column)
             yield from (values.field(field) if field else values).to_pylist()
 
 

@@ -81,7 +81,9 @@ def _check_range(
         if not finite.all():
             first, *rest = (int(i) for i in np.unravel_index(np.argmin(finite), block.shape))
             index = (row + first, *rest)
-            raise InputError(f"{where} {what}holds NaN or infinity, first at {index}")
+            raise InputError(
+                f"{where} {what}holds NaN, infinity or more than float32 can, first at {index}"
+            )
         lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
         row += len(block)
     if lowest < 0 or highest > 1:
