@@ -1,6 +1,5 @@
 """A run's state in one safetensors file: tensors by name, everything else in its metadata."""
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,7 +16,8 @@ from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.memory import Layout
 
-FORMAT_VERSION = 1
+# 1: without a checksum, before data could be streamed. 2: with both.
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 _METADATA_KEY = "aecli"
 
@@ -124,12 +124,13 @@ def load(path: Path) -> Checkpoint:
     try:
         return _load(path)
     except InputError as error:
-        others = [other for other in sorted(path.parent.glob(f"*{SUFFIX}")) if other != path]
-        for other in others if files.kind_of(path) == "file" else []:
-            with contextlib.suppress(InputError):
-                raise InputError(
-                    f"{error}; {other}, epoch {_load(other).epoch}, is whole"
-                ) from error
+        beside = path.parent.glob(f"*{SUFFIX}") if files.kind_of(path) == "file" else []
+        for other in sorted(beside):
+            try:
+                epoch = _load(other).epoch
+            except InputError:
+                continue
+            raise InputError(f"{error}; {other}, epoch {epoch}, is whole") from error
         raise
 
 
@@ -148,12 +149,15 @@ def _load(path: Path) -> Checkpoint:
         raise InputError(f"{path} is a safetensors file, but no checkpoint of aecli")
     try:
         about = json.loads(text)
-        if about["format_version"] != FORMAT_VERSION:
+        version = about["format_version"]
+        if version not in range(1, FORMAT_VERSION + 1):
             raise InputError(
-                f"its format version is {about['format_version']}, this aecli reads "
-                f"{FORMAT_VERSION}; install the aecli that wrote it, {about.get('aecli_version')}"
+                f"its format version is {version}, this aecli reads up to {FORMAT_VERSION}; "
+                f"install the aecli that wrote it, {about.get('aecli_version')}"
             )
-        if about.pop("sha256") != _digest(about, tensors):
+        if version == 1 and "sha256" not in about:
+            about["layout"] = None
+        elif about.pop("sha256") != _digest(about, tensors):
             raise InputError("it is damaged: its content is not that of its checksum")
         spoilt = _first_not_finite(tensors)
         if spoilt is not None:

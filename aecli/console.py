@@ -44,7 +44,8 @@ class Reporter:
     def facts(self, rows: Rows) -> None:
         """Print names and values for people."""
         if not self.quiet:
-            _print_table(Console(stderr=True), None, rows)
+            with _if_anyone_listens():
+                _print_table(Console(stderr=True), None, rows)
 
     def result(self, paths: Sequence[Path], values: Mapping[str, Any]) -> None:
         """Print what was made to stdout: the paths, or with `json` the values as one object."""
@@ -129,7 +130,17 @@ def _print_table(
 def _print_line(text: str) -> None:
     # With stderr closed, print would take stdout instead.
     if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+        with _if_anyone_listens():
+            print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _if_anyone_listens() -> Iterator[None]:
+    """Write to stderr; where nobody reads it, or its disk is full, the work goes on in silence."""
+    try:
+        yield
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _print_result(lines: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from aecli.checkpoint import Checkpoint, unflatten
 from aecli.codes import CodeArray, CodeBlocks
 from aecli.config import DEFAULT_ROWS_AT_A_TIME, SplitName
 from aecli.data import Dataset, count_of, rows_between
+from aecli.device import enough_memory
 from aecli.errors import InputError
 from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
 from aecli.pixels import Images, unit_range
@@ -185,8 +186,9 @@ def _in_batches(
         batch_rows = batch_rows or -(-len(batch) // block) * block
         padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
         padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
-        result = compiled(model, padded.reshape(-1, block, *batch.shape[1:]))
-        yield np.asarray(result).reshape(batch_rows, *result.shape[2:])[: len(batch)]
+        with enough_memory("try a smaller --batch-size"):
+            result = np.asarray(compiled(model, padded.reshape(-1, block, *batch.shape[1:])))
+        yield result.reshape(batch_rows, *result.shape[2:])[: len(batch)]
         report(len(batch))
 
 

@@ -29,7 +29,7 @@ from aecli.stream import prefetched, windows
 
 # Rows of one product while evaluating, and the bytes that they may have as float32.
 _EVALUATION_ROWS = 1_000
-_EVALUATION_BYTES = 64_000_000
+_EVALUATION_BYTES = 8_000_000
 
 
 class TrainState(NamedTuple):

@@ -16,6 +16,7 @@ from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
 from aecli.config import Config, flag, with_settings
 from aecli.data import DataDescription, Dataset, count_of
+from aecli.device import enough_memory
 from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
 from aecli.memory import Layout, choose_layout, default_memory, needed_in_memory
@@ -136,11 +137,12 @@ def train(
         like = epoch_function.initial_state(np.zeros(dataset.image_shape))
         progress = _restore(like, resume_from)
     progress.state = jax.device_put(progress.state, epoch_function.replicated)
-    run_epoch = (
-        EpochInMemory(epoch_function, dataset, progress.state)
-        if layout is None
-        else EpochStreamed(epoch_function, dataset, progress.state, layout)
-    )
+    with enough_memory("a smaller --memory streams the data; or try a smaller --batch-size"):
+        run_epoch = (
+            EpochInMemory(epoch_function, dataset, progress.state)
+            if layout is None
+            else EpochStreamed(epoch_function, dataset, progress.state, layout)
+        )
     save_run = partial(_save_run, folder, config, dataset.describe(), layout, about)
 
     # What tells of another run, or of this one when it was shorter, goes before the new files come.
@@ -153,7 +155,8 @@ def train(
         save_run(progress)
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
-        progress.state, losses = run_epoch(progress.state, progress.epoch + 1)
+        with enough_memory("try a smaller --batch-size, or a smaller --memory to stream the data"):
+            progress.state, losses = run_epoch(progress.state, progress.epoch + 1)
         train_loss, validation_loss, learning_rate, finite_steps = (
             float(value) for value in losses
         )

@@ -112,8 +112,8 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "metadata of the checkpoint .* is damaged",
     ),
     "a newer format": (
-        lambda path: _metadata(path, lambda about: about.update(format_version=2)),
-        "format version is 2, this aecli reads 1",
+        lambda path: _metadata(path, lambda about: about.update(format_version=3)),
+        "format version is 3, this aecli reads up to 2",
     ),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),

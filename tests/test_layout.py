@@ -20,6 +20,7 @@ FLOORS = {
     "checkpoint": 4,
     "runs": 4,
     "stream": 4,
+    "device": 4,
     "model": 3,
     "objective": 3,
     "metrics": 3,

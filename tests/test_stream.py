@@ -269,7 +269,8 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         file.truncate(file.tell() + rows * 64 * 64)
     run, codes = tmp_path / "run", tmp_path / "codes.npy"
     settings = ("--epochs", "1", "--hidden", "8", "--memory", "100MB", "-o", run)
-    assert _peak("train", tmp_path / "large.npy", *settings) < 700_000_000
+    # Of which 550 MB are there with the smallest data.
+    assert _peak("train", tmp_path / "large.npy", *settings) < 750_000_000
     assert _peak("encode", run, tmp_path / "large.npy", "-o", codes) < 600_000_000
     assert np.load(codes).shape == (rows, 2)
 
