@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fix bench clean
+.PHONY: help install demo test torture check fix bench clean
 
 help:  ## Show what make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -22,7 +22,10 @@ demo: install  ## Train, encode and plot on the embedded digits; ends by naming 
 	$(BIN)/aecli plot runs/demo --force
 
 test: install  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
+
+torture: install  ## Kill aecli hundreds of times and check that nothing is lost; takes 20 minutes
+	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50
 
 check: install  ## Lint, format check, strict types
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from aecli import __version__, files
 from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
-from aecli.memory import Layout
+from aecli.memory import BegunEpoch, Layout
 
 # 1: without a checksum, before data could be streamed. 2: with both.
 FORMAT_VERSION = 2
@@ -55,8 +55,9 @@ class Checkpoint:
 
     `tensors` maps names such as `parameters.encoder.layers.0.kernel` to arrays. Batch order needs
     no state of its own: it follows from the seed in `config`, the epoch and `layout`, which is how
-    the data were streamed, or None where they were in memory. `history` has one entry an epoch; it
-    is empty in the checkpoint of the best parameters.
+    the data were streamed, or None where they were in memory. `begun` is what the state has of the
+    next epoch, where that was stopped. `history` has one entry an epoch; it is empty in the
+    checkpoint of the best parameters.
     """
 
     config: Config
@@ -65,6 +66,7 @@ class Checkpoint:
     best: Best
     tensors: Tensors
     layout: Layout | None = None
+    begun: BegunEpoch | None = None
     history: tuple[EpochMetrics, ...] = ()
 
     @property
@@ -106,6 +108,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "epoch": checkpoint.epoch,
         "best": asdict(checkpoint.best),
         "layout": None if checkpoint.layout is None else asdict(checkpoint.layout),
+        "begun": None if checkpoint.begun is None else asdict(checkpoint.begun),
         "history": [asdict(metrics) for metrics in checkpoint.history],
     }
     # One key: safetensors writes several in any order, and the same run gives the same bytes.
@@ -156,7 +159,7 @@ def _load(path: Path) -> Checkpoint:
                 f"install the aecli that wrote it, {about.get('aecli_version')}"
             )
         if version == 1 and "sha256" not in about:
-            about["layout"] = None
+            about |= {"layout": None, "begun": None}
         elif about.pop("sha256") != _digest(about, tensors):
             raise InputError("it is damaged: its content is not that of its checksum")
         spoilt = _first_not_finite(tensors)
@@ -169,6 +172,7 @@ def _load(path: Path) -> Checkpoint:
             best=Best(int(about["best"]["epoch"]), float(about["best"]["validation_loss"])),
             tensors=tensors,
             layout=None if about["layout"] is None else _layout(about["layout"]),
+            begun=None if about["begun"] is None else _begun(about["begun"]),
             history=tuple(_epoch_metrics(line) for line in about["history"]),
         )
     except InputError as error:
@@ -227,6 +231,10 @@ def _first_not_finite(tensors: Tensors) -> str | None:
 
 def _layout(values: Mapping[str, Any]) -> Layout:
     return Layout(int(values["block_rows"]), int(values["window_blocks"]))
+
+
+def _begun(values: Mapping[str, Any]) -> BegunEpoch:
+    return BegunEpoch(int(values["windows"]), float(values["loss"]), int(values["finite_steps"]))
 
 
 def _epoch_metrics(line: Mapping[str, Any]) -> EpochMetrics:

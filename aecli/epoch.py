@@ -1,6 +1,7 @@
 """An epoch of training: one compiled call on data in memory, one a window on streamed data."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 from aecli.config import Config, Loss, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
-from aecli.memory import Layout
+from aecli.memory import BegunEpoch, Layout
 from aecli.model import (
     Autoencoder,
     ImageShape,
@@ -195,8 +196,13 @@ class EpochInMemory:
             .compile()
         )
 
-    def __call__(self, state: TrainState, epoch: int) -> tuple[TrainState, EpochLosses]:
-        """Return the state and the losses after an epoch; its number counts from 1."""
+    def __call__(
+        self, state: TrainState, epoch: int, begun: BegunEpoch | None, stop: Callable[[], bool]
+    ) -> tuple[TrainState, EpochLosses]:
+        """Return the state and the losses after an epoch; its number counts from 1.
+
+        It is one step to the outside: it never stops within.
+        """
         result: tuple[TrainState, EpochLosses] = self._compiled(
             state, self._images, self._validation, np.uint32(epoch)
         )
@@ -224,10 +230,17 @@ class EpochStreamed:
             .compile()
         )
 
-    def __call__(self, state: TrainState, epoch: int) -> tuple[TrainState, EpochLosses]:
-        """Return the state and the losses after an epoch; its number counts from 1."""
+    def __call__(
+        self, state: TrainState, epoch: int, begun: BegunEpoch | None, stop: Callable[[], bool]
+    ) -> tuple[TrainState, EpochLosses | BegunEpoch]:
+        """Return the state and the losses after an epoch; its number counts from 1.
+
+        `begun` is what it has of this epoch already. Where `stop` ends it after a window, what it
+        has then takes the place of the losses.
+        """
         function, config = self._function, self._function.config
-        total, finite_steps = 0.0, 0
+        begun = begun or BegunEpoch(0, 0.0, 0)
+        done, total, finite_steps = begun.windows, begun.loss, begun.finite_steps
         for images, batches, steps in prefetched(
             windows(
                 self._dataset,
@@ -236,14 +249,18 @@ class EpochStreamed:
                 seed=config.seed,
                 epoch=epoch,
                 shuffle=config.shuffle,
+                skip=done,
             )
         ):
+            if stop():
+                return state, BegunEpoch(done, total, finite_steps)
             state, loss, finite = self._compiled(
                 state, *jax.device_put((images, batches), function.replicated), np.uint32(steps)
             )
             # Waits for the device: windows must not pile up.
             total += float(loss)
             finite_steps += int(finite)
+            done += 1
             if not math.isfinite(total):
                 break
         validation = self._evaluation.mean_loss(

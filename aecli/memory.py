@@ -41,6 +41,19 @@ class Layout:
         return _WINDOWS * self.window_rows * row_bytes
 
 
+@dataclass(frozen=True)
+class BegunEpoch:
+    """An epoch of streamed data that was stopped: what its first windows gave.
+
+    `loss` is the sum of the train loss over their steps, `finite_steps` for how many of these it
+    was finite.
+    """
+
+    windows: int
+    loss: float
+    finite_steps: int
+
+
 def parse_memory(text: str) -> int:
     """Parse `"2GB"` or `"1.5 GiB"` into bytes.
 

@@ -27,21 +27,27 @@ class Window(NamedTuple):
 
 
 def windows(
-    dataset: Dataset, layout: Layout, batch_size: int, *, seed: int, epoch: int, shuffle: bool
+    dataset: Dataset,
+    layout: Layout,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    shuffle: bool,
+    skip: int = 0,
 ) -> Iterator[Window]:
     """Read the training images of one epoch, in an order that is a function of seed and epoch.
 
     Blocks of neighbouring rows come in random order and are shuffled within each window; without
     `shuffle` rows come in file order. All blocks but the last are whole batches, so that one
-    incomplete batch is left out, as it is in memory.
+    incomplete batch is left out, as it is in memory. The first `skip` windows are left out.
     """
     rows = dataset.rows("train")
     count = count_of(rows)
-    random = np.random.default_rng((seed, epoch))
     starts = np.arange(0, count, layout.block_rows)
     if shuffle:
-        random.shuffle(starts)
-    for first in range(0, len(starts), layout.window_blocks):
+        np.random.default_rng((seed, epoch)).shuffle(starts)
+    for first in range(skip * layout.window_blocks, len(starts), layout.window_blocks):
         images = np.empty((layout.window_rows, *dataset.image_shape), dataset.images.dtype)
         filled = 0
         for start in starts[first : first + layout.window_blocks].tolist():
@@ -50,7 +56,10 @@ def windows(
             filled += count_of(block)
         # The rest is never looked at, but should not be chance.
         images[filled:] = 0
-        order = random.permutation(filled) if shuffle else np.arange(filled)
+        order = np.arange(filled)
+        if shuffle:
+            # Of its own, so that an epoch can begin with any window.
+            np.random.default_rng((seed, epoch, first)).shuffle(order)
         steps = filled // batch_size
         batches = np.zeros((layout.window_rows // batch_size, batch_size), np.int32)
         batches[:steps] = order[: steps * batch_size].reshape(steps, batch_size)

@@ -19,7 +19,7 @@ from aecli.data import DataDescription, Dataset, count_of
 from aecli.device import enough_memory
 from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
-from aecli.memory import Layout, choose_layout, default_memory, needed_in_memory
+from aecli.memory import BegunEpoch, Layout, choose_layout, default_memory, needed_in_memory
 from aecli.metrics import pca_reconstruction_errors
 from aecli.model import Parameters
 from aecli.pixels import Images, unit_range
@@ -36,10 +36,11 @@ _CHANGED_ON_RESUME = ("epochs", "patience")
 
 @dataclass
 class Progress:
-    """Where a training stands, between two epochs."""
+    """Where a training stands: between two epochs, or within one that was begun."""
 
     state: TrainState
     epoch: int = 0
+    begun: BegunEpoch | None = None
     best: Best = Best(0, math.inf)  # noqa: RUF009
     best_parameters: Parameters = None
     history: list[EpochMetrics] = field(default_factory=list)
@@ -156,7 +157,15 @@ def train(
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
         with enough_memory("try a smaller --batch-size, or a smaller --memory to stream the data"):
-            progress.state, losses = run_epoch(progress.state, progress.epoch + 1)
+            progress.state, losses = run_epoch(
+                progress.state, progress.epoch + 1, progress.begun, stop
+            )
+        progress.begun = losses if isinstance(losses, BegunEpoch) else None
+        if isinstance(losses, BegunEpoch):
+            stopped = True
+            if progress.epoch:
+                save_run(progress)
+            break
         train_loss, validation_loss, learning_rate, finite_steps = (
             float(value) for value in losses
         )
@@ -282,7 +291,12 @@ def _save_run(
         **flatten(progress.state.optimizer, "optimizer"),
         **flatten(progress.best_parameters, "best"),
     }
-    save(folder.last, Checkpoint(config, data, epoch, best, state, layout, tuple(progress.history)))
+    save(
+        folder.last,
+        Checkpoint(
+            config, data, epoch, best, state, layout, progress.begun, tuple(progress.history)
+        ),
+    )
     save(folder.best, Checkpoint(config, data, best.epoch, best, best_parameters, layout))
     files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in progress.history])
     files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
@@ -296,6 +310,7 @@ def _restore(like: TrainState, checkpoint: Checkpoint) -> Progress:
             unflatten(like.optimizer, "optimizer", tensors),
         ),
         epoch=checkpoint.epoch,
+        begun=checkpoint.begun,
         best=checkpoint.best,
         best_parameters=unflatten(like.parameters, "best", tensors),
         history=list(checkpoint.history),

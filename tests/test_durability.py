@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ from aecli.checkpoint import FORMAT_VERSION, load
 from aecli.cli import main
 from aecli.config import Config
 from aecli.data import Dataset
-from aecli.epoch import EpochInMemory
+from aecli.epoch import EpochInMemory, TrainState
 from aecli.errors import AecliError, InputError
 from aecli.runs import RunFolder
 from aecli.train import train
@@ -190,8 +191,8 @@ def test_nothing_that_is_not_finite_is_saved(
     folder = RunFolder(tmp_path / "run")
     real = EpochInMemory.__call__
 
-    def spoil(self: EpochInMemory, state: object, epoch: int) -> object:
-        state, losses = real(self, state, epoch)  # type: ignore[arg-type]
+    def spoil(self: EpochInMemory, state: TrainState, epoch: int, *rest: Any) -> object:
+        state, losses = real(self, state, epoch, *rest)
         if epoch == 3:
             moments = jax.tree.map(
                 lambda leaf: jnp.full_like(leaf, jnp.inf) if leaf.dtype == jnp.float32 else leaf,
@@ -210,7 +211,7 @@ def test_nothing_that_is_not_finite_is_saved(
 def test_a_device_without_memory_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(self: EpochInMemory, state: object, epoch: int) -> object:
+    def fail(*arguments: object) -> object:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
 
     monkeypatch.chdir(tmp_path)

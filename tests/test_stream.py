@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.checkpoint import load
+from aecli.checkpoint import EpochMetrics, load
 from aecli.config import Config, with_settings
 from aecli.data import Dataset, Source, StoredImages, open_dataset
 from aecli.encode import encode, encode_split, load_model
 from aecli.errors import InputError
-from aecli.memory import Layout
+from aecli.memory import BegunEpoch, Layout
 from aecli.npy import write_header
 from aecli.runs import RunFolder
 from aecli.stream import prefetched, windows
@@ -202,17 +202,19 @@ def test_a_stopped_streamed_run_resumes_bit_for_bit(
 ) -> None:
     straight, resumed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "resumed")
     train(dataset, config, straight, about={}, memory=MEMORY)
-    asked = iter(range(100))
+    ended: list[int] = []
     train(
         dataset,
         config,
         resumed,
         about={},
         memory=MEMORY,
-        stop=lambda: next(asked) == stop_after,
+        report=lambda metrics, saved: ended.append(metrics.epoch),
+        stop=lambda: len(ended) == stop_after,
     )
     checkpoint = load(resumed.last)
     assert checkpoint.epoch == stop_after
+    assert checkpoint.begun == BegunEpoch(0, 0.0, 0)
     # By now there is memory for all of it; the order of the run stays what it was.
     train(dataset, config, resumed, about={}, resume_from=checkpoint)
     first, second = load(straight.last), load(resumed.last)
@@ -220,6 +222,40 @@ def test_a_stopped_streamed_run_resumes_bit_for_bit(
     assert _losses(straight) == _losses(resumed)
     for name in first.tensors:
         np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
+
+
+@pytest.mark.parametrize("windows_done", [1, 3])
+@pytest.mark.parametrize("within", [2, 3])
+def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
+    dataset: Dataset, config: Config, tmp_path: Path, within: int, windows_done: int
+) -> None:
+    straight, resumed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "resumed")
+    train(dataset, config, straight, about={}, memory=MEMORY)
+    ended: list[int] = []
+    asked = 0
+
+    def stop() -> bool:
+        """Stop in the epoch `within`, after so many windows."""
+        nonlocal asked
+        asked = asked + 1 if len(ended) == within - 1 else 0
+        return asked > windows_done
+
+    def report(metrics: EpochMetrics, saved: bool) -> None:
+        ended.append(metrics.epoch)
+
+    assert (
+        train(dataset, config, resumed, about={}, memory=MEMORY, stop=stop, report=report) is None
+    )
+    checkpoint = load(resumed.last)
+    assert checkpoint.epoch == within - 1
+    assert checkpoint.begun is not None
+    assert checkpoint.begun.windows == windows_done
+    train(dataset, config, resumed, about={}, resume_from=checkpoint)
+    first, second = load(straight.last), load(resumed.last)
+    assert _losses(straight) == _losses(resumed)
+    for name in first.tensors:
+        np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
+    assert second.begun is None
 
 
 @pytest.mark.parametrize("began_with", [MEMORY, None])

@@ -257,7 +257,10 @@ def train(
             )
     place = shlex.quote(str(folder.path))
     if summary is None:
-        reporter.say(f"stopped; aecli train --resume -o {place} goes on from the last saved epoch")
+        if kind_of(folder.last) == "file":
+            reporter.say(f"stopped; aecli train --resume -o {place} goes on")
+        else:
+            reporter.say("stopped before the end of the first epoch: nothing is saved")
         raise typer.Exit(stop.exit_code)
     reporter.facts(_summary_rows(summary, job.config))
     reporter.say(f"wrote {folder.path}; next: aecli encode {place}")
