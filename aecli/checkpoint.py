@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +15,10 @@ from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.memory import BegunEpoch, Layout
+from aecli.runs import RunFolder
 
-# 1: without a checksum, before data could be streamed. 2: with both.
+# 1: without a checksum and, at first, a layout. 2: with both.
 FORMAT_VERSION = 2
-SUFFIX = ".safetensors"
 _METADATA_KEY = "aecli"
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -85,8 +85,8 @@ class Checkpoint:
         return _digest({}, self.parameters)
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all.
+def save(path: Path, checkpoint: Checkpoint, before: Callable[[], None] = lambda: None) -> None:
+    """Write a checkpoint, whole or not at all; `before` is called before it takes its name.
 
     Raises:
         AecliError: a number in it is not finite, or the operating system refused.
@@ -113,7 +113,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     }
     # One key: safetensors writes several in any order, and the same run gives the same bytes.
     metadata = json.dumps({"sha256": _digest(about, checkpoint.tensors), **about})
-    files.write_bytes(path, to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: metadata}))
+    data = to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: metadata})
+    files.write_bytes(path, data, before)
 
 
 def load(path: Path) -> Checkpoint:
@@ -127,13 +128,16 @@ def load(path: Path) -> Checkpoint:
     try:
         return _load(path)
     except InputError as error:
-        beside = path.parent.glob(f"*{SUFFIX}") if files.kind_of(path) == "file" else []
-        for other in sorted(beside):
+        folder = RunFolder(path.parent)
+        for other in (folder.best, folder.last):
+            if path.name == other.name or files.kind_of(other) != "file":
+                continue
             try:
                 epoch = _load(other).epoch
             except InputError:
                 continue
-            raise InputError(f"{error}; {other}, epoch {epoch}, is whole") from error
+            use = "goes on with --resume" if other == folder.last else "encodes, without going on"
+            raise InputError(f"{error}; {other}, epoch {epoch}, is whole and {use}") from error
         raise
 
 
@@ -159,7 +163,7 @@ def _load(path: Path) -> Checkpoint:
                 f"install the aecli that wrote it, {about.get('aecli_version')}"
             )
         if version == 1 and "sha256" not in about:
-            about |= {"layout": None, "begun": None}
+            about = {"layout": None, "begun": None} | about
         elif about.pop("sha256") != _digest(about, tensors):
             raise InputError("it is damaged: its content is not that of its checksum")
         spoilt = _first_not_finite(tensors)
@@ -202,7 +206,7 @@ def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
     names = [_name(prefix, path) for path, _ in leaves]
     found = {name for name in tensors if name.startswith(f"{prefix}.")}
     if found != set(names):
-        differing = ", ".join(sorted(found ^ set(names)))
+        differing = ", ".join(sorted(found ^ set(names))[:3])
         raise InputError(f"the checkpoint does not fit its own config: {differing}")
     for name, (_, leaf) in zip(names, leaves, strict=True):
         tensor = tensors[name]

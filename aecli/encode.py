@@ -14,7 +14,7 @@ from aecli.checkpoint import Checkpoint, unflatten
 from aecli.codes import CodeArray, CodeBlocks
 from aecli.config import DEFAULT_ROWS_AT_A_TIME, SplitName
 from aecli.data import Dataset, count_of, rows_between
-from aecli.device import enough_memory
+from aecli.device import enough_memory, remember_programs
 from aecli.errors import InputError
 from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
 from aecli.pixels import Images, unit_range
@@ -38,6 +38,7 @@ def load_model(checkpoint: Checkpoint) -> Autoencoder:
         InputError: the tensors do not fit the config.
 
     """
+    remember_programs()
     structure, shapes = abstract_autoencoder(checkpoint.config, checkpoint.data.image_shape)
     parameters = unflatten(shapes, "parameters", checkpoint.tensors)
     model: Autoencoder = nnx.merge(structure, jax.device_put(parameters))

@@ -1,13 +1,13 @@
 """Writing files whole or not at all."""
 
 import errno
+import fcntl
 import glob
 import json
 import os
 import shutil
-import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -15,6 +15,13 @@ from typing import IO, Any, Literal
 from aecli.errors import AecliError, InputError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def cache_folder() -> Path:
+    """Return the folder of all that can be made or fetched again."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("aecli")
 
 
 def require_suffix(path: Path, *suffixes: str) -> None:
@@ -79,27 +86,39 @@ def refuse_inputs(path: Path, *inputs: Path) -> None:
                 raise InputError(f"{path} is read too, as {source}: expected another file to write")
 
 
+def make_folder(folder: Path) -> list[Path]:
+    """Create a folder and those above it that are missing, for good; return them, deepest first.
+
+    Raises:
+        OSError: the operating system refused.
+
+    """
+    missing = [path for path in (folder, *folder.parents) if kind_of(path) == "nothing"]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _fsync_folder(path.parent)
+    return missing
+
+
 @contextmanager
-def writing(path: Path, size: int | None = None) -> Iterator[IO[bytes]]:
+def writing(
+    path: Path, size: int | None = None, before: Callable[[], None] = lambda: None
+) -> Iterator[IO[bytes]]:
     """Open a binary file that takes the name `path` once it is whole and on disk.
 
     The bytes, `size` of them where that is known, go to a temporary file in the same folder, which
     is created where it is missing. On an error the temporary file is removed and an older file at
-    `path` stays as it was. What a process left that was killed while it wrote `path` is removed.
+    `path` stays as it was. `before` is called when all bytes are on disk, before they take the
+    name. What a process left that was killed while it wrote `path` is removed.
 
     Raises:
         AecliError: the operating system refused (full disk, no permission, ...).
 
     """
-    import tempfile
-
-    ours = f".{path.name}.{socket.gethostname()}-{os.getpid()}."
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _sweep(path)
-        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115
-            dir=path.parent, prefix=ours, suffix=".tmp", delete=False
-        )
+        temporary = _temporary(path)
         try:
             with temporary as file:
                 yield file
@@ -107,20 +126,20 @@ def writing(path: Path, size: int | None = None) -> Iterator[IO[bytes]]:
                 # It was private to the user; a result should be as readable as any other file.
                 os.fchmod(file.fileno(), 0o666 & ~_umask())
                 os.fsync(file.fileno())
-            Path(temporary.name).replace(path)
+                before()
+                Path(temporary.name).replace(path)
         except BaseException:
             Path(temporary.name).unlink(missing_ok=True)
             raise
         _fsync_folder(path.parent)
     except OSError as error:
-        raise AecliError(
-            f"cannot write {path}: {_reason(error)}{_room(error, path, size)}"
-        ) from error
+        reason = f"{_reason(error)}{room(error, path, size)}"
+        raise AecliError(f"cannot write {path}: {reason}") from error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
-    with writing(path, len(data)) as file:
+def write_bytes(path: Path, data: bytes, before: Callable[[], None] = lambda: None) -> None:
+    """Write `data` to `path`, whole or not at all; `before` is called before it takes the name."""
+    with writing(path, len(data), before) as file:
         file.write(data)
 
 
@@ -153,31 +172,39 @@ def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _room(error: OSError, path: Path, size: int | None) -> str:
-    """Return what a full disk would take, where this is one."""
+def room(error: OSError, path: Path, size: int | None = None) -> str:
+    """Return what a full disk would take, for the end of a message, where this is one."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ""
     needed = "" if size is None else f", it needs {size:,} bytes"
-    return f"{needed}; {shutil.disk_usage(path.parent).free:,} bytes are free there"
+    place = next(folder for folder in path.parents if folder.exists())
+    return f"{needed}; {shutil.disk_usage(place).free:,} bytes are free there"
+
+
+def _temporary(path: Path) -> Any:
+    """Return a new file beside `path` that is locked, so that nobody takes it for left behind."""
+    import tempfile
+
+    while True:
+        file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        )
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        # Before it was locked another process may have swept it away.
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
 
 
 def _sweep(path: Path) -> None:
-    """Remove temporary files of processes of this machine that are no more."""
-    start = f".{path.name}.{socket.gethostname()}-"
-    for left in path.parent.glob(glob.escape(start) + "*.tmp"):
-        process = left.name.removeprefix(start).partition(".")[0]
-        if process.isdecimal() and not _is_running(int(process)):
+    """Remove the temporary files of processes that are no more: nobody holds their lock."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(FileNotFoundError), left.open("rb") as file:
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
             left.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -65,25 +65,28 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout
 
-        created = [path for path in (self.path, *self.path.parents) if not path.exists()]
         holder = self.path / ".lock"
         lock = FileLock(holder)
+        created: list[Path] = []
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-            holder.write_text(str(os.getpid()))
-        except Timeout as error:
-            raise InputError(
-                f"{self.path} is being trained by {_process_in(holder)}: wait for it, or name "
-                "another folder with -o"
-            ) from error
-        except OSError as error:
-            raise AecliError(f"cannot write into {self.path}: {error.strerror}") from error
-        try:
+            try:
+                created = files.make_folder(self.path)
+                lock.acquire(timeout=0)
+                holder.write_text(str(os.getpid()))
+            except Timeout as error:
+                raise InputError(
+                    f"{self.path} is being trained by {_process_in(holder)}: wait for it, or name "
+                    "another folder with -o"
+                ) from error
+            except OSError as error:
+                reason = f"{error.strerror}{files.room(error, holder)}"
+                raise AecliError(f"cannot write into {self.path}: {reason}") from error
             yield
         finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+            if lock.is_locked:
+                with suppress(OSError):
+                    holder.unlink(missing_ok=True)
+                lock.release()
             with suppress(OSError):
                 for path in created:
                     path.rmdir()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
 from aecli.config import Config, flag, with_settings
 from aecli.data import DataDescription, Dataset, count_of
-from aecli.device import enough_memory
+from aecli.device import enough_memory, remember_programs
 from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
 from aecli.memory import BegunEpoch, Layout, choose_layout, default_memory, needed_in_memory
@@ -91,6 +92,14 @@ def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Con
     return wanted
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """A training that was told to stop; `saved` is whether there is more to go on with now."""
+
+    saved: bool
+
+
+@enough_memory("try a smaller --batch-size, or a smaller --memory, which streams the data")
 def train(
     dataset: Dataset,
     config: Config,
@@ -101,7 +110,7 @@ def train(
     report: Callable[[EpochMetrics, bool], None] = lambda metrics, saved: None,
     stop: Callable[[], bool] = lambda: False,
     memory: int | None = None,
-) -> Summary | None:
+) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
     Args:
@@ -116,15 +125,16 @@ def train(
             of what is free. A run that goes on streams as it did before.
 
     Returns:
-        The final numbers, or None where `stop` ended the training.
+        The final numbers, or that `stop` ended the training.
 
     Raises:
         InputError: the batch size does not fit the devices or the memory, or the checkpoint not
             its config.
-        AecliError: the loss is no longer finite, or a file cannot be written.
+        AecliError: the loss is no longer finite, memory is short, or a file cannot be written.
 
     """
     started = time.perf_counter()
+    remember_programs()
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     epoch_function = EpochFunction(config, dataset.image_shape, dataset.count("train"), mesh)
     allowed = default_memory() if memory is None else memory
@@ -138,33 +148,31 @@ def train(
         like = epoch_function.initial_state(np.zeros(dataset.image_shape))
         progress = _restore(like, resume_from)
     progress.state = jax.device_put(progress.state, epoch_function.replicated)
-    with enough_memory("a smaller --memory streams the data; or try a smaller --batch-size"):
-        run_epoch = (
-            EpochInMemory(epoch_function, dataset, progress.state)
-            if layout is None
-            else EpochStreamed(epoch_function, dataset, progress.state, layout)
-        )
-    save_run = partial(_save_run, folder, config, dataset.describe(), layout, about)
-
-    # What tells of another run, or of this one when it was shorter, goes before the new files come.
-    # The last checkpoint is replaced in one move.
-    stale = [folder.summary] if resume_from else [folder.summary, folder.best]
-    saved_at = -math.inf
+    run_epoch = (
+        EpochInMemory(epoch_function, dataset, progress.state)
+        if layout is None
+        else EpochStreamed(epoch_function, dataset, progress.state, layout)
+    )
+    # What tells of another run, or of this one when it was shorter.
+    stale = [folder.summary]
+    if resume_from is None:
+        stale += [folder.best, folder.metrics, folder.config]
+    save_run = partial(_save_run, folder, config, dataset.describe(), layout, about, stale)
+    saved_at, epoch_saved = -math.inf, progress.epoch
     stopped = stop()
     if resume_from is not None and _ended(config, progress):
         # The end may have come between two of its files.
         save_run(progress)
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
-        with enough_memory("try a smaller --batch-size, or a smaller --memory to stream the data"):
-            progress.state, losses = run_epoch(
-                progress.state, progress.epoch + 1, progress.begun, stop
-            )
+        windows_saved = progress.begun.windows if progress.begun else 0
+        progress.state, losses = run_epoch(progress.state, progress.epoch + 1, progress.begun, stop)
         progress.begun = losses if isinstance(losses, BegunEpoch) else None
         if isinstance(losses, BegunEpoch):
             stopped = True
-            if progress.epoch:
+            if losses.windows > windows_saved or progress.epoch > epoch_saved:
                 save_run(progress)
+                saved_at = time.perf_counter()
             break
         train_loss, validation_loss, learning_rate, finite_steps = (
             float(value) for value in losses
@@ -175,16 +183,19 @@ def train(
             step = min(int(finite_steps) + 1, epoch_function.steps)
             raise AecliError(
                 f"the loss is not finite in epoch {progress.epoch}, step {step} of "
-                f"{epoch_function.steps}: the training diverged; the last saved epoch stays as it "
+                f"{epoch_function.steps}: the training diverged; what was saved before stays as it "
                 f"is; try --learning-rate {min(config.learning_rate / 10, 1e-3):g}"
             )
+        # Without those that were trained on before the epoch was stopped.
+        before = windows_saved * layout.window_rows if layout else 0
+        images_seen = epoch_function.images_seen - before
         progress.history.append(
             EpochMetrics(
                 epoch=progress.epoch,
                 train_loss=train_loss,
                 validation_loss=validation_loss,
                 learning_rate=learning_rate,
-                images_per_second=epoch_function.images_seen / seconds,
+                images_per_second=images_seen / seconds,
                 seconds=seconds,
             )
         )
@@ -195,13 +206,11 @@ def train(
         stopped = stop()
         now = time.perf_counter()
         if stopped or _ended(config, progress) or now - saved_at > _SECONDS_BETWEEN_SAVES:
-            while stale:
-                files.remove(stale.pop())
             save_run(progress)
-            saved_at = now
+            saved_at, epoch_saved = now, progress.epoch
         report(progress.history[-1], saved_at == now)
     if stopped:
-        return None
+        return Stopped(saved_at > -math.inf)
 
     del run_epoch  # And its images.
     pca_validation_mse, pca_mse = _pca_errors(dataset, config.latent, layout)
@@ -281,23 +290,37 @@ def _save_run(
     data: DataDescription,
     layout: Layout | None,
     about: Mapping[str, Any],
+    stale: list[Path],
     progress: Progress,
 ) -> None:
-    """Write the run's files; the last checkpoint alone decides where a resumed run goes on."""
-    best_parameters = flatten(progress.best_parameters, "parameters")
+    """Write the run's files; the last checkpoint alone decides where a resumed run goes on.
+
+    The `stale` files, which tell of another run, go before it takes its name, and no earlier: a
+    full disk leaves them.
+    """
+
+    def remove_stale() -> None:
+        while stale:
+            files.remove(stale.pop())
+
     best, epoch = progress.best, progress.epoch
+    # Within the first epoch there are no best ones yet.
+    best_parameters = progress.best_parameters if epoch else progress.state.parameters
     state = {
         **flatten(progress.state.parameters, "parameters"),
         **flatten(progress.state.optimizer, "optimizer"),
-        **flatten(progress.best_parameters, "best"),
+        **flatten(best_parameters, "best"),
     }
     save(
         folder.last,
         Checkpoint(
             config, data, epoch, best, state, layout, progress.begun, tuple(progress.history)
         ),
+        remove_stale,
     )
-    save(folder.best, Checkpoint(config, data, best.epoch, best, best_parameters, layout))
+    if epoch:
+        parameters = flatten(best_parameters, "parameters")
+        save(folder.best, Checkpoint(config, data, best.epoch, best, parameters, layout))
     files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in progress.history])
     files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
 

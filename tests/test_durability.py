@@ -18,7 +18,9 @@ import pytest
 from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from aecli import files
 from aecli.checkpoint import FORMAT_VERSION, load
 from aecli.cli import main
 from aecli.config import Config
@@ -249,6 +251,12 @@ def test_what_is_read_is_not_written_over(
     np.save("x.labels.npy", np.arange(9))
     np.save("codes.npy", np.zeros((9, 2), np.float32))
     os.link("codes.npy", "codes.png")
+    # Without a DATASET it is the run's own data that are read.
+    np.save("x.npy", images := np.random.default_rng(0).integers(0, 9, (40, 8, 8), np.uint8))
+    assert main(["train", "x.npy", *QUICK, "-o", "run"]) == 0
+    Path("pictures").mkdir()
+    Image.fromarray(images[0]).save("pictures/a.png")
+    picture = Path("pictures/a.png").read_bytes()
     for command in (
         ["encode", str(digits_run), "x.npy", "-o", "x.npy"],
         ["encode", str(digits_run), "x.npy", "-o", "soft.npy"],
@@ -256,8 +264,11 @@ def test_what_is_read_is_not_written_over(
         ["encode", str(digits_run), "soft.npy", "--labels", "x.labels.npy", "-o", "x.npy"],
         ["decode", str(digits_run), "codes.npy", "-o", "codes.npy"],
         ["plot", "codes.npy", "-o", "codes.png"],
+        ["encode", "run", "-o", "x.npy"],
+        ["data", "show", "pictures", "--picture", "pictures/a.png"],
     ):
         assert main([*command, "--force"]) == 2, command
+    assert Path("pictures/a.png").read_bytes() == picture
     np.testing.assert_array_equal(np.load("x.npy"), images)
     np.testing.assert_array_equal(np.load("x.labels.npy"), np.arange(9))
 
@@ -336,8 +347,6 @@ find . -name '.*.tmp'
 def test_a_full_disk_is_said_and_leaves_what_was_there(
     tmp_path: Path, digits_run: Path, command: str, size: str, prepare: str
 ) -> None:
-    from PIL import Image
-
     codes, images, place = tmp_path / "codes.npy", tmp_path / "images", tmp_path / "disk"
     place.mkdir()
     images.mkdir()
@@ -370,10 +379,10 @@ def test_a_bad_compilation_cache_changes_nothing(tmp_path: Path, aecli: Run, fau
     cache = tmp_path / "compiled"
     variables = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
     assert aecli("train", *QUICK, "-o", "first", **variables).returncode == 0
-    files = [path for path in cache.rglob("*") if path.is_file()]
-    assert files
+    kept = [path for path in cache.rglob("*") if path.is_file()]
+    assert kept
     if fault == "damaged":
-        for path in files:
+        for path in kept:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     else:
         shutil.rmtree(cache)
@@ -393,3 +402,87 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
         assert load(RunFolder(tmp_path / f"run{number}").last).epoch == 30
     with contextlib.suppress(FileNotFoundError):
         assert "Traceback" not in (tmp_path / "core").read_text()
+
+
+def test_a_run_that_cannot_be_replaced_stays(digits_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits_run, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 20; exec {sys.executable} -m aecli train --force -o run"],
+        cwd=tmp_path,
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "last.safetensors: File too large, it needs " in done.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_folder_that_a_full_disk_has_no_room_for_is_said(
+    tmp_path: Path, digits_run: Path
+) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    script = (
+        "mount -t tmpfs -o nr_inodes=1 tmpfs $PLACE;"
+        f"$PYTHON -m aecli encode {digits_run} -o $PLACE/new/codes.npy; echo code $?;"
+        "$PYTHON -m aecli train --epochs 1 -o $PLACE/run; echo code $?;"
+    )
+    said = _in_namespace(script, place)
+    assert said.count("code 1") == said.count("No space left on device") == 2
+
+
+def test_going_on_keeps_the_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 9, (90, 8, 8), np.uint8)
+    np.save("x.npy", images)
+    np.save("y.npy", np.arange(90) % 3)
+    options = ["--labels", "y.npy", "--split-seed", "7", "--validation", "0.3"]
+    assert main(["train", "x.npy", *options, *QUICK, "-o", "run"]) == 0
+    before = load(Path("run/last.safetensors"))
+    # Named again, as after a move, the data are split as they were.
+    Path("x.npy").rename("moved.npy")
+    more = ["train", "moved.npy", "--resume", "-o", "run", "--epochs", "4"]
+    assert main(more) == 0
+    after = load(Path("run/last.safetensors"))
+    assert after.data.rows == before.data.rows
+    assert after.data.source.split_seed == 7
+    for other in (["--split-seed", "8"], ["--validation", "0.2"]):
+        assert main([*more, *other]) == 2
+        assert "is not split as when the run was trained" in capsys.readouterr().err
+    # Labels decide the splits too.
+    np.save("y.npy", np.arange(90) % 2)
+    assert main(more) == 2
+    assert main(["encode", "run", "--split", "train", "-o", "t.npy"]) == 2
+
+
+def test_a_run_that_was_replaced_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *QUICK, "-o", "run"]) == 0
+    assert main(["train", *QUICK, "--seed", "5", "-o", "other"]) == 0
+    real = RunFolder.locked
+
+    def replace_first(self: RunFolder) -> Any:
+        shutil.copytree("other", "run", dirs_exist_ok=True)
+        return real(self)
+
+    monkeypatch.setattr(RunFolder, "locked", replace_first)
+    assert main(["train", "--resume", "-o", "run", "--epochs", "4"]) == 2
+    assert "run was trained meanwhile" in capsys.readouterr().err
+    assert load(Path("run/last.safetensors")).config.seed == 5
+
+
+def test_what_others_are_writing_is_not_swept_away(tmp_path: Path) -> None:
+    path = tmp_path / "codes.npy"
+    (tmp_path / ".codes.npy.left.tmp").write_bytes(b"of a process that was killed")
+    with files.writing(path) as first:
+        first.write(b"first")
+        files.write_bytes(path, b"second")
+        assert not (tmp_path / ".codes.npy.left.tmp").exists()
+    assert path.read_bytes() == b"first"
+    assert [file.name for file in tmp_path.iterdir()] == ["codes.npy"]

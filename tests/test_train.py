@@ -20,7 +20,7 @@ from aecli.encode import decode, encode, load_model
 from aecli.epoch import EpochFunction
 from aecli.errors import AecliError, InputError
 from aecli.runs import RunFolder
-from aecli.train import resume_config, train
+from aecli.train import Stopped, Summary, resume_config, train
 
 Floats = npt.NDArray[np.float64]
 PARTS: tuple[SplitName, ...] = ("train", "validation")
@@ -134,7 +134,7 @@ def test_a_stopped_run_resumes_bit_for_bit(
     # Asked before the first epoch and after each one, so that the n-th answer is about n epochs.
     asked = itertools.count()
     end = train(dataset, config, stopped, about={}, stop=lambda: next(asked) == stop_after)
-    assert end is None
+    assert end == Stopped(saved=True)
     assert load(stopped.last).epoch == stop_after
     assert not stopped.summary.exists()
     train(dataset, config, stopped, about={}, resume_from=load(stopped.last))
@@ -164,7 +164,7 @@ def test_a_run_stopped_before_its_first_epoch_writes_nothing(
     tmp_path: Path, small_config: Config
 ) -> None:
     folder = RunFolder(tmp_path / "run")
-    assert train(_tiny(), small_config, folder, about={}, stop=lambda: True) is None
+    assert train(_tiny(), small_config, folder, about={}, stop=lambda: True) == Stopped(False)
     assert not folder.path.exists()
 
 
@@ -193,20 +193,22 @@ def test_a_run_that_replaces_another_never_mixes_with_it(
     writes = itertools.count()
     write = files.write_bytes
 
-    def die_after(path: Path, data: bytes) -> None:
+    def die_after(path: Path, data: bytes, *rest: Any) -> None:
         if next(writes) == survivors:
             raise Killed
-        write(path, data)
+        write(path, data, *rest)
 
     other = with_settings(small_config, {"seed": 7})
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_bytes", die_after)
         with pytest.raises(Killed):
             train(_tiny(), other, folder, about={})
-    assert folder.best.exists() == (survivors > 1)
-    assert not folder.best.exists() or load(folder.best).config == other
-    # Until the new one takes its place the old checkpoint is there to go on with.
-    assert load(folder.last).config == (small_config if survivors == 0 else other)
+    # Until the new checkpoint takes its place all of the old run is there.
+    expected = small_config if survivors == 0 else other
+    assert load(folder.last).config == expected
+    assert folder.best.exists() == (survivors != 1)
+    assert not folder.best.exists() or load(folder.best).config == expected
+    assert folder.summary.exists() == (survivors == 0)
     if survivors:
         train(_tiny(), other, folder, about={}, resume_from=load(folder.last))
         train(_tiny(), other, RunFolder(tmp_path / "straight"), about={})
@@ -217,8 +219,8 @@ def test_a_finished_run_resumes_to_the_same_summary(tmp_path: Path, small_config
     folder = RunFolder(tmp_path)
     first = train(_tiny(), small_config, folder, about={})
     again = train(_tiny(), small_config, folder, about={}, resume_from=load(folder.last))
-    assert first is not None
-    assert again is not None
+    assert isinstance(first, Summary)
+    assert isinstance(again, Summary)
     assert (first.test_mse, first.best_epoch) == (again.test_mse, again.best_epoch)
 
 
@@ -272,7 +274,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_confi
         {"epochs": 60, "patience": 2, "learning_rate": 0.2, "schedule": "constant"},
     )
     summary = train(_tiny(), config, RunFolder(tmp_path), about={})
-    assert summary is not None
+    assert isinstance(summary, Summary)
     assert summary.epochs == summary.best_epoch + 2 < 60
     losses = [line.validation_loss for line in load(RunFolder(tmp_path).last).history]
     assert summary.validation_loss == min(losses) == losses[summary.best_epoch - 1]
@@ -286,7 +288,7 @@ def test_the_best_checkpoint_is_the_best_epoch_not_a_later_one(
     )
     folder = RunFolder(tmp_path)
     summary = train(_tiny(), config, folder, about={})
-    assert summary is not None
+    assert isinstance(summary, Summary)
     assert summary.best_epoch < 12
     model = load_model(load(folder.best))
     images = _tiny().split("validation").images

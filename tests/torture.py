@@ -320,7 +320,7 @@ class _Wrapped:
 def kill_at_calls(folder: Path, every: int) -> int:
     """Kill a training of 3 epochs, each saved, at every call that it makes; return how many.
 
-    The processes are forks of this one, which must not have begun to compute.
+    Every other one replaces an older run. The processes are forks of this one, which must not have begun to compute.
     """
     import sklearn.decomposition
 
@@ -343,7 +343,8 @@ def kill_at_calls(folder: Path, every: int) -> int:
             os._exit(code)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    straight = RunFolder(folder / "straight")
+    straight, older = RunFolder(folder / "straight"), RunFolder(folder / "older")
+    assert attempt(Killer("", 0), [*train, "--hidden", "5", "-o", str(older.path)]) == 0
     survived = 0
     for call in ("write", "fsync", "rename"):
         assert attempt(Killer(call, 0), [*train, "-o", str(straight.path), "--force"]) == 0
@@ -351,10 +352,16 @@ def kill_at_calls(folder: Path, every: int) -> int:
         assert count >= 3, f"{call} was called {count} times"
         for number in range(1, count + 1, every):
             run = RunFolder(folder / f"{call}-{number}")
-            assert attempt(Killer(call, number), [*train, "-o", str(run.path)]) == -signal.SIGKILL
+            begin = [*train, "--force"]
+            if survived % 2:
+                shutil.copytree(older.path, run.path)
+            assert attempt(Killer(call, number), [*begin, "-o", str(run.path)]) == -signal.SIGKILL
             _check_run(run, 0)
-            resume = ["train", "--resume", "--quiet"] if run.last.exists() else train
-            assert attempt(Killer(call, 0), [*resume, "-o", str(run.path)]) == 0
+            begun = run.last.exists() and load(run.last).config.hidden == (4,)
+            if run.best.exists():
+                assert load(run.best).config == load(run.last).config, "two runs are mixed"
+            again = ["train", "--resume", "--quiet"] if begun else begin
+            assert attempt(Killer(call, 0), [*again, "-o", str(run.path)]) == 0
             for name in ("last", "best"):
                 one, two = (load(getattr(which, name)) for which in (straight, run))
                 assert one.model_hash == two.model_hash

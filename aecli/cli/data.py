@@ -16,7 +16,14 @@ from aecli.cli.options import (
     source_from,
 )
 from aecli.config import DEFAULT_DATASET
-from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
+from aecli.errors import InputError
+from aecli.files import (
+    PICTURE_SUFFIXES,
+    kind_of,
+    refuse_existing,
+    refuse_inputs,
+    require_suffix,
+)
 
 if TYPE_CHECKING:
     from aecli.data import Dataset
@@ -77,7 +84,6 @@ def fetch(
     from aecli.config import nearest
     from aecli.console import Reporter
     from aecli.data import NAMED, fetch_named
-    from aecli.errors import InputError
 
     if name not in NAMED:
         raise InputError(f"no data set to fetch is called {name!r}{nearest(name, list(NAMED))}")
@@ -126,6 +132,11 @@ def show(
     )
     reporter = Reporter(json=as_json)
     opened = open_dataset(source or dataset, reporter.bar)
+    if picture is not None and kind_of(picture) != "nothing":
+        place = Path(opened.source.location)
+        refuse_inputs(picture, place, *([labels] if labels else []))
+        if opened.row_ids and place in picture.resolve().parents:
+            raise InputError(f"{picture} lies among the images that are read: name another file")
     about = _describe(opened)
     if picture is not None:
         from aecli.pixels import unit_range

@@ -76,10 +76,9 @@ def encode(
     refuse_existing_codes(out, force=force)
     # New images are treated as those were that the run was trained on.
     source = source_from(dataset, labels=labels, like=checkpoint.data.source)
-    if source is not None:
-        inputs = [Path(name) for name in (source.location, source.labels) if name]
-        for path in (out, labels_path(out), provenance_path(out)):
-            refuse_inputs(path, *inputs)
+    read = source or checkpoint.data.source
+    for path in (out, labels_path(out), provenance_path(out)):
+        refuse_inputs(path, *[Path(name) for name in (read.location, read.labels) if name])
     reporter = Reporter(quiet, as_json)
     data = open_dataset(source, reporter.bar) if source else reopen(checkpoint, reporter.bar)
     split = split or ("test" if data.has_own_splits or source is None else "all")

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they mean."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -107,10 +108,12 @@ def source_from(
     size: str | None = None,
     grayscale: bool = False,
     like: "Source | None" = None,
+    as_split: bool = False,
 ) -> "Source | None":
     """Return what the options say of the data, or None where DATASET was left out.
 
-    Images are treated as those of the source `like`.
+    What they do not say is as in the source `like`: how images are treated, and with `as_split`
+    how they are split too.
 
     Raises:
         InputError: a value is out of range, or is about a DATASET that was left out.
@@ -130,10 +133,13 @@ def source_from(
     given = {name: value for name, value in given.items() if value is not None}
     if dataset is not None:
         if like is not None:
-            kept = {"rescale": like.rescale, "size": like.size, "grayscale": like.grayscale}
-            given = kept | given
+            kept = asdict(like)
+            names = ["rescale", "size", "grayscale"]
+            if as_split:
+                names += ["labels", "validation", "test", "split_seed"]
+            given = {name: kept[name] for name in names} | given
         return Source(dataset, **given)
     if given:
-        names = ", ".join(flag(name) for name in given)
-        raise InputError(f"{names} without a DATASET: expected the data that this is about")
+        flags = ", ".join(flag(name) for name in given)
+        raise InputError(f"{flags} without a DATASET: expected the data that this is about")
     return None

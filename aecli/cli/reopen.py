@@ -30,3 +30,8 @@ def check_same_data(checkpoint: "Checkpoint", dataset: "Dataset", advice: str = 
             f"{dataset.source.location} is not the data that the run was trained on, "
             f"{checkpoint.data.name}: its pixels differ{advice}"
         )
+    if checkpoint.data.splits_digest not in (None, dataset.splits_digest):
+        raise InputError(
+            f"{dataset.source.location} is not split as when the run was trained: its labels or "
+            f"the options of its splits differ{advice}"
+        )

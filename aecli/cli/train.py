@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -220,7 +221,8 @@ def train(
         folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
         if resume and force:
             raise InputError("--resume and --force exclude each other: go on, or begin again")
-        source = source_from(
+        options = partial(
+            source_from,
             dataset,
             labels=labels,
             validation=validation,
@@ -233,11 +235,12 @@ def train(
         reporter = Reporter(quiet, as_json)
         bar = _ending_on(stop, reporter.bar)
         if resume:
-            job = _go_on(folder, settings, source, bar)
+            job = _go_on(folder, settings, options, bar)
         else:
-            job = _begin(folder, settings, source, bar, force=force)
+            job = _begin(folder, settings, options(), bar, force=force)
         reporter.say(job.headline)
 
+        from aecli.train import Stopped
         from aecli.train import train as run_training
 
         with (
@@ -256,11 +259,11 @@ def train(
                 memory=allowed,
             )
     place = shlex.quote(str(folder.path))
-    if summary is None:
-        if kind_of(folder.last) == "file":
+    if isinstance(summary, Stopped):
+        if summary.saved or resume:
             reporter.say(f"stopped; aecli train --resume -o {place} goes on")
         else:
-            reporter.say("stopped before the end of the first epoch: nothing is saved")
+            reporter.say(f"stopped before anything was saved: {folder.path} is as it was")
         raise typer.Exit(stop.exit_code)
     reporter.facts(_summary_rows(summary, job.config))
     reporter.say(f"wrote {folder.path}; next: aecli encode {place}")
@@ -297,8 +300,13 @@ class _Job:
 
         if self.checkpoint is None:
             _refuse_run(folder, force=force)
-        elif load(folder.last).epoch != self.checkpoint.epoch:
-            raise InputError(f"{folder.path} has gone on meanwhile: --resume again")
+            return
+        now, before = (
+            (last.config, last.epoch, last.begun, last.model_hash)
+            for last in (load(folder.last), self.checkpoint)
+        )
+        if now != before:
+            raise InputError(f"{folder.path} was trained meanwhile: look at it and start again")
 
 
 def _refuse_run(folder: "RunFolder", *, force: bool) -> None:
@@ -336,9 +344,15 @@ def _begin(
 
 
 def _go_on(
-    folder: "RunFolder", settings: dict[str, Any], source: "Source | None", bar: "Bar"
+    folder: "RunFolder",
+    settings: dict[str, Any],
+    options: Callable[..., "Source | None"],
+    bar: "Bar",
 ) -> _Job:
-    """Return the job of a run that goes on from its last checkpoint."""
+    """Return the job of a run that goes on from its last checkpoint.
+
+    `options` returns what the user says of the data; the rest is as the run has it.
+    """
     from aecli.checkpoint import load
     from aecli.data import open_dataset
     from aecli.train import resume_config
@@ -350,6 +364,7 @@ def _go_on(
         )
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
+    source = options(like=checkpoint.data.source, as_split=True)
     if source is None:
         return _Job(config, reopen(checkpoint, bar), checkpoint)
     data = open_dataset(source, bar)

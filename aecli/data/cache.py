@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from aecli import files
 from aecli.data.decoding import (
@@ -35,11 +34,6 @@ _BATCH_PIXELS = 8_000_000
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
 
-def cache_folder() -> Path:
-    """Return the folder of all that can be made or fetched again."""
-    return platformdirs.user_cache_path("aecli")
-
-
 def decode_once(
     kept_in: Sequence[Path], read: ReadImages, count: int, source: Source, bar: Bar
 ) -> StoredArray:
@@ -56,7 +50,7 @@ def decode_once(
     """
     import PIL
 
-    folder = cache_folder() / "decoded"
+    folder = files.cache_folder() / "decoded"
     about = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
     note, settled = _note(folder, kept_in, about)
     key = _read_note(note) or _content(kept_in, about)

@@ -126,12 +126,23 @@ class Dataset:
             digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
 
+    @cached_property
+    def splits_digest(self) -> str:
+        """SHA-256 over the rows of each split, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name in sorted(self.splits):
+            rows = self.splits[name]
+            digest.update(name.encode())
+            digest.update(str(rows).encode() if isinstance(rows, slice) else rows.tobytes())
+        return digest.hexdigest()
+
     def describe(self) -> "DataDescription":
         """Return what a run and its codes keep of the data set."""
         return DataDescription(
             name=self.name,
             source=self.source,
             fingerprint=self.fingerprint,
+            splits_digest=self.splits_digest,
             image_shape=self.image_shape,
             class_names=self.class_names,
             pixels=str(self.images.dtype),
@@ -150,6 +161,7 @@ class DataDescription:
     name: str
     source: Source
     fingerprint: str
+    splits_digest: str | None
     image_shape: tuple[int, int, int]
     pixels: str
     class_names: tuple[str, ...] | None
@@ -174,6 +186,8 @@ class DataDescription:
                 name=str(values["name"]),
                 source=Source.from_json(values["source"]),
                 fingerprint=str(values["fingerprint"]),
+                # Runs of the first format do not have it.
+                splits_digest=values.get("splits_digest"),
                 image_shape=(height, width, channels),
                 pixels=str(values["pixels"]),
                 class_names=None if names is None else tuple(str(name) for name in names),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aecli.data.cache import cache_folder
 from aecli.data.cifar import TEST_FILES, TRAIN_FILES, is_cifar10_folder, read_cifar10
 from aecli.data.dataset import Dataset
 from aecli.data.digits import read_digits
@@ -15,7 +14,7 @@ from aecli.data.idx import has_idx_images, read_idx_folder
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError
-from aecli.files import kind_of
+from aecli.files import cache_folder, kind_of
 
 DATA_VARIABLE = "AECLI_DATA_DIR"
 EMBEDDED = "digits"

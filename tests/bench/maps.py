@@ -14,7 +14,7 @@ from aecli.data import Dataset, open_dataset
 from aecli.encode import encode, load_model
 from aecli.metrics import knn_accuracy, pca_reconstruction_errors, trustworthiness
 from aecli.runs import RunFolder
-from aecli.train import train
+from aecli.train import Summary, train
 
 SEEDS = (0, 1, 2)
 JUDGED: tuple[SplitName, ...] = ("train", "test")
@@ -40,7 +40,7 @@ def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> Row:
     with tempfile.TemporaryDirectory() as name:
         folder = RunFolder(Path(name))
         summary = train(dataset, config, folder, about={})
-        if summary is None:
+        if not isinstance(summary, Summary):
             raise SystemExit("interrupted")
         model = load_model(load(folder.best))
     codes = [encode(model, dataset.split(split).images) for split in JUDGED]
