@@ -320,7 +320,8 @@ class _Wrapped:
 def kill_at_calls(folder: Path, every: int) -> int:
     """Kill a training of 3 epochs, each saved, at every call that it makes; return how many.
 
-    Every other one replaces an older run. The processes are forks of this one, which must not have begun to compute.
+    Every other one replaces an older run. The processes are forks of this one, which must not have
+    begun to compute.
     """
     import sklearn.decomposition
 
