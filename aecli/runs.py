@@ -142,6 +142,10 @@ def find_checkpoint(run: Path) -> Path:
     best = RunFolder(run).best
     if files.kind_of(best) == "file":
         return best
+    if files.kind_of(RunFolder(run).last) == "file":
+        raise InputError(
+            f"{run} has no whole epoch yet: aecli train --resume -o {shlex.quote(str(run))} goes on"
+        )
     if kind == "folder":
         raise InputError(f"{run} is no run: it has no {best.name}; aecli train makes one")
     raise InputError(f"no such run: {run}; aecli train -o {shlex.quote(str(run))} makes it")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aecli.checkpoint import EpochMetrics, load
+from aecli.cli import main
 from aecli.config import Config, with_settings
 from aecli.data import Dataset, Source, StoredImages, open_dataset
 from aecli.encode import encode, encode_split, load_model
@@ -250,6 +251,10 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     assert checkpoint.epoch == within - 1
     assert checkpoint.begun is not None
     assert checkpoint.begun.windows == windows_done
+    # Before its first whole epoch a run can only go on, and says so.
+    for command in (["show"], ["encode"], ["plot", "--kind", "history"]):
+        code = main([command[0], str(resumed.path), *command[1:]])
+        assert code == (0 if within > 1 else 2)
     train(dataset, config, resumed, about={}, resume_from=checkpoint)
     first, second = load(straight.last), load(resumed.last)
     assert _losses(straight) == _losses(resumed)
