@@ -1,6 +1,7 @@
 """Codes on disk: `NAME.npy`, and beside it `NAME.labels.npy` and `NAME.json`."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +95,9 @@ def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
         "codes_sha256": digest.hexdigest(),
         "labels_sha256": None if labels is None else _hash(labels),
     }
+    about = {**codes.provenance, **hashes}
     written.append(provenance_path(path))
-    files.write_json(provenance_path(path), {**codes.provenance, **hashes})
+    files.write_json(provenance_path(path), about | {"sha256": _hash_of_json(about)})
     return written
 
 
@@ -159,11 +161,9 @@ def _read_provenance(path: Path) -> dict[str, Any] | None:
     provenance = files.read_json(path)
     if not isinstance(provenance, dict) or "codes_sha256" not in provenance:
         return None
-    names = provenance.get("class_names")
-    if not {"labels_sha256", "data", "split"} <= provenance.keys() or not (
-        names is None or (isinstance(names, list) and all(isinstance(n, str) for n in names))
-    ):
-        raise InputError(f"{path} is damaged: encode again")
+    content = {name: value for name, value in provenance.items() if name != "sha256"}
+    if provenance.get("sha256") != _hash_of_json(content):
+        raise InputError(f"{path} is damaged or was changed: encode again")
     return provenance
 
 
@@ -171,6 +171,10 @@ def _hashed(blocks: Iterable[CodeArray], update: Callable[[Any], None]) -> Itera
     for block in blocks:
         update(np.ascontiguousarray(block).data)
         yield block
+
+
+def _hash_of_json(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _hash(values: npt.NDArray[Any]) -> str:

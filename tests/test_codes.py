@@ -87,7 +87,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "provenance without data": (
         lambda path: provenance_path(path).write_text('{"codes_sha256": ""}'),
-        "is damaged: encode again",
+        "is damaged or was changed: encode again",
     ),
     "labels beyond int64": (
         lambda path: np.save(labels_path(path), np.full(6, 2**63, np.uint64)),
@@ -122,3 +122,31 @@ def test_a_json_file_of_another_kind_is_left_alone(path: Path) -> None:
     assert read_codes(path).provenance is None
     with pytest.raises(InputError, match="is no provenance of codes: give the codes another name"):
         refuse_existing_codes(path, force=True)
+
+
+def test_damage_anywhere_is_refused_or_harmless(path: Path) -> None:
+    whole = read_codes(path)
+    refused = tried = 0
+    for file in (path, labels_path(path), provenance_path(path)):
+        data = file.read_bytes()
+        for index in range(0, len(data), 3):
+            for damaged in (
+                data[:index] + bytes([data[index] ^ (1 << index % 8)]) + data[index + 1 :],
+                data[:index] + bytes(len(data[index : index + 8])) + data[index + 8 :],
+                data[:index],
+            ):
+                file.write_bytes(damaged)
+                tried += 1
+                try:
+                    codes = read_codes(path)
+                except InputError:
+                    refused += 1
+                    continue
+                # In the header's padding, say, or a file that is nobody's provenance any more.
+                np.testing.assert_array_equal(codes.values, whole.values)
+                assert codes.labels is not None
+                assert whole.labels is not None
+                np.testing.assert_array_equal(codes.labels, whole.labels)
+                assert codes.provenance in (whole.provenance, None)
+        file.write_bytes(data)
+    assert refused > 0.8 * tried, (refused, tried)
