@@ -374,25 +374,6 @@ def test_a_folder_that_is_read_only_is_said(tmp_path: Path, digits_run: Path) ->
     assert said.count("Read-only file system") == 2
 
 
-@pytest.mark.parametrize("fault", ["damaged", "read-only"])
-def test_a_bad_compilation_cache_changes_nothing(tmp_path: Path, aecli: Run, fault: str) -> None:
-    cache = tmp_path / "compiled"
-    variables = {"JAX_COMPILATION_CACHE_DIR": str(cache)}
-    assert aecli("train", *QUICK, "-o", "first", **variables).returncode == 0
-    kept = [path for path in cache.rglob("*") if path.is_file()]
-    assert kept
-    if fault == "damaged":
-        for path in kept:
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    else:
-        shutil.rmtree(cache)
-        cache.write_text("a file where the folder should be")
-    again = aecli("train", *QUICK, "-o", "second", **variables)
-    assert again.returncode == 0, again.stderr
-    first, second = (load(RunFolder(tmp_path / name).last) for name in ("first", "second"))
-    assert first.model_hash == second.model_hash
-
-
 def test_nobody_has_to_listen(tmp_path: Path) -> None:
     program = f"{sys.executable} -m aecli train --epochs 30 --hidden 4"
     for number, ending in enumerate(("2>&1 >/dev/null | head -1", "2>/dev/full", "2>&-")):

@@ -12,6 +12,7 @@ from aecli.cli.plot import plot
 from aecli.cli.show import show
 from aecli.cli.signals import exiting_on_sigterm
 from aecli.cli.train import train
+from aecli.cli.warned import warnings_in_a_line
 from aecli.errors import AecliError
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ app.add_typer(data.app, name="data")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, `sys.argv` unless given; return the exit code of the process."""
     try:
-        with exiting_on_sigterm():
+        with exiting_on_sigterm(), warnings_in_a_line():
             # Not standalone: usage errors come here too, to be one line like all others.
             return app(arguments, standalone_mode=False) or 0
     except AecliError as error:

@@ -1,0 +1,37 @@
+"""Warnings of the libraries below, as people at a shell want to read them."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Print a warning as one line, and those about the compilation cache once."""
+    said: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        from aecli import console
+
+        text = " ".join(str(message).split())
+        if "persistent compilation cache" in text:
+            reason = text.rpartition("': ")[2]
+            text = f"compiled programs cannot be kept in the cache folder: {reason}"
+            topic = "compilation cache"
+        else:
+            topic = text
+        if topic not in said:
+            said.add(topic)
+            console.error(f"warning: {text}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
