@@ -93,15 +93,9 @@ class Reporter:
             ]
             with Progress(*columns, console=console, expand=True) as progress:
                 task = progress.add_task("compiling", total=total, completed=done)
-                last_saved = done
-
-                def show(metrics: "EpochMetrics", saved: bool) -> None:
-                    nonlocal last_saved
-                    last_saved = metrics.epoch if saved else last_saved
-                    text = f"{_losses(metrics)}  saved {last_saved}"
-                    progress.update(task, completed=metrics.epoch, description=text)
-
-                yield show
+                yield lambda metrics, saved: progress.update(
+                    task, completed=metrics.epoch, description=_losses(metrics)
+                )
 
 
 def error(text: str) -> None:
