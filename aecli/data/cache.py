@@ -28,8 +28,6 @@ from aecli.npy import StoredArray, open_npy, write_header
 _VERSION = 1
 # A file may change twice within what its times can tell apart.
 _SETTLED_SECONDS = 2.0
-# Decoded bytes of a batch.
-_BATCH_PIXELS = 8_000_000
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
@@ -126,8 +124,8 @@ def _decode_into(path: Path, read: ReadImages, count: int, source: Source, bar: 
         write_header(file, np.dtype(np.uint8), shape)
         file.flush()
         target = Target(file.name, file.tell(), size, gray)
-        batches = batched(read(), max(1, min(256, _BATCH_PIXELS // target.row_bytes)))
-        with closing(in_parallel(partial(decode_into, target=target), batches, advance)) as results:
+        decode = partial(decode_into, target=target)
+        with closing(in_parallel(decode, batched(read(), target.row_bytes), advance)) as results:
             for _ in results:
                 pass
 

@@ -31,9 +31,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # Pillow's modes without colour.
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
-# A batch for a process: so many images, or so many bytes.
+# A batch for a process: so many images, or so many bytes, encoded or decoded.
 _BATCH_IMAGES = 256
 _BATCH_BYTES = 4_000_000
+_BATCH_DECODED_BYTES = 8_000_000
 
 Result = TypeVar("Result")
 
@@ -100,8 +101,12 @@ def decode_into(batch: Batch, target: Target) -> None:
         file.write(np.stack(rows).data)
 
 
-def batched(images: Iterable[EncodedImage], most: int = _BATCH_IMAGES) -> Iterator[Batch]:
-    """Yield images in batches of `most` or fewer, each worth the way to another process."""
+def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[Batch]:
+    """Yield images in batches that are worth the way to another process.
+
+    `decoded_bytes` is the size of one of them there.
+    """
+    most = max(1, min(_BATCH_IMAGES, _BATCH_DECODED_BYTES // decoded_bytes))
     batch: list[EncodedImage] = []
     first = size = 0
     for image in images:
