@@ -81,7 +81,7 @@ def encode_split(
     }
     if memory is not None:
         # Read ahead, being read, on the device, and being padded.
-        batch_size = min(batch_size, max(1, memory // (4 * dataset.images[:1].nbytes)))
+        batch_size = min(batch_size, max(1, memory // (4 * dataset.image_bytes)))
     model = load_model(checkpoint)
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
     blocks = _in_batches(_encode_block, model, batches, report)

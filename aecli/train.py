@@ -236,15 +236,13 @@ def train(
 def _choose_layout(dataset: Dataset, batch_size: int, memory: int) -> Layout | None:
     if needed_in_memory(dataset.nbytes) <= memory:
         return None
-    return choose_layout(dataset.nbytes // len(dataset.images), batch_size, memory)
+    return choose_layout(dataset.image_bytes, batch_size, memory)
 
 
 def _check_layout(dataset: Dataset, layout: Layout | None, memory: int) -> None:
     """Raise `InputError` where so much memory is too little to go on as a run began."""
     needed = (
-        needed_in_memory(dataset.nbytes)
-        if layout is None
-        else layout.needed(dataset.nbytes // len(dataset.images))
+        needed_in_memory(dataset.nbytes) if layout is None else layout.needed(dataset.image_bytes)
     )
     if needed > memory:
         raise InputError(
@@ -255,7 +253,7 @@ def _check_layout(dataset: Dataset, layout: Layout | None, memory: int) -> None:
 
 def _pca_errors(dataset: Dataset, dimensions: int, layout: Layout | None) -> list[float]:
     """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
-    image_bytes = dataset.nbytes // len(dataset.images)
+    image_bytes = dataset.image_bytes
     memory = _PCA_BYTES if layout is None else layout.needed(image_bytes)
     train = dataset.rows("train")
     count = count_of(train)

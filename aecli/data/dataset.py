@@ -113,6 +113,11 @@ class Dataset:
         return self.images.nbytes
 
     @property
+    def image_bytes(self) -> int:
+        """The size of the pixels of one image."""
+        return self.images.nbytes // len(self.images)
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of one image."""
         _, height, width, channels = self.images.shape
