@@ -1,24 +1,29 @@
 """Images to codes and codes to images, in batches of any size with the same result."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from flax import nnx
 
 from aecli.checkpoint import Checkpoint, unflatten
 from aecli.codes import CodeArray, CodeBlocks
-from aecli.config import DEFAULT_ROWS_AT_A_TIME, SplitName
+from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
-from aecli.device import enough_memory, remember_programs
+from aecli.device import enough_memory
 from aecli.errors import InputError
-from aecli.model import Autoencoder, abstract_autoencoder, to_unit_range
+from aecli.parameters import ImageShape, Parameters, parameter_shapes
 from aecli.pixels import Images, unit_range
+from aecli.programs import compiled
 from aecli.stream import prefetched
+
+if TYPE_CHECKING:
+    from aecli.model import Autoencoder
 
 # Every product has this many rows, or as many as have so many bytes, whatever the batch size: a
 # product of another shape may round differently, and a code must not depend on its neighbours.
@@ -31,18 +36,46 @@ Report = Callable[[int], None]
 Floats = npt.NDArray[np.float32]
 
 
-def load_model(checkpoint: Checkpoint) -> Autoencoder:
-    """Return the model with a checkpoint's parameters.
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """The parameters of a run on the device, and what says how to apply them."""
+
+    config: Config
+    image_shape: ImageShape
+    parameters: Parameters
+
+    def about(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """Return what a function of this model depends on, beside its arguments."""
+        settings = {"activation": self.config.activation, "output": self.config.output}
+        return {"program": function.__name__, **settings, "image_shape": self.image_shape}
+
+    def encode(self, parameters: Parameters, images: jax.Array) -> jax.Array:
+        """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
+        from aecli.model import to_unit_range
+
+        return self._autoencoder(parameters).encoder(to_unit_range(images))
+
+    def decode(self, parameters: Parameters, codes: jax.Array) -> jax.Array:
+        """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
+        return jnp.clip(self._autoencoder(parameters).decoder(codes), 0, 1)
+
+    def _autoencoder(self, parameters: Parameters) -> "Autoencoder":
+        from aecli.model import autoencoder
+
+        return autoencoder(self.config, self.image_shape, parameters)
+
+
+def load_model(checkpoint: Checkpoint) -> TrainedModel:
+    """Return the model of a checkpoint.
 
     Raises:
         InputError: the tensors do not fit the config.
 
     """
-    remember_programs()
-    structure, shapes = abstract_autoencoder(checkpoint.config, checkpoint.data.image_shape)
+    config, image_shape = checkpoint.config, checkpoint.data.image_shape
+    shapes = parameter_shapes(config, image_shape)
     parameters = unflatten(shapes, "parameters", checkpoint.tensors)
-    model: Autoencoder = nnx.merge(structure, jax.device_put(parameters))
-    return model
+    return TrainedModel(config, image_shape, jax.device_put(parameters))
 
 
 def encode_split(
@@ -84,7 +117,7 @@ def encode_split(
         batch_size = min(batch_size, max(1, memory // (4 * dataset.image_bytes)))
     model = load_model(checkpoint)
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
-    blocks = _in_batches(_encode_block, model, batches, report)
+    blocks = _in_batches(model.encode, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
 
 
@@ -104,7 +137,7 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
 
 
 def encode(
-    model: Autoencoder,
+    model: TrainedModel,
     images: Images,
     *,
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
@@ -115,11 +148,11 @@ def encode(
     A code depends on its image alone: not on the batch size, the order or the other images.
     `report` is called with the number of images done since its last call.
     """
-    return _all_at_once(_encode_block, model, images, batch_size, report)
+    return _all_at_once(model.encode, model, images, batch_size, report)
 
 
 def decode(
-    model: Autoencoder,
+    model: TrainedModel,
     codes: CodeArray,
     *,
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
@@ -131,26 +164,18 @@ def decode(
         InputError: the codes have another number of dimensions than the model's.
 
     """
-    expected = model.encoder.layers[-1].out_features
+    expected = model.config.latent
     if codes.shape[1] != expected:
         raise InputError(
             f"the codes have {codes.shape[1]} dimensions, the run's have {expected}: decode codes "
             "of that many numbers"
         )
-    return _all_at_once(_decode_block, model, codes, batch_size, report)
-
-
-def _encode_block(model: Autoencoder, images: jax.Array) -> jax.Array:
-    return model.encoder(to_unit_range(images))
-
-
-def _decode_block(model: Autoencoder, codes: jax.Array) -> jax.Array:
-    return jnp.clip(model.decoder(codes), 0, 1)
+    return _all_at_once(model.decode, model, codes, batch_size, report)
 
 
 def _all_at_once(
-    function: Callable[[Autoencoder, jax.Array], jax.Array],
-    model: Autoencoder,
+    function: Callable[[Parameters, jax.Array], jax.Array],
+    model: TrainedModel,
     rows: npt.NDArray[Any],
     batch_size: int,
     report: Report,
@@ -160,12 +185,12 @@ def _all_at_once(
     return np.concatenate(list(_in_batches(function, model, batches, report)))
 
 
-def _block_rows(model: Autoencoder) -> int:
-    image_bytes = 4 * model.encoder.layers[0].in_features
+def _block_rows(model: TrainedModel) -> int:
+    image_bytes = 4 * math.prod(model.image_shape)
     return max(1, min(_BLOCK, _BLOCK_BYTES // image_bytes))
 
 
-def _whole_blocks(model: Autoencoder, batch_size: int, rows: int) -> int:
+def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     """Return the batch size, at most of so many rows, rounded up to whole blocks."""
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
@@ -174,21 +199,30 @@ def _whole_blocks(model: Autoencoder, batch_size: int, rows: int) -> int:
 
 
 def _in_batches(
-    function: Callable[[Autoencoder, jax.Array], jax.Array],
-    model: Autoencoder,
+    function: Callable[[Parameters, jax.Array], jax.Array],
+    model: TrainedModel,
     batches: Iterable[npt.NDArray[Any]],
     report: Report,
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
-    compiled = jax.jit(lambda model, batch: jax.lax.map(partial(function, model), batch))
+
+    def in_blocks(parameters: Parameters, batch: jax.Array) -> jax.Array:
+        done: jax.Array = jax.lax.map(partial(function, parameters), batch)
+        return done
+
     block = _block_rows(model)
+    program = None
     batch_rows = 0
     for batch in prefetched(batches):
         batch_rows = batch_rows or -(-len(batch) // block) * block
         padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
         padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
+        padded = padded.reshape(-1, block, *batch.shape[1:])
         with enough_memory("try a smaller --batch-size"):
-            result = np.asarray(compiled(model, padded.reshape(-1, block, *batch.shape[1:])))
+            program = program or compiled(
+                in_blocks, model.about(function), model.parameters, padded
+            )
+            result = np.asarray(program(model.parameters, padded))
         yield result.reshape(batch_rows, *result.shape[2:])[: len(batch)]
         report(len(batch))
 

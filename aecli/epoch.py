@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import optax
-from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -17,16 +17,13 @@ from aecli.config import Config, Loss, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
 from aecli.memory import BegunEpoch, Layout
-from aecli.model import (
-    Autoencoder,
-    ImageShape,
-    Parameters,
-    abstract_autoencoder,
-    initial_parameters,
-    to_unit_range,
-)
 from aecli.objective import far_codes, pixel_loss
+from aecli.parameters import ImageShape, Parameters, initial_parameters
+from aecli.programs import compiled
 from aecli.stream import prefetched, windows
+
+if TYPE_CHECKING:
+    from aecli.model import Autoencoder
 
 # Rows of one product while evaluating, and the bytes that they may have as float32.
 _EVALUATION_ROWS = 1_000
@@ -40,6 +37,9 @@ class TrainState(NamedTuple):
     optimizer: optax.OptState
 
 
+Scalar = jax.Array | np.generic
+
+
 class EpochLosses(NamedTuple):
     """What an epoch gives: float32 scalars, but for the last.
 
@@ -47,10 +47,10 @@ class EpochLosses(NamedTuple):
     rate of the last step, and how many steps went by before a loss that was not finite.
     """
 
-    train: jax.Array
-    validation: jax.Array
-    learning_rate: jax.Array
-    finite_steps: jax.Array
+    train: Scalar
+    validation: Scalar
+    learning_rate: Scalar
+    finite_steps: Scalar
 
 
 class EpochFunction:
@@ -80,22 +80,38 @@ class EpochFunction:
         self.images_seen = self.steps * self.batch_size
         self.split_over_devices = NamedSharding(mesh, P("data"))
         self.replicated = NamedSharding(mesh, P())
-        self.structure, _ = abstract_autoencoder(config, image_shape)
         self.schedule = learning_rate_schedule(config, self.steps)
         self.optimizer = optax.adam(self.schedule)
 
-    def model(self, parameters: Parameters) -> Autoencoder:
+    @property
+    def about(self) -> dict[str, Any]:
+        """What its programs depend on, beside their arguments, in JSON's types."""
+        # The seed is an argument; the others say when to stop, or where settings came from.
+        others = ("seed", "patience", "recipe")
+        config = {k: v for k, v in self.config.to_json().items() if k not in others}
+        return {"config": config, "image_shape": self.image_shape, "rows": self.rows}
+
+    def model(self, parameters: Parameters) -> "Autoencoder":
         """Return the model with these parameters."""
-        model: Autoencoder = nnx.merge(self.structure, parameters)
-        return model
+        from aecli.model import autoencoder
+
+        return autoencoder(self.config, self.image_shape, parameters)
 
     def initial_state(self, mean_image: npt.NDArray[np.float64]) -> TrainState:
         """Return the state before the first epoch; `mean_image`: (h, w, c) in 0..1."""
         parameters = initial_parameters(self.config, mean_image.astype(np.float32))
-        return TrainState(parameters, self.optimizer.init(parameters))
+        # What Adam begins with is 0; jax would compile a program for each shape to say so.
+        shapes = jax.eval_shape(self.optimizer.init, parameters)
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        return TrainState(parameters, zeros)
 
     def __call__(
-        self, state: TrainState, images: jax.Array, validation: jax.Array, epoch: jax.Array
+        self,
+        state: TrainState,
+        images: jax.Array,
+        validation: jax.Array,
+        epoch: jax.Array,
+        seed: jax.Array,
     ) -> tuple[TrainState, EpochLosses]:
         """Train for one epoch.
 
@@ -104,13 +120,14 @@ class EpochFunction:
             images: the training images, pixels (n, h, w, c).
             validation: the validation images, pixels (m, h, w, c).
             epoch: its number from 1, uint32.
+            seed: of the order of the images, uint32.
 
         Returns:
             The new state and the losses.
 
         """
         state, losses = jax.lax.scan(
-            lambda state, rows: self.step(state, images, rows), state, self.batches(epoch)
+            lambda state, rows: self.step(state, images, rows), state, self.batches(epoch, seed)
         )
         validation_losses = self.image_losses(state.parameters, validation, self.config.loss)
         learning_rate = self.schedule(epoch * self.steps - 1)
@@ -151,11 +168,11 @@ class EpochFunction:
             updates, optimizer = self.optimizer.update(gradients, state.optimizer)
         return TrainState(optax.apply_updates(state.parameters, updates), optimizer), loss
 
-    def batches(self, epoch: jax.Array) -> jax.Array:
+    def batches(self, epoch: jax.Array, seed: jax.Array) -> jax.Array:
         """Return the rows of each batch of an epoch, int32 (steps, batch size)."""
         order = jnp.arange(self.rows)
         if self.config.shuffle:
-            key = jax.random.fold_in(jax.random.key(self.config.seed), epoch)
+            key = jax.random.fold_in(jax.random.key(seed), epoch)
             order = jax.random.permutation(key, order)
         return order[: self.images_seen].reshape(self.steps, self.batch_size)
 
@@ -190,10 +207,16 @@ class EpochInMemory:
             jax.device_put(dataset.split(split).images, function.replicated)
             for split in ("train", "validation")
         )
-        self._compiled = (
-            jax.jit(function, donate_argnums=0)
-            .lower(state, self._images, self._validation, np.uint32(1))
-            .compile()
+        self._seed = np.uint32(function.config.seed)
+        self._program = compiled(
+            function,
+            {"program": "epoch", **function.about},
+            state,
+            self._images,
+            self._validation,
+            np.uint32(1),
+            self._seed,
+            donate=(0,),
         )
 
     def __call__(
@@ -203,8 +226,8 @@ class EpochInMemory:
 
         It is one step to the outside: it never stops within.
         """
-        result: tuple[TrainState, EpochLosses] = self._compiled(
-            state, self._images, self._validation, np.uint32(epoch)
+        result: tuple[TrainState, EpochLosses] = self._program(
+            state, self._images, self._validation, np.uint32(epoch), self._seed
         )
         return result
 
@@ -219,15 +242,17 @@ class EpochStreamed:
         self._evaluation = Evaluation(function)
         batches = (layout.window_rows // function.batch_size, function.batch_size)
         images = (layout.window_rows, *dataset.image_shape)
-        self._compiled = (
-            jax.jit(function.window, donate_argnums=0)
-            .lower(
-                state,
-                jax.ShapeDtypeStruct(images, dataset.images.dtype, sharding=function.replicated),
-                jax.ShapeDtypeStruct(batches, np.int32, sharding=function.replicated),
-                np.uint32(0),
-            )
-            .compile()
+        self._program = compiled(
+            function.window,
+            {"program": "window", **function.about},
+            state,
+            jax.ShapeDtypeStruct(images, dataset.images.dtype, sharding=function.replicated),
+            jax.ShapeDtypeStruct(batches, np.int32, sharding=function.replicated),
+            np.uint32(0),
+            donate=(0,),
+        )
+        self._learning_rate = compiled(
+            function.schedule, {"program": "learning rate", **function.about}, np.uint32(0)
         )
 
     def __call__(
@@ -254,7 +279,7 @@ class EpochStreamed:
         ):
             if stop():
                 return state, BegunEpoch(done, total, finite_steps)
-            state, loss, finite = self._compiled(
+            state, loss, finite = self._program(
                 state, *jax.device_put((images, batches), function.replicated), np.uint32(steps)
             )
             # Waits for the device: windows must not pile up.
@@ -267,10 +292,10 @@ class EpochStreamed:
             state.parameters, self._dataset, "validation", config.loss
         )
         return state, EpochLosses(
-            jnp.float32(total / function.steps),
-            jnp.float32(validation),
-            function.schedule(jnp.uint32(epoch * function.steps - 1)),
-            jnp.int32(finite_steps),
+            np.float32(total / function.steps),
+            np.float32(validation),
+            self._learning_rate(np.uint32(epoch * function.steps - 1)),
+            np.int32(finite_steps),
         )
 
 
@@ -278,15 +303,26 @@ class Evaluation:
     """Evaluates parameters on a split, some rows at a time."""
 
     def __init__(self, function: EpochFunction) -> None:
-        self._rows = function.evaluation_rows
-        self._losses = jax.jit(function.image_losses, static_argnums=2)
+        self._function = function
+        # Two for a loss: for all full batches, and for what is left.
+        self._programs: dict[tuple[Loss, int], Callable[..., jax.Array]] = {}
 
     def mean_loss(
         self, parameters: Parameters, dataset: Dataset, split: SplitName, loss: Loss
     ) -> float:
         """Return the mean over the pixels of a split."""
-        batches = prefetched(dataset.batches(split, self._rows))
-        losses = [np.asarray(self._losses(parameters, batch, loss)) for batch in batches]
+        function = self._function
+        parameters = jax.device_put(parameters, function.replicated)
+        losses = []
+        for batch in prefetched(dataset.batches(split, function.evaluation_rows)):
+            if (loss, len(batch)) not in self._programs:
+                self._programs[loss, len(batch)] = compiled(
+                    partial(function.image_losses, loss=loss),
+                    {"program": "losses", "loss": loss, **function.about},
+                    parameters,
+                    batch,
+                )
+            losses.append(np.asarray(self._programs[loss, len(batch)](parameters, batch)))
         return float(np.concatenate(losses).mean())
 
 
@@ -319,9 +355,11 @@ def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedul
 
 
 def _pixel_losses(
-    model: Autoencoder, pixels: jax.Array, config: Config, loss: Loss
+    model: "Autoencoder", pixels: jax.Array, config: Config, loss: Loss
 ) -> tuple[jax.Array, jax.Array]:
     """Return the loss of each pixel of images (n, h, w, c), and the codes (n, d)."""
+    from aecli.model import to_unit_range
+
     images = to_unit_range(pixels)
     codes = model.encoder(images)
     return pixel_loss(model.decoder.logits(codes), images, loss, config.output), codes

@@ -3,19 +3,14 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import numpy.typing as npt
 from flax import nnx
 
 from aecli.config import Activation, Config
+from aecli.parameters import ImageShape, Parameters
 from aecli.pixels import scale_of
-
-ImageShape = tuple[int, int, int]
-Parameters = Any  # A nested dict of arrays, named like the attributes of `Autoencoder`.
 
 
 class Encoder(nnx.Module):
@@ -68,54 +63,11 @@ def to_unit_range(pixels: jax.Array) -> jax.Array:
     return pixels.astype(jnp.float32) / scale_of(pixels.dtype)
 
 
-def abstract_autoencoder(
-    config: Config, image_shape: ImageShape
-) -> tuple[nnx.GraphDef[Autoencoder], Parameters]:
-    """Return the model's structure, and its parameters as shapes; computes nothing.
-
-    `nnx.merge` of the structure with parameters of these shapes gives the model.
-    """
-    structure, state = nnx.split(nnx.eval_shape(lambda: Autoencoder(config, image_shape)))
-    return structure, nnx.to_pure_dict(state)
-
-
-def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> Parameters:
-    """Draw the parameters before training, float32, a pure function of config and mean image.
-
-    They are drawn with numpy: the same on every kind of device, while jax would compile for
-    seconds to draw them once.
-
-    `normal` is the tutorial's way: weights and biases from the standard normal. Otherwise biases
-    are 0, but for the decoder's last, which makes the mean of the training images, (h, w, c) in
-    0..1, the first reconstruction of any image. Sources: Glorot and Bengio, *Understanding the
-    difficulty of training deep feedforward neural networks* (2010), uniform; He et al., *Delving
-    deep into rectifiers* (2015) and LeCun et al., *Efficient BackProp* (1998), normal.
-    """
-    generator = np.random.default_rng(config.seed)
-
-    def draw(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        if config.init == "normal":
-            return generator.standard_normal(shape, np.float32)
-        if len(shape) == 1:
-            return np.zeros(shape, np.float32)
-        inputs, outputs = shape
-        if config.init == "glorot":
-            limit = math.sqrt(6 / (inputs + outputs))
-            return generator.uniform(-limit, limit, shape).astype(np.float32)
-        gain = {"he": 2, "lecun": 1}[config.init]
-        return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(gain / inputs))
-
-    height, width, channels = mean_image.shape
-    _, shapes = abstract_autoencoder(config, (height, width, channels))
-    parameters = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
-    if config.init != "normal":
-        mean = mean_image.reshape(-1)
-        if config.output == "sigmoid":
-            # Pixels that are always black or white would need an infinite logit.
-            mean = np.clip(mean, 1e-3, 1 - 1e-3)
-            mean = np.log(mean / (1 - mean))
-        parameters["decoder"]["layers"][len(config.hidden)]["bias"] = mean
-    return parameters
+def autoencoder(config: Config, image_shape: ImageShape, parameters: Parameters) -> Autoencoder:
+    """Return the model with these parameters, of the shapes of `parameter_shapes`."""
+    structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(config, image_shape)))
+    model: Autoencoder = nnx.merge(structure, parameters)
+    return model
 
 
 def _dense_layers(widths: Sequence[int]) -> nnx.List[nnx.Linear]:

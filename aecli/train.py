@@ -17,12 +17,12 @@ from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
 from aecli.config import Config, flag, with_settings
 from aecli.data import DataDescription, Dataset, count_of
-from aecli.device import enough_memory, remember_programs
+from aecli.device import enough_memory
 from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
 from aecli.memory import BegunEpoch, Layout, choose_layout, default_memory, needed_in_memory
 from aecli.metrics import pca_reconstruction_errors
-from aecli.model import Parameters
+from aecli.parameters import Parameters
 from aecli.pixels import Images, unit_range
 from aecli.runs import RunFolder
 
@@ -134,7 +134,6 @@ def train(
 
     """
     started = time.perf_counter()
-    remember_programs()
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     epoch_function = EpochFunction(config, dataset.image_shape, dataset.count("train"), mesh)
     allowed = default_memory() if memory is None else memory

@@ -19,18 +19,11 @@ from aecli.data import DATA_VARIABLE, Dataset, open_dataset
 from aecli.runs import RunFolder
 from aecli.train import train
 
-# The same programs are compiled over and over, here and in the processes that tests start.
-_COMPILED = tempfile.TemporaryDirectory(prefix="aecli-tests-")
-for name, value in {
-    "jax_compilation_cache_dir": _COMPILED.name,
-    "jax_persistent_cache_min_compile_time_secs": 0,
-}.items():
-    os.environ[name.upper()] = str(value)
-    jax.config.update(name, value)
-
-# Nothing is fetched from the network, nor kept in the developer's own cache folder.
-_CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
-os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
+# Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
+# compiled once a session: the processes that run the tests take the folder of the one above them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
+    os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -6,9 +6,8 @@ from numpy.testing import assert_array_equal
 
 from aecli.checkpoint import Checkpoint, load
 from aecli.data import Dataset, open_dataset
-from aecli.encode import decode, encode, encode_split, load_model, reconstruct
+from aecli.encode import TrainedModel, decode, encode, encode_split, load_model, reconstruct
 from aecli.errors import InputError
-from aecli.model import Autoencoder
 from aecli.runs import RunFolder
 
 
@@ -18,14 +17,14 @@ def checkpoint(digits_run: Path) -> Checkpoint:
 
 
 @pytest.fixture
-def model(checkpoint: Checkpoint) -> Autoencoder:
+def model(checkpoint: Checkpoint) -> TrainedModel:
     return load_model(checkpoint)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 255, 256, 257, 1000, 4096])
 @pytest.mark.parametrize("rows", [1, 300, 1797])
 def test_codes_and_images_do_not_depend_on_the_batch_size(
-    model: Autoencoder, digits: Dataset, batch_size: int, rows: int
+    model: TrainedModel, digits: Dataset, batch_size: int, rows: int
 ) -> None:
     codes = encode(model, digits.images[:])
     assert_array_equal(encode(model, digits.images[:][:rows], batch_size=batch_size), codes[:rows])
@@ -34,13 +33,13 @@ def test_codes_and_images_do_not_depend_on_the_batch_size(
     )
 
 
-def test_codes_do_not_depend_on_order_or_neighbours(model: Autoencoder, digits: Dataset) -> None:
+def test_codes_do_not_depend_on_order_or_neighbours(model: TrainedModel, digits: Dataset) -> None:
     codes = encode(model, digits.images[:])
     order = np.random.default_rng(0).permutation(len(codes))[:999]
     assert_array_equal(encode(model, digits.images[:][order]), codes[order])
 
 
-def test_codes_equal_numpy(model: Autoencoder, checkpoint: Checkpoint, digits: Dataset) -> None:
+def test_codes_equal_numpy(model: TrainedModel, checkpoint: Checkpoint, digits: Dataset) -> None:
     values = digits.images[:].reshape(-1, 64).astype(np.float64) / 255
     for i in range(3):
         name = f"parameters.encoder.layers.{i}"
@@ -52,7 +51,7 @@ def test_codes_equal_numpy(model: Autoencoder, checkpoint: Checkpoint, digits: D
     np.testing.assert_allclose(codes, values, rtol=1e-4, atol=1e-4)
 
 
-def test_images_lie_in_the_unit_range(model: Autoencoder) -> None:
+def test_images_lie_in_the_unit_range(model: TrainedModel) -> None:
     far_away = np.array([[1e4, -1e4], [0, 0]], np.float32)
     images = decode(model, far_away)
     assert images.dtype == np.float32
@@ -90,11 +89,11 @@ def test_images_of_another_shape_are_refused(checkpoint: Checkpoint, idx_folder:
         encode_split(checkpoint, open_dataset(str(idx_folder)), "test")
 
 
-def test_codes_of_other_dimensions_are_refused(model: Autoencoder) -> None:
+def test_codes_of_other_dimensions_are_refused(model: TrainedModel) -> None:
     with pytest.raises(InputError, match="the codes have 3 dimensions, the run's have 2"):
         decode(model, np.zeros((4, 3), np.float32))
 
 
-def test_a_batch_size_below_1_is_refused(model: Autoencoder, digits: Dataset) -> None:
+def test_a_batch_size_below_1_is_refused(model: TrainedModel, digits: Dataset) -> None:
     with pytest.raises(InputError, match="--batch-size must be at least 1, got 0"):
         encode(model, digits.images[:], batch_size=0)

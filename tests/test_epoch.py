@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -40,7 +41,8 @@ def test_a_batch_must_split_over_the_devices(small_config: Config) -> None:
 
 def _batches(config: Config, epoch: int) -> list[list[int]]:
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
-    rows: list[list[int]] = EpochFunction(config, (4, 4, 1), 200, mesh).batches(epoch).tolist()  # type: ignore[arg-type]
+    function = EpochFunction(config, (4, 4, 1), 200, mesh)
+    rows: list[list[int]] = function.batches(jnp.uint32(epoch), jnp.uint32(config.seed)).tolist()
     return rows
 
 
@@ -60,3 +62,11 @@ def test_file_order_is_the_same_in_every_epoch(small_config: Config) -> None:
     config = with_settings(small_config, {"batch_size": 64, "shuffle": False})
     expected = [list(range(i, i + 64)) for i in (0, 64, 128)]
     assert _batches(config, 1) == _batches(config, 2) == expected
+
+
+def test_the_initial_state_is_that_of_optax(small_config: Config) -> None:
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    function = EpochFunction(small_config, (4, 4, 1), 200, mesh)
+    state = function.initial_state(np.zeros((4, 4, 1)))
+    expected = function.optimizer.init(state.parameters)
+    jax.tree.map(np.testing.assert_array_equal, state.optimizer, expected)

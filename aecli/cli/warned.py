@@ -8,7 +8,7 @@ from typing import TextIO
 
 @contextmanager
 def warnings_in_a_line() -> Iterator[None]:
-    """Print a warning as one line, and those about the compilation cache once."""
+    """Print a warning as one line, once."""
     said: set[str] = set()
 
     def show(
@@ -22,14 +22,8 @@ def warnings_in_a_line() -> Iterator[None]:
         from aecli import console
 
         text = " ".join(str(message).split())
-        if "persistent compilation cache" in text:
-            reason = text.rpartition("': ")[2]
-            text = f"compiled programs cannot be kept in the cache folder: {reason}"
-            topic = "compilation cache"
-        else:
-            topic = text
-        if topic not in said:
-            said.add(topic)
+        if text not in said:
+            said.add(text)
             console.error(f"warning: {text}")
 
     with warnings.catch_warnings():

@@ -1,0 +1,138 @@
+"""Compiled programs: kept in the cache folder, so that only the first start traces and compiles."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import pickle
+import platform
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental.serialize_executable import deserialize_and_load, serialize
+
+from aecli import files
+from aecli.errors import AecliError
+
+_MOST_BYTES = 1_000_000_000
+# Variables of jax and XLA that may change what is compiled.
+_VARIABLES = ("JAX_", "XLA_")
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def compiled(
+    function: Callable[..., Any],
+    about: Mapping[str, Any],
+    *arguments: Any,
+    donate: tuple[int, ...] = (),
+) -> Callable[..., Any]:
+    """Return `function`, compiled for arguments of these shapes, types and places.
+
+    It is traced only where the cache folder does not have the program of an earlier start, so that
+    what tracing alone imports should be imported in the function.
+
+    Args:
+        function: a pure function of arrays, as for `jax.jit`.
+        about: all that it depends on beside its arguments, in JSON's types; its name in any case.
+        arguments: arrays or `jax.ShapeDtypeStruct`, or trees of them.
+        donate: the places of the arguments whose memory the results may take.
+
+    """
+    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
+        # The user has told jax to keep programs elsewhere, or with "" nowhere.
+        return _compile(function, arguments, donate)
+    leaves, structure = jax.tree.flatten(arguments)
+    key = {
+        "about": about,
+        "arguments": [(leaf.shape, str(leaf.dtype), _place(leaf)) for leaf in leaves],
+        "structure": str(structure),
+        "donate": donate,
+        "here": _here(),
+    }
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    path = files.cache_folder() / "programs" / digest
+    kept = _load(path)
+    if kept is not None:
+        return kept
+    program = _compile(function, arguments, donate)
+    _keep(path, program)
+    return program
+
+
+def _compile(
+    function: Callable[..., Any], arguments: tuple[Any, ...], donate: tuple[int, ...]
+) -> jax.stages.Compiled:
+    return jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
+
+
+def _load(path: Path) -> Callable[..., Any] | None:
+    """Return the program of a file, or None where there is none that is whole and runs here."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, packed = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(packed).digest() != digest:
+        return None
+    try:
+        program: Callable[..., Any] = deserialize_and_load(*pickle.loads(packed))
+    except jax.errors.JaxRuntimeError:
+        return None
+    with suppress(OSError):
+        # The least lately used ones go first.
+        os.utime(path)
+    return program
+
+
+def _keep(path: Path, program: jax.stages.Compiled) -> None:
+    """Write a program to the cache folder; where that fails, say so and go on without."""
+    packed = pickle.dumps(serialize(program))
+    try:
+        files.write_bytes(path, hashlib.sha256(packed).digest() + packed)
+        _make_room(path.parent)
+    except AecliError as error:
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else error
+        warnings.warn(f"compiled programs cannot be kept in {path.parent}: {reason}", stacklevel=2)
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the programs that were not used for longest, beyond what all may take."""
+    room = _MOST_BYTES
+    # Another process may remove them at the same time.
+    with suppress(FileNotFoundError):
+        found = [(path.stat(), path) for path in folder.iterdir()]
+        for state, path in sorted(found, key=lambda item: -item[0].st_mtime_ns):
+            room -= state.st_size
+            if room < 0:
+                path.unlink()
+
+
+def _place(leaf: Any) -> str:
+    return str(getattr(leaf, "sharding", None))
+
+
+@cache
+def _here() -> list[str]:
+    """Return what a program depends on here: processor, devices, libraries, and our own code."""
+    about = [platform.machine(), jax.__version__, str(jax.devices())]
+    about += [f"{device.device_kind}" for device in jax.devices()]
+    about += sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(_VARIABLES))
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        about += sorted({line for line in lines if line.startswith(("flags", "model"))})
+    for library in ("flax", "jaxlib", "optax"):
+        # Importing one to ask its version would take longer than all else.
+        spec = importlib.util.find_spec(library)
+        if spec is not None and spec.origin is not None:
+            site = Path(spec.origin).parents[1]
+            about += sorted(path.name for path in site.glob(f"{library}-*.dist-info"))
+    sources = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        sources.update(path.read_bytes())
+    return [*about, sources.hexdigest()]
