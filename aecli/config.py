@@ -125,6 +125,8 @@ _MODERN = replace(
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MODERN, _CLASSIC)}
 DEFAULT_RECIPE = _MODERN.recipe
+# Settings that say when to stop, not what is computed on the way.
+_CHANGED_ON_RESUME = ("epochs", "patience")
 
 
 def flag(name: str) -> str:
@@ -164,6 +166,28 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
     """
     return replace(config, **{name: _typed(name, value) for name, value in settings.items()})
+
+
+def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Config:
+    """Return the config to go on with: the run's own, with epochs and patience as now asked for.
+
+    `settings` are fields of `Config` that the user set now; `epoch` is how many the run has.
+
+    Raises:
+        InputError: a setting differs from the run's, or fewer epochs than it has are asked for.
+
+    """
+    wanted = with_settings(saved, settings)
+    for name in (setting.name for setting in fields(Config)):
+        old, new = getattr(saved, name), getattr(wanted, name)
+        if old != new and name not in _CHANGED_ON_RESUME:
+            raise InputError(
+                f"{flag(name)} {new} differs from the run's {old}: leave it out to go on (the "
+                f"option, AECLI_{name.upper()} or the config file), or start another run with -o"
+            )
+    if wanted.epochs < epoch:
+        raise InputError(f"--epochs {wanted.epochs} is fewer than the {epoch} that the run has")
+    return wanted
 
 
 def from_json(settings: Mapping[str, Any]) -> Config:

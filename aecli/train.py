@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from jax.sharding import AxisType
 
 from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
-from aecli.config import Config, flag, with_settings
+from aecli.config import Config
 from aecli.data import DataDescription, Dataset, count_of
 from aecli.device import enough_memory
 from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
@@ -31,8 +31,6 @@ _SECONDS_BETWEEN_SAVES = 2.0
 # More would not move the principal components of images, but take longer than training.
 _PCA_ROWS = 100_000
 _PCA_BYTES = 2_000_000_000
-# Settings that say when to stop, not what is computed on the way.
-_CHANGED_ON_RESUME = ("epochs", "patience")
 
 
 @dataclass
@@ -68,28 +66,6 @@ class Summary:
     pca_validation_mse: float
     seconds: float
     images_per_second: float
-
-
-def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Config:
-    """Return the config to go on with: the run's own, with epochs and patience as now asked for.
-
-    `settings` are fields of `Config` that the user set now; `epoch` is how many the run has.
-
-    Raises:
-        InputError: a setting differs from the run's, or fewer epochs than it has are asked for.
-
-    """
-    wanted = with_settings(saved, settings)
-    for name in (setting.name for setting in fields(Config)):
-        old, new = getattr(saved, name), getattr(wanted, name)
-        if old != new and name not in _CHANGED_ON_RESUME:
-            raise InputError(
-                f"{flag(name)} {new} differs from the run's {old}: leave it out to go on (the "
-                f"option, AECLI_{name.upper()} or the config file), or start another run with -o"
-            )
-    if wanted.epochs < epoch:
-        raise InputError(f"--epochs {wanted.epochs} is fewer than the {epoch} that the run has")
-    return wanted
 
 
 @dataclass(frozen=True)

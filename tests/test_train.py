@@ -14,13 +14,13 @@ from jax.sharding import AxisType
 
 from aecli import files
 from aecli.checkpoint import load
-from aecli.config import Config, SplitName, choose_recipe, with_settings
+from aecli.config import Config, SplitName, choose_recipe, resume_config, with_settings
 from aecli.data import Dataset, Source
 from aecli.encode import decode, encode, load_model
 from aecli.epoch import EpochFunction
 from aecli.errors import AecliError, InputError
 from aecli.runs import RunFolder
-from aecli.train import Stopped, Summary, resume_config, train
+from aecli.train import Stopped, Summary, train
 
 Floats = npt.NDArray[np.float64]
 PARTS: tuple[SplitName, ...] = ("train", "validation")

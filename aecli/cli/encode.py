@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aecli.cli.meanwhile import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -80,7 +81,8 @@ def encode(
     for path in (out, labels_path(out), provenance_path(out)):
         refuse_inputs(path, *[Path(name) for name in (read.location, read.labels) if name])
     reporter = Reporter(quiet, as_json)
-    data = open_dataset(source, reporter.bar) if source else reopen(checkpoint, reporter.bar)
+    with importing("aecli.encode"):
+        data = open_dataset(source, reporter.bar) if source else reopen(checkpoint, reporter.bar)
     split = split or ("test" if data.has_own_splits or source is None else "all")
 
     from aecli.encode import encode_split

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aecli.cli.meanwhile import importing
 from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
@@ -43,6 +44,7 @@ from aecli.config import (
     fit_batch_size,
     flag,
     read_toml,
+    resume_config,
     with_settings,
 )
 from aecli.errors import InputError
@@ -336,7 +338,8 @@ def _begin(
         raise InputError(f"{folder.path} is a file: -o expects the folder of a run")
     refuse_files_above(folder.path)
     _refuse_run(folder, force=force)
-    data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
+    with importing("aecli.train"):
+        data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
     if "batch_size" not in settings:
         config = fit_batch_size(config, data.count("train"))
@@ -355,7 +358,6 @@ def _go_on(
     """
     from aecli.checkpoint import load
     from aecli.data import open_dataset
-    from aecli.train import resume_config
 
     if kind_of(folder.last) != "file":
         raise InputError(
@@ -365,10 +367,11 @@ def _go_on(
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
     source = options(like=checkpoint.data.source, as_split=True)
-    if source is None:
-        return _Job(config, reopen(checkpoint, bar), checkpoint)
-    data = open_dataset(source, bar)
-    check_same_data(checkpoint, data)
+    with importing("aecli.train"):
+        if source is None:
+            return _Job(config, reopen(checkpoint, bar), checkpoint)
+        data = open_dataset(source, bar)
+        check_same_data(checkpoint, data)
     return _Job(config, data, checkpoint)
 
 
