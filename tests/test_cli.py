@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -482,11 +482,15 @@ def test_an_error_is_one_line_in_a_real_process_too(aecli: Run, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("plot", "--help"), ("--version",)])
-def test_help_is_quick(aecli: Run, arguments: tuple[str, ...]) -> None:
-    times = []
-    for _ in range(3):
+def test_help_is_quick(arguments: tuple[str, ...]) -> None:
+    def seconds(command: Sequence[str]) -> float:
         started = time.perf_counter()
-        assert aecli(*arguments).returncode == 0
-        times.append(time.perf_counter() - started)
-    # Four times what it takes: a busy machine must not fail the test, a heavy import must.
-    assert min(times) < 0.7
+        subprocess.run(command, check=True, capture_output=True)
+        return time.perf_counter() - started
+
+    # In turns with what any command line of this kind imports: a busy machine slows both.
+    least, ours = [], []
+    for _ in range(4):
+        least.append(seconds([sys.executable, "-c", "import typer._adapters, rich.console"]))
+        ours.append(seconds([sys.executable, "-m", "aecli", *arguments]))
+    assert min(ours) < 2.5 * min(least)

@@ -188,3 +188,14 @@ def test_a_data_set_that_is_not_there(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match=words):
         open_dataset(source)
+
+
+def test_the_digits_are_those_of_scikit_learn(digits: Dataset) -> None:
+    from sklearn.datasets import load_digits
+
+    original = load_digits()
+    assert digits.labels is not None
+    assert digits.labels.tolist() == original.target.tolist()
+    np.testing.assert_allclose(
+        digits.images[:].reshape(-1, 64), original.data / 16 * 255, atol=0.5001
+    )

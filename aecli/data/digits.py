@@ -1,11 +1,16 @@
 """scikit-learn's embedded digits: 1,797 images of 8x8 pixels, always at hand."""
 
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 
 from aecli.data.dataset import Dataset
 from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.stored import Rows
+from aecli.errors import AecliError
 
 # The file's order is kept: writers come in blocks, so that most test digits are in hands that
 # the training split has not seen.
@@ -22,16 +27,22 @@ def read_digits(source: Source) -> Dataset:
     The 17 grey levels 0..16 are spread over 0..255. Source: the test part of Alpaydin and Kaynak,
     *Optical Recognition of Handwritten Digits*, UCI (1998).
     """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+    with gzip.open(_file(), "rt") as file:
+        rows = np.loadtxt(file, np.uint8, delimiter=",")
+    grey = np.rint(rows[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Dataset(
         name="digits",
         source=source,
-        images=to_images(
-            np.rint(digits.images * (255 / 16)).astype(np.uint8), "digits", source.rescale
-        ),
-        labels=digits.target.astype(np.int64),
-        class_names=tuple(str(name) for name in digits.target_names),
+        images=to_images(grey, "digits", source.rescale),
+        labels=rows[:, 64].astype(np.int64),
+        class_names=tuple(str(digit) for digit in range(10)),
         splits=_SPLITS,
     )
+
+
+def _file() -> Path:
+    """Return scikit-learn's file; its own `load_digits` takes a second to import."""
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise AecliError("scikit-learn, which holds the digits, is missing: install aecli again")
+    return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
