@@ -159,3 +159,40 @@ def test_a_grid_holds_every_image(tmp_path: Path, count: int, channels: int) -> 
     # Black images on white: as many black pixels as images, each zoomed alike.
     zoom = round(1000 / (int(np.ceil(np.sqrt(count * 6 / 5))) * 5))
     assert (pixels < 0.5).sum() == pytest.approx(count * 30 * zoom**2, rel=0.02)
+
+
+def test_many_codes_are_counted_into_dots_of_their_colour_and_place() -> None:
+    places = np.array([[-3, 0], [5, 1], [5, 9]], np.float32)
+    labels = np.arange(90_000) % 3
+    labels[:6] = 0
+    values = places[labels]
+    # One code alone, and one of another class at the place of thousands.
+    values[0], values[1] = [-3, 9], [5, 9]
+    figure = map_figure(Codes(values, labels, PROVENANCE), "codes.npy")
+    (image,) = figure.axes[0].images
+    picture = np.asarray(image.get_array())
+    left, right, bottom, top = image.get_extent()
+    rows, columns = picture.shape[:2]
+
+    def dot(x: float, y: float) -> Any:
+        column = int((x - left) / (right - left) * columns + 1e-3)
+        row = int((y - bottom) / (top - bottom) * rows + 1e-3)
+        return picture[row, column]
+
+    classes = Classes(labels, None)
+    for (x, y), color in zip(places, (0, 1, 2), strict=True):
+        np.testing.assert_allclose(dot(x, y)[:3], to_rgb(classes.color(color)), atol=1e-3)
+        assert dot(x, y)[3] > 0.99
+    np.testing.assert_allclose(dot(-3, 9)[:3], to_rgb(classes.color(0)), atol=1e-6)
+    assert 0.1 < dot(-3, 9)[3] < 0.5
+    assert (picture[..., 3] > 0).sum() == 4 * 4
+    assert _legend(figure) == ["zero", "one", "two"]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("spread", [0, 1e-30, 1, 1e38])
+def test_many_codes_of_any_spread_are_drawn(tmp_path: Path, spread: float, labelled: bool) -> None:
+    values = (GENERATOR.uniform(-1, 1, (60_000, 2)) * spread).astype(np.float32)
+    labels = np.arange(60_000) % 13 if labelled else None
+    save_figure(map_figure(Codes(values, labels), "codes.npy"), tmp_path / "map.png")
+    assert imread(tmp_path / "map.png").std() > 0
