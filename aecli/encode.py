@@ -211,20 +211,23 @@ def _in_batches(
         return done
 
     block = _block_rows(model)
-    program = None
     batch_rows = 0
-    for batch in prefetched(batches):
+    program: Callable[..., jax.Array] | None = None
+
+    def begun(batch: npt.NDArray[Any]) -> tuple[jax.Array, int]:
+        nonlocal batch_rows, program
         batch_rows = batch_rows or -(-len(batch) // block) * block
         padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
         padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
         padded = padded.reshape(-1, block, *batch.shape[1:])
-        with enough_memory("try a smaller --batch-size"):
-            program = program or compiled(
-                in_blocks, model.about(function), model.parameters, padded
-            )
-            result = np.asarray(program(model.parameters, padded))
-        yield result.reshape(batch_rows, *result.shape[2:])[: len(batch)]
-        report(len(batch))
+        program = program or compiled(in_blocks, model.about(function), model.parameters, padded)
+        return program(model.parameters, padded), len(batch)
+
+    with enough_memory("try a smaller --batch-size"):
+        # While one batch is computed the next one is read and handed over.
+        for result, rows in prefetched(map(begun, batches)):
+            yield np.asarray(result).reshape(batch_rows, *result.shape[2:])[:rows]
+            report(rows)
 
 
 def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
