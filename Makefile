@@ -37,7 +37,7 @@ fix: install  ## Let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(BENCH)/.installed  ## Measure against peers side by side; needs MNIST (AECLI_DATA_DIR)
-	$(BENCH)/bin/python -m tests.bench.epoch_time
+	$(BENCH)/bin/python -m tests.bench
 	$(BENCH)/bin/python -m tests.bench.maps
 
 $(BENCH)/.installed: pyproject.toml

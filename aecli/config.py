@@ -17,7 +17,7 @@ Loss = Literal["mse", "bce"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 DEFAULT_DATASET = "digits"
-DEFAULT_ROWS_AT_A_TIME = 4096  # Of encode and decode.
+DEFAULT_ROWS_AT_A_TIME = 8_192  # Of encode and decode.
 
 
 @dataclass(frozen=True)

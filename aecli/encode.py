@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Every product has this many rows, or as many as have so many bytes, whatever the batch size: a
 # product of another shape may round differently, and a code must not depend on its neighbours.
-_BLOCK = 256
+_BLOCK = 1024
 _BLOCK_BYTES = 64_000_000
 # More would not fit side by side.
 _MOST_RECONSTRUCTIONS = 50
@@ -213,21 +213,28 @@ def _in_batches(
     block = _block_rows(model)
     batch_rows = 0
     program: Callable[..., jax.Array] | None = None
+    computing: tuple[jax.Array, int] | None = None
 
-    def begun(batch: npt.NDArray[Any]) -> tuple[jax.Array, int]:
-        nonlocal batch_rows, program
-        batch_rows = batch_rows or -(-len(batch) // block) * block
-        padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
-        padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
-        padded = padded.reshape(-1, block, *batch.shape[1:])
-        program = program or compiled(in_blocks, model.about(function), model.parameters, padded)
-        return program(model.parameters, padded), len(batch)
+    def done(result: jax.Array, rows: int) -> Floats:
+        values = np.asarray(result)
+        report(rows)
+        return values.reshape(batch_rows, *values.shape[2:])[:rows]
 
     with enough_memory("try a smaller --batch-size"):
-        # While one batch is computed the next one is read and handed over.
-        for result, rows in prefetched(map(begun, batches)):
-            yield np.asarray(result).reshape(batch_rows, *result.shape[2:])[:rows]
-            report(rows)
+        for batch in prefetched(batches):
+            batch_rows = batch_rows or -(-len(batch) // block) * block
+            padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
+            padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
+            padded = padded.reshape(-1, block, *batch.shape[1:])
+            if program is None:
+                program = compiled(in_blocks, model.about(function), model.parameters, padded)
+            # The device has the next batch before the last one is asked for: it need not wait.
+            following = program(model.parameters, padded), len(batch)
+            if computing is not None:
+                yield done(*computing)
+            computing = following
+        if computing is not None:
+            yield done(*computing)
 
 
 def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:

@@ -67,7 +67,24 @@ def compiled(
 def _compile(
     function: Callable[..., Any], arguments: tuple[Any, ...], donate: tuple[int, ...]
 ) -> jax.stages.Compiled:
-    return jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
+    lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
+    try:
+        return lowered.compile(_options())
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        # Of another version of jax.
+        return lowered.compile()
+
+
+def _options() -> dict[str, str | bool]:
+    """Return how XLA is to compile here, where its own choice is not the quickest."""
+    name = "xla_cpu_experimental_ynn_fusion_type"
+    chosen = name in os.environ.get("XLA_FLAGS", "")
+    if chosen or jax.default_backend() != "cpu" or " avx512f " in " ".join(_processor()):
+        return {}
+    # Without AVX-512 its kernels from YNNPACK are slower than the others that it has.
+    return {name: ""}
 
 
 def _load(path: Path) -> Callable[..., Any] | None:
@@ -123,9 +140,7 @@ def _here() -> list[str]:
     about = [platform.machine(), jax.__version__, str(jax.devices())]
     about += [f"{device.device_kind}" for device in jax.devices()]
     about += sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(_VARIABLES))
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        about += sorted({line for line in lines if line.startswith(("flags", "model"))})
+    about += _processor()
     for library in ("flax", "jaxlib", "optax"):
         # Importing one to ask its version would take longer than all else.
         spec = importlib.util.find_spec(library)
@@ -136,3 +151,12 @@ def _here() -> list[str]:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
     return [*about, sources.hexdigest()]
+
+
+@cache
+def _processor() -> list[str]:
+    """Return model and features of the processor, where the operating system tells."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return sorted({line for line in lines if line.startswith(("flags", "model"))})
+    return []

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -86,6 +87,7 @@ def train(
     report: Callable[[EpochMetrics, bool], None] = lambda metrics, saved: None,
     stop: Callable[[], bool] = lambda: False,
     memory: int | None = None,
+    profile: Path | None = None,
 ) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
@@ -99,6 +101,7 @@ def train(
         stop: asked before the first and after each epoch; True saves and ends the training.
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A run that goes on streams as it did before.
+        profile: a folder for a trace of one epoch: the second, or the only one.
 
     Returns:
         The final numbers, or that `stop` ended the training.
@@ -134,6 +137,7 @@ def train(
         stale += [folder.best, folder.metrics, folder.config]
     save_run = partial(_save_run, folder, config, dataset.describe(), layout, about, stale)
     saved_at, epoch_saved = -math.inf, progress.epoch
+    begun_with = progress.epoch
     stopped = stop()
     if resume_from is not None and _ended(config, progress):
         # The end may have come between two of its files.
@@ -141,7 +145,13 @@ def train(
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
         windows_saved = progress.begun.windows if progress.begun else 0
-        progress.state, losses = run_epoch(progress.state, progress.epoch + 1, progress.begun, stop)
+        # The first epoch pays for what comes once.
+        traced = progress.epoch == min(begun_with + 1, config.epochs - 1)
+        with _trace(profile) if profile and traced else nullcontext():
+            progress.state, losses = run_epoch(
+                progress.state, progress.epoch + 1, progress.begun, stop
+            )
+            jax.block_until_ready(progress.state)
         progress.begun = losses if isinstance(losses, BegunEpoch) else None
         if isinstance(losses, BegunEpoch):
             stopped = True
@@ -206,6 +216,22 @@ def train(
     )
     files.write_json(folder.summary, vars(summary))
     return summary
+
+
+@contextmanager
+def _trace(folder: Path) -> Iterator[None]:
+    """Write what the block computes into a folder, for TensorBoard and for Perfetto.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    try:
+        files.make_folder(folder)
+    except OSError as error:
+        raise AecliError(f"cannot write into {folder}: {error.strerror}") from error
+    with jax.profiler.trace(str(folder), create_perfetto_trace=True):
+        yield
 
 
 def _choose_layout(dataset: Dataset, batch_size: int, memory: int) -> Layout | None:

@@ -1,5 +1,6 @@
 """The real commands on real images, mostly in a process of their own."""
 
+import gzip
 import json
 import os
 import pty
@@ -479,6 +480,20 @@ def test_an_error_is_one_line_in_a_real_process_too(aecli: Run, tmp_path: Path) 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("aecli: no data set, file or folder is called 'mnits'")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profile_is_a_trace_of_one_epoch(aecli: Run, tmp_path: Path) -> None:
+    done = aecli("train", *QUICK, "--profile", "trace", "-o", "run")
+    assert done.returncode == 0, done.stderr
+    assert "traced an epoch into trace" in done.stderr
+    (trace,) = (tmp_path / "trace").rglob("perfetto_trace.json.gz")
+    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    assert any("dot" in event.get("name", "") for event in events)
+    (tmp_path / "file").touch()
+    refused = aecli("train", *QUICK, "--profile", "file", "-o", "other")
+    assert refused.returncode == 2
+    assert "file is a file: --profile expects a folder" in refused.stderr
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("plot", "--help"), ("--version",)])

@@ -21,7 +21,7 @@ def model(checkpoint: Checkpoint) -> TrainedModel:
     return load_model(checkpoint)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 255, 256, 257, 1000, 4096])
+@pytest.mark.parametrize("batch_size", [1, 7, 1023, 1024, 1025, 4096])
 @pytest.mark.parametrize("rows", [1, 300, 1797])
 def test_codes_and_images_do_not_depend_on_the_batch_size(
     model: TrainedModel, digits: Dataset, batch_size: int, rows: int
@@ -61,8 +61,9 @@ def test_images_lie_in_the_unit_range(model: TrainedModel) -> None:
 
 
 def test_a_split_is_encoded_with_its_labels_and_provenance(
-    checkpoint: Checkpoint, digits: Dataset
+    checkpoint: Checkpoint, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("aecli.encode._BLOCK", 256)
     advanced: list[int] = []
     codes = encode_split(checkpoint, digits, "test", batch_size=256, report=advanced.append)
     values = np.concatenate(list(codes.blocks))

@@ -273,7 +273,10 @@ def test_going_on_with_too_little_memory_is_refused(
         train(dataset, config, folder, about={}, memory=5_000, resume_from=load(folder.last))
 
 
-def test_codes_do_not_depend_on_memory(dataset: Dataset, config: Config, tmp_path: Path) -> None:
+def test_codes_do_not_depend_on_memory(
+    dataset: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecli.encode._BLOCK", 256)
     folder = RunFolder(tmp_path / "run")
     train(dataset, config, folder, about={})
     checkpoint = load(folder.best)

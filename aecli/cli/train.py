@@ -185,6 +185,13 @@ def train(
             rich_help_panel="Run",
         ),
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a trace of one epoch into this folder, for Perfetto and TensorBoard.",
+            rich_help_panel="Run",
+        ),
+    ] = None,
     force: Annotated[bool, force_option("Run")] = False,
     as_json: Annotated[bool, json_option("Run")] = False,
     quiet: Annotated[bool, quiet_option("Run")] = False,
@@ -220,6 +227,10 @@ def train(
             if context.params[field.name] is not None
         }
         allowed = None if memory is None else parse_memory(memory)
+        if profile is not None:
+            if kind_of(profile) == "file":
+                raise InputError(f"{profile} is a file: --profile expects a folder")
+            refuse_files_above(profile)
         folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
         if resume and force:
             raise InputError("--resume and --force exclude each other: go on, or begin again")
@@ -259,6 +270,7 @@ def train(
                 report=report,
                 stop=stop,
                 memory=allowed,
+                profile=profile,
             )
     place = shlex.quote(str(folder.path))
     if isinstance(summary, Stopped):
@@ -268,6 +280,8 @@ def train(
             reporter.say(f"stopped before anything was saved: {folder.path} is as it was")
         raise typer.Exit(stop.exit_code)
     reporter.facts(_summary_rows(summary, job.config))
+    if profile is not None:
+        reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
     reporter.say(f"wrote {folder.path}; next: aecli encode {place}")
     reporter.result([folder.path], vars(summary))
 
