@@ -191,11 +191,12 @@ def _block_rows(model: TrainedModel) -> int:
 
 
 def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
-    """Return the batch size, at most of so many rows, rounded up to whole blocks."""
+    """Return about the batch size, in whole blocks, so that the rows fill all batches evenly."""
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     block = _block_rows(model)
-    return -(-min(batch_size, rows) // block) * block
+    batches = max(1, -(-rows // batch_size))
+    return -(-rows // (batches * block)) * block
 
 
 def _in_batches(

@@ -153,7 +153,10 @@ def sklearn_epochs(hidden: Widths, batch: int, epochs: int) -> list[float]:
     images = unit_pixels()
     images = images[: len(images) // batch * batch]
     network = MLPRegressor(
-        (*hidden, 2, *reversed(hidden)), activation="logistic", batch_size=batch, shuffle=False
+        hidden_layer_sizes=(*hidden, 2, *reversed(hidden)),
+        activation="logistic",
+        batch_size=batch,
+        shuffle=False,
     )
     return _timed(epochs, lambda: network.partial_fit(images, images))
 
