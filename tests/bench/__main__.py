@@ -8,7 +8,7 @@ import json
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,27 @@ from . import growth, networks, processes
 from .networks import CLASSIC, WIDE, Widths
 from .works import Work, print_row, summarize
 
+Epochs = Callable[..., list[float]]
+
 
 def _epoch_works() -> list[Work]:
-    def contenders(hidden: Widths, batch: int, epochs: int, **functions: Any) -> Any:
-        names = {name.replace("_", " "): function for name, function in functions.items()}
-        return {name: partial(f, hidden, batch, epochs) for name, f in names.items()}
+    def contenders(hidden: Widths, batch: int, epochs: int, who: Mapping[str, Epochs]) -> Any:
+        return {name: partial(function, hidden, batch, epochs) for name, function in who.items()}
 
-    few: dict[str, Callable[..., list[float]]] = {
+    few: dict[str, Epochs] = {
         "aecli": networks.aecli_epochs,
-        "PyTorch_in_memory": networks.torch_epochs,
-        "limit:_its_products_in_BLAS": networks.limit_epochs,
+        "PyTorch in memory": networks.torch_epochs,
+        "limit: its products in BLAS": networks.limit_epochs,
     }
     every = few | {
-        "PyTorch_in_memory,_fused_Adam": partial(networks.torch_epochs, fused=True),
-        "PyTorch_DataLoader": partial(networks.torch_epochs, loader=True),
-        "Keras_3_fit_(TensorFlow)": networks.keras_epochs,
-        "the_tutorial's_TF_1_graph": networks.tutorial_epochs,
-        "scikit-learn_MLPRegressor": networks.sklearn_epochs,
+        "PyTorch in memory, fused Adam": partial(networks.torch_epochs, fused=True),
+        "PyTorch DataLoader": partial(networks.torch_epochs, loader=True),
+        "Keras 3 fit (TensorFlow)": networks.keras_epochs,
+        "the tutorial's TF 1 graph": networks.tutorial_epochs,
+        "scikit-learn MLPRegressor": networks.sklearn_epochs,
     }
     return [
-        Work(f"epoch, {shape}, batch {batch}", contenders(hidden, batch, epochs, **who))
+        Work(f"epoch, {shape}, batch {batch}", contenders(hidden, batch, epochs, who))
         for shape, hidden, batch, epochs, who in (
             ("784-128-64-10-2", CLASSIC, 256, 4, every),
             ("784-128-64-10-2", CLASSIC, 1024, 4, few),

@@ -192,19 +192,22 @@ def _all_images() -> npt.NDArray[np.uint8]:
 ENCODED = 210_000
 
 
-def aecli_encoding() -> list[float]:
-    """Encode uint8 images with a model as `aecli encode` does."""
+def _aecli_encoding(recipe: str, images: npt.NDArray[np.uint8]) -> list[float]:
     import jax
 
     from aecli.config import choose_recipe
     from aecli.encode import TrainedModel, encode
     from aecli.parameters import initial_parameters
 
-    config, shape = choose_recipe("classic"), (28, 28, 1)
+    config, shape = choose_recipe(recipe), (28, 28, 1)
     parameters = initial_parameters(config, np.zeros(shape, np.float32))
     model = TrainedModel(config, shape, jax.device_put(parameters))
-    images = _all_images().reshape(-1, *shape)
-    return _timed(REPEATED, lambda: encode(model, images))
+    return _timed(REPEATED, lambda: encode(model, images.reshape(-1, *shape)))
+
+
+def aecli_encoding() -> list[float]:
+    """Encode uint8 images with a model as `aecli encode` does."""
+    return _aecli_encoding("classic", _all_images())
 
 
 def torch_encoding() -> list[float]:
@@ -234,17 +237,7 @@ def keras_encoding() -> list[float]:
 
 def aecli_placing() -> list[float]:
     """Place the 10,000 test images on a map, in process."""
-    import jax
-
-    from aecli.config import choose_recipe
-    from aecli.encode import TrainedModel, encode
-    from aecli.parameters import initial_parameters
-
-    config, shape = choose_recipe("modern"), (28, 28, 1)
-    parameters = initial_parameters(config, np.zeros(shape, np.float32))
-    model = TrainedModel(config, shape, jax.device_put(parameters))
-    images = pixels("test").reshape(-1, *shape)
-    return _timed(REPEATED, lambda: encode(model, images))
+    return _aecli_encoding("modern", pixels("test"))
 
 
 def umap_placing() -> list[float]:
