@@ -17,8 +17,8 @@ from aecli.errors import AecliError, InputError
 from aecli.memory import BegunEpoch, Layout
 from aecli.runs import RunFolder
 
-# 1: without a checksum and, at first, a layout. 2: with both.
-FORMAT_VERSION = 2
+# 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
+FORMAT_VERSION = 3
 _METADATA_KEY = "aecli"
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -38,11 +38,13 @@ class EpochMetrics:
     """What one epoch gave.
 
     The losses are those of the config, means over pixels; `train_loss` is the mean over the
-    epoch's steps. `learning_rate` is that of the epoch's last step. `seconds` is wall time.
+    epoch's steps, as is `neighbor_loss`, in nats, which is 0 without one. `learning_rate` is that
+    of the epoch's last step. `seconds` is wall time.
     """
 
     epoch: int
     train_loss: float
+    neighbor_loss: float
     validation_loss: float
     learning_rate: float
     images_per_second: float
@@ -238,13 +240,20 @@ def _layout(values: Mapping[str, Any]) -> Layout:
 
 
 def _begun(values: Mapping[str, Any]) -> BegunEpoch:
-    return BegunEpoch(int(values["windows"]), float(values["loss"]), int(values["finite_steps"]))
+    return BegunEpoch(
+        windows=int(values["windows"]),
+        loss=float(values["loss"]),
+        # Older versions had none.
+        neighbor_loss=float(values.get("neighbor_loss", 0)),
+        finite_steps=int(values["finite_steps"]),
+    )
 
 
 def _epoch_metrics(line: Mapping[str, Any]) -> EpochMetrics:
     return EpochMetrics(
         epoch=int(line["epoch"]),
         train_loss=float(line["train_loss"]),
+        neighbor_loss=float(line.get("neighbor_loss", 0)),
         validation_loss=float(line["validation_loss"]),
         learning_rate=float(line["learning_rate"]),
         images_per_second=float(line["images_per_second"]),

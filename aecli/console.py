@@ -156,14 +156,18 @@ def _print_result(lines: Sequence[str]) -> None:
 
 def _losses(metrics: "EpochMetrics") -> str:
     return (
-        f"train {metrics.train_loss:.4f}  val {metrics.validation_loss:.4f}  "
+        f"train {metrics.train_loss:.4f}{_neighbor(metrics)}  val {metrics.validation_loss:.4f}  "
         f"{metrics.images_per_second:,.0f} img/s"
     )
 
 
+def _neighbor(metrics: "EpochMetrics") -> str:
+    return f"  neighbour {metrics.neighbor_loss:.3f}" if metrics.neighbor_loss else ""
+
+
 def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:
     line = (
-        f"epoch {metrics.epoch}/{total}  train {metrics.train_loss:.5f}  "
+        f"epoch {metrics.epoch}/{total}  train {metrics.train_loss:.5f}{_neighbor(metrics)}  "
         f"validation {metrics.validation_loss:.5f}  {metrics.images_per_second:,.0f} images/s"
     )
     return f"{line}\nsaved epoch {metrics.epoch}" if saved else line

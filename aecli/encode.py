@@ -46,7 +46,8 @@ class TrainedModel:
 
     def about(self, function: Callable[..., Any]) -> dict[str, Any]:
         """Return what a function of this model depends on, beside its arguments."""
-        settings = {"activation": self.config.activation, "output": self.config.output}
+        names = ("activation", "normalize", "output")
+        settings = {name: getattr(self.config, name) for name in names}
         return {"program": function.__name__, **settings, "image_shape": self.image_shape}
 
     def encode(self, parameters: Parameters, images: jax.Array) -> jax.Array:

@@ -17,7 +17,8 @@ from aecli.config import Config, Loss, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
 from aecli.memory import BegunEpoch, Layout
-from aecli.objective import far_codes, pixel_loss
+from aecli.neighbors import NeighborGraph
+from aecli.objective import PARTNERS, far_codes, neighbor_loss, pixel_loss
 from aecli.parameters import ImageShape, Parameters, initial_parameters
 from aecli.programs import compiled
 from aecli.stream import prefetched, windows
@@ -40,14 +41,26 @@ class TrainState(NamedTuple):
 Scalar = jax.Array | np.generic
 
 
+class Neighborhood(NamedTuple):
+    """What the loss knows of the training images beside their pixels; arrays, or their shapes.
+
+    `neighbors`: int32 (n, k), rows of the training images. `variance`: float32, of a pixel.
+    """
+
+    neighbors: Any
+    variance: Any
+
+
 class EpochLosses(NamedTuple):
     """What an epoch gives: float32 scalars, but for the last.
 
-    The mean of the train loss over the steps, the validation loss after the last step, the learning
-    rate of the last step, and how many steps went by before a loss that was not finite.
+    The means of the train and of the neighbour loss over the steps, the validation loss after the
+    last step, the learning rate of the last step, and how many steps went by before a loss that
+    was not finite.
     """
 
     train: Scalar
+    neighbor: Scalar
     validation: Scalar
     learning_rate: Scalar
     finite_steps: Scalar
@@ -78,7 +91,9 @@ class EpochFunction:
         self.batch_size = min(config.batch_size, rows) // devices * devices
         self.steps = rows // self.batch_size
         self.images_seen = self.steps * self.batch_size
-        self.split_over_devices = NamedSharding(mesh, P("data"))
+        # A batch has so many rows for each of its images: the image, and neighbours of it.
+        self.group = 1 + PARTNERS if config.neighbor_weight else 1
+        self.split_over_devices = NamedSharding(mesh, P(None, "data"))
         self.replicated = NamedSharding(mesh, P())
         self.schedule = learning_rate_schedule(config, self.steps)
         self.optimizer = optax.adam(self.schedule)
@@ -109,6 +124,7 @@ class EpochFunction:
         self,
         state: TrainState,
         images: jax.Array,
+        neighborhood: Neighborhood | None,
         validation: jax.Array,
         epoch: jax.Array,
         seed: jax.Array,
@@ -118,6 +134,7 @@ class EpochFunction:
         Args:
             state: from `initial_state` or the epoch before.
             images: the training images, pixels (n, h, w, c).
+            neighborhood: of these images; None without a neighbour loss.
             validation: the validation images, pixels (m, h, w, c).
             epoch: its number from 1, uint32.
             seed: of the order of the images, uint32.
@@ -126,61 +143,102 @@ class EpochFunction:
             The new state and the losses.
 
         """
-        state, losses = jax.lax.scan(
-            lambda state, rows: self.step(state, images, rows), state, self.batches(epoch, seed)
+        batches = self.batches(neighborhood, epoch, seed)
+        variance = neighborhood and neighborhood.variance
+        state, (losses, neighbor_losses) = jax.lax.scan(
+            lambda state, rows: self.step(state, images, variance, rows), state, batches
         )
         validation_losses = self.image_losses(state.parameters, validation, self.config.loss)
         learning_rate = self.schedule(epoch * self.steps - 1)
         finite_steps = jnp.cumprod(jnp.isfinite(losses).astype(jnp.int32)).sum()
         return state, EpochLosses(
-            losses.mean(), validation_losses.mean(), learning_rate, finite_steps
+            losses.mean(),
+            neighbor_losses.mean(),
+            validation_losses.mean(),
+            learning_rate,
+            finite_steps,
         )
 
     def window(
-        self, state: TrainState, images: jax.Array, batches: jax.Array, steps: jax.Array
-    ) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Train on the first `steps` batches of a window, rows (steps, batch size) of `images`.
+        self,
+        state: TrainState,
+        images: jax.Array,
+        variance: jax.Array | None,
+        batches: jax.Array,
+        steps: jax.Array,
+    ) -> tuple[TrainState, jax.Array, jax.Array, jax.Array]:
+        """Train on the first `steps` batches of a window, (steps, group, batch size) of `images`.
 
-        Returns the new state, the sum of the train loss over the steps, float32, and for how many
-        of them it was finite, int32.
+        Returns the new state, the sums of the train and of the neighbour loss over the steps,
+        float32, and for how many of them the first was finite, int32.
         """
-        Carry = tuple[TrainState, jax.Array, jax.Array]
+        Carry = tuple[TrainState, jax.Array, jax.Array, jax.Array]
 
         def body(index: jax.Array, carry: Carry) -> Carry:
-            state, total, finite_steps = carry
-            state, loss = self.step(state, images, batches[index])
+            state, total, neighbor_total, finite_steps = carry
+            state, (loss, neighbor) = self.step(state, images, variance, batches[index])
             total += loss
-            return state, total, finite_steps + jnp.isfinite(total).astype(jnp.int32)
+            finite_steps += jnp.isfinite(total).astype(jnp.int32)
+            return state, total, neighbor_total + neighbor, finite_steps
 
-        result: Carry = jax.lax.fori_loop(
-            jnp.uint32(0), steps, body, (state, jnp.float32(0), jnp.int32(0))
-        )
+        nothing = (jnp.float32(0), jnp.float32(0), jnp.int32(0))
+        result: Carry = jax.lax.fori_loop(jnp.uint32(0), steps, body, (state, *nothing))
         return result
 
     def step(
-        self, state: TrainState, images: jax.Array, rows: jax.Array
-    ) -> tuple[TrainState, jax.Array]:
-        """Update the state with the batch of these rows of `images`; return it and the loss."""
+        self, state: TrainState, images: jax.Array, variance: jax.Array | None, rows: jax.Array
+    ) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
+        """Update the state with the batch of these rows (group, batch size) of `images`.
+
+        `variance` is that of a pixel, or None without a neighbour loss. Returns the state, and the
+        train and the neighbour loss.
+        """
         batch = jax.lax.with_sharding_constraint(images[rows], self.split_over_devices)
-        gradients, loss = jax.grad(self.loss, has_aux=True)(state.parameters, batch)
+        gradients, losses = jax.grad(self.loss, has_aux=True)(state.parameters, batch, variance)
         # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
         with jax.numpy_dtype_promotion("standard"):
             updates, optimizer = self.optimizer.update(gradients, state.optimizer)
-        return TrainState(optax.apply_updates(state.parameters, updates), optimizer), loss
+        return TrainState(optax.apply_updates(state.parameters, updates), optimizer), losses
 
-    def batches(self, epoch: jax.Array, seed: jax.Array) -> jax.Array:
-        """Return the rows of each batch of an epoch, int32 (steps, batch size)."""
+    def batches(
+        self, neighborhood: Neighborhood | None, epoch: jax.Array, seed: jax.Array
+    ) -> jax.Array:
+        """Return the rows of each batch of an epoch, int32 (steps, group, batch size).
+
+        The first of a group are the images, once an epoch; the others are neighbours of theirs.
+        """
         order = jnp.arange(self.rows)
+        key = jax.random.fold_in(jax.random.key(seed), epoch)
         if self.config.shuffle:
-            key = jax.random.fold_in(jax.random.key(seed), epoch)
             order = jax.random.permutation(key, order)
-        return order[: self.images_seen].reshape(self.steps, self.batch_size)
+        rows = order[: self.images_seen].reshape(self.steps, 1, self.batch_size)
+        if neighborhood is None:
+            return rows
+        shape = (self.steps, self.group - 1, self.batch_size)
+        chosen = jax.random.randint(
+            jax.random.fold_in(key, 1), shape, 0, neighborhood.neighbors.shape[1]
+        )
+        partners = neighborhood.neighbors[jnp.broadcast_to(rows, shape), chosen]
+        return jnp.concatenate([rows, partners], axis=1)
 
-    def loss(self, parameters: Parameters, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return what is minimized over a batch, pixels (n, h, w, c), and its loss alone."""
-        losses, codes = _pixel_losses(self.model(parameters), batch, self.config, self.config.loss)
+    def loss(
+        self, parameters: Parameters, batch: jax.Array, variance: jax.Array | None
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """Return what is minimized over a batch, and its loss and its neighbour loss alone.
+
+        `batch`: pixels (group, n, h, w, c), the images and neighbours of theirs. The neighbour
+        loss counts in units of the variance of a pixel, so that its weight means the same for
+        pale images as for those of high contrast.
+        """
+        config, model = self.config, self.model(parameters)
+        losses, codes = _pixel_losses(model, batch[0], config, config.loss)
         loss = losses.mean()
-        return loss + self.config.code_penalty * far_codes(codes), loss
+        minimized = loss + config.code_penalty * far_codes(codes)
+        if variance is None:
+            return minimized, (loss, jnp.float32(0))
+        partners = _encode(model, batch[1:].reshape(-1, *self.image_shape))
+        neighbor = neighbor_loss(codes, partners.reshape(len(batch) - 1, *codes.shape))
+        return minimized + config.neighbor_weight * variance * neighbor, (loss, neighbor)
 
     def image_losses(self, parameters: Parameters, pixels: jax.Array, loss: Loss) -> jax.Array:
         """Return the mean loss of each of the images (n, h, w, c), float32 (n,)."""
@@ -202,10 +260,23 @@ class EpochFunction:
 class EpochInMemory:
     """Trains for an epoch on images that lie on the device: one compiled call."""
 
-    def __init__(self, function: EpochFunction, dataset: Dataset, state: TrainState) -> None:
+    def __init__(
+        self,
+        function: EpochFunction,
+        dataset: Dataset,
+        state: TrainState,
+        graph: NeighborGraph | None,
+    ) -> None:
         self._images, self._validation = (
             jax.device_put(dataset.split(split).images, function.replicated)
             for split in ("train", "validation")
+        )
+        self._neighborhood = (
+            None
+            if graph is None
+            else jax.device_put(
+                Neighborhood(graph.neighbors, np.float32(graph.variance)), function.replicated
+            )
         )
         self._seed = np.uint32(function.config.seed)
         self._program = compiled(
@@ -213,6 +284,7 @@ class EpochInMemory:
             {"program": "epoch", **function.about},
             state,
             self._images,
+            self._neighborhood,
             self._validation,
             np.uint32(1),
             self._seed,
@@ -227,7 +299,12 @@ class EpochInMemory:
         It is one step to the outside: it never stops within.
         """
         result: tuple[TrainState, EpochLosses] = self._program(
-            state, self._images, self._validation, np.uint32(epoch), self._seed
+            state,
+            self._images,
+            self._neighborhood,
+            self._validation,
+            np.uint32(epoch),
+            self._seed,
         )
         return result
 
@@ -236,17 +313,26 @@ class EpochStreamed:
     """Trains for an epoch on images that pass through memory: one compiled call a window."""
 
     def __init__(
-        self, function: EpochFunction, dataset: Dataset, state: TrainState, layout: Layout
+        self,
+        function: EpochFunction,
+        dataset: Dataset,
+        state: TrainState,
+        layout: Layout,
+        graph: NeighborGraph | None,
     ) -> None:
         self._function, self._dataset, self._layout = function, dataset, layout
+        self._neighbors = None if graph is None else graph.neighbors
+        self._variance = None if graph is None else np.float32(graph.variance)
         self._evaluation = Evaluation(function)
-        batches = (layout.window_rows // function.batch_size, function.batch_size)
-        images = (layout.window_rows, *dataset.image_shape)
+        steps = layout.window_rows // function.batch_size
+        batches = (steps, function.group, function.batch_size)
+        images = (function.group * layout.window_rows, *dataset.image_shape)
         self._program = compiled(
             function.window,
             {"program": "window", **function.about},
             state,
             jax.ShapeDtypeStruct(images, dataset.images.dtype, sharding=function.replicated),
+            self._variance,
             jax.ShapeDtypeStruct(batches, np.int32, sharding=function.replicated),
             np.uint32(0),
             donate=(0,),
@@ -264,13 +350,16 @@ class EpochStreamed:
         has then takes the place of the losses.
         """
         function, config = self._function, self._function.config
-        begun = begun or BegunEpoch(0, 0.0, 0)
-        done, total, finite_steps = begun.windows, begun.loss, begun.finite_steps
+        begun = begun or BegunEpoch(0, 0.0, 0.0, 0)
+        done, finite_steps = begun.windows, begun.finite_steps
+        total, neighbor_total = begun.loss, begun.neighbor_loss
         for images, batches, steps in prefetched(
             windows(
                 self._dataset,
                 self._layout,
                 function.batch_size,
+                self._neighbors,
+                partners=function.group - 1,
                 seed=config.seed,
                 epoch=epoch,
                 shuffle=config.shuffle,
@@ -278,12 +367,14 @@ class EpochStreamed:
             )
         ):
             if stop():
-                return state, BegunEpoch(done, total, finite_steps)
-            state, loss, finite = self._program(
-                state, *jax.device_put((images, batches), function.replicated), np.uint32(steps)
+                return state, BegunEpoch(done, total, neighbor_total, finite_steps)
+            images, batches = jax.device_put((images, batches), function.replicated)
+            state, loss, neighbor_loss, finite = self._program(
+                state, images, self._variance, batches, np.uint32(steps)
             )
             # Waits for the device: windows must not pile up.
             total += float(loss)
+            neighbor_total += float(neighbor_loss)
             finite_steps += int(finite)
             done += 1
             if not math.isfinite(total):
@@ -293,6 +384,7 @@ class EpochStreamed:
         )
         return state, EpochLosses(
             np.float32(total / function.steps),
+            np.float32(neighbor_total / function.steps),
             np.float32(validation),
             self._learning_rate(np.uint32(epoch * function.steps - 1)),
             np.int32(finite_steps),
@@ -363,3 +455,10 @@ def _pixel_losses(
     images = to_unit_range(pixels)
     codes = model.encoder(images)
     return pixel_loss(model.decoder.logits(codes), images, loss, config.output), codes
+
+
+def _encode(model: "Autoencoder", pixels: jax.Array) -> jax.Array:
+    from aecli.model import to_unit_range
+
+    codes: jax.Array = model.encoder(to_unit_range(pixels))
+    return codes

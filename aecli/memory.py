@@ -24,7 +24,7 @@ _FEWEST_BLOCKS = 64
 class Layout:
     """How rows that do not fit into memory pass through it.
 
-    Blocks of `block_rows` neighbouring rows are read in random order; `window_blocks` of them are
+    Blocks of `block_rows` successive rows are read in random order; `window_blocks` of them are
     shuffled together, trained on, and let go. The order of the batches depends on both numbers.
     """
 
@@ -45,12 +45,13 @@ class Layout:
 class BegunEpoch:
     """An epoch of streamed data that was stopped: what its first windows gave.
 
-    `loss` is the sum of the train loss over their steps, `finite_steps` for how many of these it
-    was finite.
+    `loss` and `neighbor_loss` are the sums over their steps, `finite_steps` for how many of these
+    the first was finite.
     """
 
     windows: int
     loss: float
+    neighbor_loss: float
     finite_steps: int
 
 

@@ -14,16 +14,21 @@ from aecli.pixels import scale_of
 
 
 class Encoder(nnx.Module):
-    """Images to codes; an activation after every layer but the last, which is linear."""
+    """Images to codes; an activation after every layer but the last, which is linear.
+
+    With `normalize` the activations of an image are then brought to mean 0 and variance 1: layer
+    normalization (Ba et al., 2016) without scale and shift, which the next layer has.
+    """
 
     def __init__(self, config: Config, image_shape: ImageShape) -> None:
         self.layers = _dense_layers((math.prod(image_shape), *config.hidden, config.latent))
         self.activation = config.activation
+        self.normalize = config.normalize
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Encode `images`, float32 (n, h, w, c) in 0..1, to codes, float32 (n, d)."""
         flat = images.reshape(images.shape[0], -1)
-        return _apply(self.layers, self.activation, flat)
+        return _apply(self.layers, self.activation, flat, self.normalize)
 
 
 class Decoder(nnx.Module):
@@ -33,12 +38,13 @@ class Decoder(nnx.Module):
         widths = (config.latent, *reversed(config.hidden), math.prod(image_shape))
         self.layers = _dense_layers(widths)
         self.activation = config.activation
+        self.normalize = config.normalize
         self.output = config.output
         self.image_shape = image_shape
 
     def logits(self, codes: jax.Array) -> jax.Array:
         """Decode `codes`, float32 (n, d), to pixels before the output activation, (n, h, w, c)."""
-        flat = _apply(self.layers, self.activation, codes)
+        flat = _apply(self.layers, self.activation, codes, self.normalize)
         return flat.reshape(-1, *self.image_shape)
 
     def __call__(self, codes: jax.Array) -> jax.Array:
@@ -78,9 +84,13 @@ def _dense_layers(widths: Sequence[int]) -> nnx.List[nnx.Linear]:
     )
 
 
-def _apply(layers: nnx.List[nnx.Linear], activation: Activation, values: jax.Array) -> jax.Array:
+def _apply(
+    layers: nnx.List[nnx.Linear], activation: Activation, values: jax.Array, normalize: bool
+) -> jax.Array:
     # The names of the activations are those of jax.nn.
     activate = getattr(jax.nn, activation)
     for layer in layers[:-1]:
         values = activate(layer(values))
+        if normalize:
+            values = jax.nn.standardize(values)
     return layers[-1](values)

@@ -6,6 +6,9 @@ import optax
 
 from aecli.config import Loss, Output
 
+# Neighbours of each image in a batch, drawn anew each epoch.
+PARTNERS = 3
+
 
 def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output) -> jax.Array:
     """Return the loss of each pixel, float32, of the shape of `images`.
@@ -19,6 +22,32 @@ def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output)
         return entropy
     reconstruction = jax.nn.sigmoid(logits) if output == "sigmoid" else logits
     return jnp.square(reconstruction - images)
+
+
+def neighbor_loss(codes: jax.Array, partners: jax.Array) -> jax.Array:
+    """Return how hard the codes of a batch find their partners among all others; a scalar, in nats.
+
+    `codes`: float32 (n, d). `partners`: float32 (p, n, d), where `partners[j, i]` is the code of a
+    neighbour of image i. Two codes are alike by 1 / (1 + their squared distance); the loss is the
+    cross-entropy of choosing, by likeness, the partner of each code from those of the batch, and
+    the code of each partner.
+
+    Sources: InfoNCE of van den Oord et al. (2018) with the Cauchy kernel of t-SNE, as in Damrich
+    et al., *From t-SNE to UMAP with contrastive learning* (2023).
+    """
+
+    def cross_entropy(likeness: jax.Array) -> jax.Array:
+        chosen = jnp.diagonal(likeness)
+        by_row, by_column = (jax.nn.logsumexp(likeness, axis=axis) for axis in (1, 0))
+        entropy: jax.Array = ((by_row + by_column) / 2 - chosen).mean()
+        return entropy
+
+    def log_likeness(others: jax.Array) -> jax.Array:
+        lengths = jnp.square(codes).sum(axis=1)[:, None], jnp.square(others).sum(axis=1)[None, :]
+        squared = lengths[0] + lengths[1] - 2 * codes @ others.T
+        return -jnp.log1p(jnp.maximum(squared, 0))
+
+    return jnp.stack([cross_entropy(log_likeness(others)) for others in partners]).mean()
 
 
 def far_codes(codes: jax.Array) -> jax.Array:

@@ -21,6 +21,11 @@ def unit_range(images: Images) -> npt.NDArray[np.float32]:
     return unit
 
 
+def unit_rows(images: Images) -> npt.NDArray[np.float32]:
+    """Return pixels (n, h, w, c) as float32 0..1, one row an image, (n, h * w * c)."""
+    return unit_range(images.reshape(len(images), -1))
+
+
 def pixel_type(dtype: np.dtype[Any], rescale: tuple[float, float] | None) -> np.dtype[Any]:
     """Return the type that `as_pixels` gives: uint8, uint16 or float32."""
     if rescale is not None or dtype.kind == "f":

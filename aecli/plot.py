@@ -20,7 +20,7 @@ from matplotlib.patheffects import withStroke
 from aecli import files
 from aecli.checkpoint import EpochMetrics
 from aecli.codes import Codes
-from aecli.metrics import pca_projection
+from aecli.pca import pca_projection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def neighbors(self) -> Path:
+        """The neighbour graph of the training images, where the loss asks for one."""
+        return self.path / "neighbors.safetensors"
+
+    @property
     def exists(self) -> bool:
         """Whether a run has written here."""
         return any(

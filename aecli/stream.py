@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data import Dataset, count_of, rows_between
+from aecli.data import Dataset, Rows, count_of, rows_between
 from aecli.memory import Layout
 from aecli.pixels import Images
 
@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 class Window(NamedTuple):
     """Rows that are trained on together.
 
-    `images`: pixels (w, h, w, c), of which the first are filled. `batches`: int32
-    (steps, batch size), rows of `images`; the first `steps` are to be taken.
+    `images`: pixels (w, h, w, c), of which the first of each group are filled. `batches`: int32
+    (steps, group, batch size), rows of `images`; the first `steps` are to be taken.
     """
 
     images: Images
@@ -30,7 +30,9 @@ def windows(
     dataset: Dataset,
     layout: Layout,
     batch_size: int,
+    neighbors: npt.NDArray[np.int32] | None = None,
     *,
+    partners: int = 0,
     seed: int,
     epoch: int,
     shuffle: bool,
@@ -41,29 +43,52 @@ def windows(
     Blocks of neighbouring rows come in random order and are shuffled within each window; without
     `shuffle` rows come in file order. All blocks but the last are whole batches, so that one
     incomplete batch is left out, as it is in memory. The first `skip` windows are left out.
+
+    With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with so
+    many `partners`, drawn from its neighbours and read too: groups of 1 + `partners`.
     """
     rows = dataset.rows("train")
     count = count_of(rows)
+    group = 1 + partners
     starts = np.arange(0, count, layout.block_rows)
     if shuffle:
         np.random.default_rng((seed, epoch)).shuffle(starts)
     for first in range(skip * layout.window_blocks, len(starts), layout.window_blocks):
-        images = np.empty((layout.window_rows, *dataset.image_shape), dataset.images.dtype)
+        images = np.empty((group, layout.window_rows, *dataset.image_shape), dataset.images.dtype)
+        positions = np.empty(layout.window_rows, np.int64)
         filled = 0
         for start in starts[first : first + layout.window_blocks].tolist():
-            block = rows_between(rows, start, min(start + layout.block_rows, count))
-            images[filled : filled + count_of(block)] = dataset.images[block]
-            filled += count_of(block)
-        # The rest is never looked at, but should not be chance.
-        images[filled:] = 0
+            stop = min(start + layout.block_rows, count)
+            positions[filled : filled + stop - start] = np.arange(start, stop)
+            images[0, filled : filled + stop - start] = dataset.images[
+                rows_between(rows, start, stop)
+            ]
+            filled += stop - start
+        # An order of its own, so that an epoch can begin with any window.
+        generator = np.random.default_rng((seed, epoch, first))
         order = np.arange(filled)
         if shuffle:
-            # Of its own, so that an epoch can begin with any window.
-            np.random.default_rng((seed, epoch, first)).shuffle(order)
+            generator.shuffle(order)
+        if neighbors is not None:
+            chosen = generator.integers(neighbors.shape[1], size=(partners, filled))
+            drawn = neighbors[positions[:filled], chosen]
+            for images_of_partner, wanted in zip(images[1:], drawn, strict=True):
+                _read_rows(dataset, rows, wanted, images_of_partner[:filled])
+        # The rest is never looked at, but should not be chance.
+        images[:, filled:] = 0
         steps = filled // batch_size
-        batches = np.zeros((layout.window_rows // batch_size, batch_size), np.int32)
-        batches[:steps] = order[: steps * batch_size].reshape(steps, batch_size)
-        yield Window(images, batches, steps)
+        batches = np.zeros((layout.window_rows // batch_size, group, batch_size), np.int32)
+        # Partners lie as many windows behind their image as they are the first, second, ...
+        taken = order[: steps * batch_size].reshape(steps, 1, batch_size)
+        batches[:steps] = taken + layout.window_rows * np.arange(group)[:, np.newaxis]
+        yield Window(images.reshape(-1, *dataset.image_shape), batches, steps)
+
+
+def _read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.int32], into: Images) -> None:
+    """Read training images in any order, some of them more than once."""
+    ascending, places = np.unique(wanted, return_inverse=True)
+    numbers = ascending + rows.start if isinstance(rows, slice) else rows[ascending]
+    into[:] = dataset.images[numbers][places]
 
 
 def prefetched(items: Iterable[Item]) -> Iterator[Item]:

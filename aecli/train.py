@@ -11,27 +11,26 @@ from typing import Any
 
 import jax
 import numpy as np
-import numpy.typing as npt
 from jax.sharding import AxisType
 
 from aecli import files
 from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
 from aecli.config import Config
-from aecli.data import DataDescription, Dataset, count_of
+from aecli.data import DataDescription, Dataset
 from aecli.device import enough_memory
 from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
 from aecli.memory import BegunEpoch, Layout, choose_layout, default_memory, needed_in_memory
-from aecli.metrics import pca_reconstruction_errors
+from aecli.neighbors import FoundNeighbors, find_neighbors
 from aecli.parameters import Parameters
-from aecli.pixels import Images, unit_range
+from aecli.pca import FIT_BYTES, fit_on_training
+from aecli.pixels import unit_rows
 from aecli.runs import RunFolder
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
 _SECONDS_BETWEEN_SAVES = 2.0
-# More would not move the principal components of images, but take longer than training.
-_PCA_ROWS = 100_000
-_PCA_BYTES = 2_000_000_000
+# Rows that the errors of PCA are taken over at a time.
+_PCA_ROWS_AT_A_TIME = 5_000
 
 
 @dataclass
@@ -88,6 +87,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     memory: int | None = None,
     profile: Path | None = None,
+    found: FoundNeighbors | None = None,
 ) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
@@ -102,6 +102,7 @@ def train(
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A run that goes on streams as it did before.
         profile: a folder for a trace of one epoch: the second, or the only one.
+        found: the neighbours that the loss asks for, where they have been looked for already.
 
     Returns:
         The final numbers, or that `stop` ended the training.
@@ -117,25 +118,29 @@ def train(
     epoch_function = EpochFunction(config, dataset.image_shape, dataset.count("train"), mesh)
     allowed = default_memory() if memory is None else memory
     if resume_from is None:
-        layout = _choose_layout(dataset, epoch_function.batch_size, allowed)
+        layout = _choose_layout(dataset, epoch_function, allowed)
         progress = Progress(epoch_function.initial_state(dataset.mean_image("train")))
     else:
         layout = resume_from.layout
         if memory is not None:
-            _check_layout(dataset, layout, memory)
+            _check_layout(dataset, epoch_function.group, layout, memory)
         like = epoch_function.initial_state(np.zeros(dataset.image_shape))
         progress = _restore(like, resume_from)
     progress.state = jax.device_put(progress.state, epoch_function.replicated)
+    found = found or find_neighbors(dataset, config, folder)
+    graph = None if found is None else found.graph
     run_epoch = (
-        EpochInMemory(epoch_function, dataset, progress.state)
+        EpochInMemory(epoch_function, dataset, progress.state, graph)
         if layout is None
-        else EpochStreamed(epoch_function, dataset, progress.state, layout)
+        else EpochStreamed(epoch_function, dataset, progress.state, layout, graph)
     )
     # What tells of another run, or of this one when it was shorter.
     stale = [folder.summary]
     if resume_from is None:
         stale += [folder.best, folder.metrics, folder.config]
-    save_run = partial(_save_run, folder, config, dataset.describe(), layout, about, stale)
+    if graph is None:
+        stale.append(folder.neighbors)
+    save_run = partial(_save_run, folder, config, dataset.describe(), layout, about, stale, found)
     saved_at, epoch_saved = -math.inf, progress.epoch
     begun_with = progress.epoch
     stopped = stop()
@@ -159,7 +164,7 @@ def train(
                 save_run(progress)
                 saved_at = time.perf_counter()
             break
-        train_loss, validation_loss, learning_rate, finite_steps = (
+        train_loss, neighbor_loss, validation_loss, learning_rate, finite_steps = (
             float(value) for value in losses
         )
         seconds = time.perf_counter() - epoch_started
@@ -178,6 +183,7 @@ def train(
             EpochMetrics(
                 epoch=progress.epoch,
                 train_loss=train_loss,
+                neighbor_loss=neighbor_loss,
                 validation_loss=validation_loss,
                 learning_rate=learning_rate,
                 images_per_second=images_seen / seconds,
@@ -234,16 +240,18 @@ def _trace(folder: Path) -> Iterator[None]:
         yield
 
 
-def _choose_layout(dataset: Dataset, batch_size: int, memory: int) -> Layout | None:
+def _choose_layout(dataset: Dataset, function: EpochFunction, memory: int) -> Layout | None:
     if needed_in_memory(dataset.nbytes) <= memory:
         return None
-    return choose_layout(dataset.image_bytes, batch_size, memory)
+    return choose_layout(function.group * dataset.image_bytes, function.batch_size, memory)
 
 
-def _check_layout(dataset: Dataset, layout: Layout | None, memory: int) -> None:
+def _check_layout(dataset: Dataset, group: int, layout: Layout | None, memory: int) -> None:
     """Raise `InputError` where so much memory is too little to go on as a run began."""
     needed = (
-        needed_in_memory(dataset.nbytes) if layout is None else layout.needed(dataset.image_bytes)
+        needed_in_memory(dataset.nbytes)
+        if layout is None
+        else layout.needed(group * dataset.image_bytes)
     )
     if needed > memory:
         raise InputError(
@@ -254,27 +262,13 @@ def _check_layout(dataset: Dataset, layout: Layout | None, memory: int) -> None:
 
 def _pca_errors(dataset: Dataset, dimensions: int, layout: Layout | None) -> list[float]:
     """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
-    image_bytes = dataset.image_bytes
-    memory = _PCA_BYTES if layout is None else layout.needed(image_bytes)
-    train = dataset.rows("train")
-    count = count_of(train)
-    # As float32, and what the fit makes of it.
-    fitting = memory // (4 * 4 * math.prod(dataset.image_shape))
-    fitting = max(1, min(fitting, _PCA_ROWS))
-    if count > fitting:
-        chosen = np.arange(fitting) * count // fitting
-        train = chosen + train.start if isinstance(train, slice) else train[chosen]
-    rows_at_a_time = max(1, fitting // 4)
-    validation, test = (
-        map(_unit_rows, dataset.batches(split, rows_at_a_time)) for split in ("validation", "test")
-    )
-    return pca_reconstruction_errors(
-        _unit_rows(dataset.images[train]), [validation, test], dimensions
-    )
-
-
-def _unit_rows(images: Images) -> npt.NDArray[np.float32]:
-    return unit_range(images.reshape(len(images), -1))
+    memory = FIT_BYTES if layout is None else layout.needed(dataset.image_bytes)
+    components = fit_on_training(dataset, dimensions, memory)
+    at_a_time = max(1, min(_PCA_ROWS_AT_A_TIME, memory // (16 * math.prod(dataset.image_shape))))
+    return [
+        components.error(map(unit_rows, dataset.batches(split, at_a_time)))
+        for split in ("validation", "test")
+    ]
 
 
 def _ended(config: Config, progress: Progress) -> bool:
@@ -290,6 +284,7 @@ def _save_run(
     layout: Layout | None,
     about: Mapping[str, Any],
     stale: list[Path],
+    found: FoundNeighbors | None,
     progress: Progress,
 ) -> None:
     """Write the run's files; the last checkpoint alone decides where a resumed run goes on.
@@ -320,6 +315,8 @@ def _save_run(
     if epoch:
         parameters = flatten(best_parameters, "parameters")
         save(folder.best, Checkpoint(config, data, best.epoch, best, parameters, layout))
+    if found is not None:
+        found.save()
     files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in progress.history])
     files.write_json(folder.config, {"config": config.to_json(), "data": data.to_json(), **about})
 

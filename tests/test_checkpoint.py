@@ -112,8 +112,8 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "metadata of the checkpoint .* is damaged",
     ),
     "a newer format": (
-        lambda path: _metadata(path, lambda about: about.update(format_version=3)),
-        "format version is 3, this aecli reads up to 2",
+        lambda path: _metadata(path, lambda about: about.update(format_version=4)),
+        "format version is 4, this aecli reads up to 3",
     ),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),

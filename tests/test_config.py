@@ -20,6 +20,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "hidden": [128, 64, 10],
         "latent": 2,
         "activation": "sigmoid",
+        "normalize": False,
         "output": "sigmoid",
         "init": "normal",
         "epochs": 50,
@@ -29,6 +30,8 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "shuffle": False,
         "loss": "mse",
         "code_penalty": 0.0,
+        "neighbor_weight": 0.0,
+        "neighbors": 15,
         "seed": 0,
         "patience": None,
     }
@@ -52,6 +55,8 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"learning_rate": float("inf")}, "--learning-rate must be a positive number"),
         ({"code_penalty": -1.0}, "--code-penalty must be 0 or a positive"),
         ({"code_penalty": float("nan")}, "--code-penalty must be 0 or a positive"),
+        ({"neighbor_weight": float("inf")}, "--neighbor-weight must be 0 or a positive"),
+        ({"neighbors": 0}, "--neighbors must be at least 1"),
         ({"seed": -1}, "--seed must lie in"),
         ({"activation": "sin"}, "expected one of sigmoid, tanh"),
         ({"schedule": "step"}, "expected one of constant, cosine, one-cycle"),
@@ -70,7 +75,7 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(InputError, match="expected one of modern, classic"):
+    with pytest.raises(InputError, match="expected one of modern, map, classic"):
         choose_recipe("clasic")
 
 

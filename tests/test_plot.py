@@ -143,7 +143,9 @@ def test_reconstructions_stand_below_their_originals() -> None:
 
 
 def test_the_history_shows_both_losses_and_the_best_epoch() -> None:
-    history = [EpochMetrics(e, 1 / e, abs(e - 3) + 0.5, 1e-3, 100.0, 1.0) for e in (1, 2, 3, 4)]
+    history = [
+        EpochMetrics(e, 1 / e, 0.0, abs(e - 3) + 0.5, 1e-3, 100.0, 1.0) for e in (1, 2, 3, 4)
+    ]
     lines = history_figure(history, "mse", "title").axes[0].lines
     train, validation, best = (np.asarray(line.get_xydata()).tolist() for line in lines)
     assert train == [[1, 1], [2, 1 / 2], [3, 1 / 3], [4, 1 / 4]]

@@ -124,6 +124,9 @@ def train(
     activation: Annotated[
         Activation | None, _setting("activation", "Model", "Function between the layers:")
     ] = None,
+    normalize: Annotated[
+        bool | None, _setting("normalize", "Model", "Layer normalization after each hidden layer.")
+    ] = None,
     output: Annotated[
         Output | None, _setting("output", "Model", "What the decoder ends with:")
     ] = None,
@@ -155,6 +158,17 @@ def train(
     code_penalty: Annotated[
         float | None,
         _setting("code_penalty", "Training", "Pull on codes far from the centre; 0 is none."),
+    ] = None,
+    neighbor_weight: Annotated[
+        float | None,
+        _setting(
+            "neighbor_weight",
+            "Training",
+            "Pull of an image's neighbours on its code, beside the loss; 0 is none.",
+        ),
+    ] = None,
+    neighbors: Annotated[
+        int | None, _setting("neighbors", "Training", "Neighbours of each image that pull.")
     ] = None,
     seed: Annotated[
         int | None, _setting("seed", "Training", "Seed of the initial weights and the order.")
@@ -207,6 +221,8 @@ def train(
 
       aecli train
 
+      aecli train mnist --recipe map -o runs/map
+
       aecli train mnist --latent 3 -o runs/mnist-3d
 
       aecli train mnist --recipe classic -o runs/classic
@@ -253,25 +269,28 @@ def train(
             job = _begin(folder, settings, options(), bar, force=force)
         reporter.say(job.headline)
 
+        from aecli.neighbors import find_neighbors
         from aecli.train import Stopped
         from aecli.train import train as run_training
 
-        with (
-            folder.locked(),
-            reporter.epochs(job.config.epochs, job.epochs_done) as report,
-        ):
+        with folder.locked():
             job.check_still_right(folder, force=force)
-            summary = run_training(
-                job.dataset,
-                job.config,
-                folder,
-                about=_about_this_process(),
-                resume_from=job.checkpoint,
-                report=report,
-                stop=stop,
-                memory=allowed,
-                profile=profile,
-            )
+            found = find_neighbors(job.dataset, job.config, folder, bar)
+            if found and not found.graph.exact:
+                reporter.say("so many images: their neighbours are looked for in nearby cells only")
+            with reporter.epochs(job.config.epochs, job.epochs_done) as report:
+                summary = run_training(
+                    job.dataset,
+                    job.config,
+                    folder,
+                    about=_about_this_process(),
+                    resume_from=job.checkpoint,
+                    report=report,
+                    stop=stop,
+                    memory=allowed,
+                    profile=profile,
+                    found=found,
+                )
     place = shlex.quote(str(folder.path))
     if isinstance(summary, Stopped):
         if summary.saved or resume:

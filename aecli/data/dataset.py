@@ -77,6 +77,14 @@ class Dataset:
         for start in range(0, self.count(name), size):
             yield self.images[rows_between(rows, start, start + size)]
 
+    def sample(self, name: SplitName, most: int) -> Images:
+        """Read at most so many images of a split, evenly spread over it."""
+        rows, count = self.rows(name), self.count(name)
+        if count <= most:
+            return self.images[rows]
+        chosen = np.arange(most) * count // most
+        return self.images[chosen + rows.start if isinstance(rows, slice) else rows[chosen]]
+
     def mean_image(self, name: SplitName) -> npt.NDArray[np.float64]:
         """Return the mean of the images of a split, (h, w, c) in 0..1."""
         rows, total = self.rows(name), np.zeros(self.image_shape)

@@ -16,6 +16,8 @@ Rows = slice | npt.NDArray[np.int64]
 
 # Of one read: large enough for a disk to be at its fastest, and small beside any bound on memory.
 _READ_BYTES = 8_000_000
+# What lies between two rows is read with them up to here: sooner done than another read.
+_GAP_BYTES = 16_000
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,14 @@ class StoredImages:
         if isinstance(rows, slice):
             return self._read(rows)
         images = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        span = rows_at_a_time(self.array)
+        span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, _GAP_BYTES))
+        # Rows that lie far apart are read by themselves, others with what lies between.
+        parts = np.flatnonzero(np.diff(rows, append=rows[-1:] + gap + 1) > gap) + 1
         done = 0
         while done < len(rows):
             start = int(rows[done])
-            end = int(np.searchsorted(rows, start + span))
+            part_end = int(parts[np.searchsorted(parts, done, side="right")])
+            end = min(part_end, int(np.searchsorted(rows, start + span)))
             block = self._read(slice(start, int(rows[end - 1]) + 1))
             images[done:end] = block[rows[done:end] - start]
             done = end
@@ -70,8 +75,13 @@ def blocks(values: Array | StoredArray | StoredImages) -> Iterator[Array]:
 
 def rows_at_a_time(values: Array | StoredArray | StoredImages) -> int:
     """Return how many rows make one read."""
+    return max(1, rows_of(values, _READ_BYTES))
+
+
+def rows_of(values: Array | StoredArray | StoredImages, size: int) -> int:
+    """Return how many rows so many bytes are."""
     row_bytes = math.prod(values.shape[1:]) * values.dtype.itemsize
-    return max(1, _READ_BYTES // max(1, row_bytes))
+    return size // max(1, row_bytes)
 
 
 def count_of(rows: Rows) -> int:

@@ -12,7 +12,9 @@ from aecli.checkpoint import load
 from aecli.config import RECIPES, SplitName, choose_recipe, with_settings
 from aecli.data import Dataset, open_dataset
 from aecli.encode import encode, load_model
-from aecli.metrics import knn_accuracy, pca_reconstruction_errors, trustworthiness
+from aecli.metrics import knn_accuracy, trustworthiness
+from aecli.pca import fit_pca
+from aecli.pixels import unit_rows
 from aecli.runs import RunFolder
 from aecli.train import Summary, train
 
@@ -54,17 +56,10 @@ def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> Row:
 
 def measure_pca(dataset: Dataset, latent: int) -> Row:
     """Return the numbers of PCA with as many dimensions."""
-    from sklearn.decomposition import PCA
-
-    known, asked = (
-        np.divide(dataset.split(split).images.reshape(-1, 784), 255, dtype=np.float32)
-        for split in JUDGED
-    )
-    pca = PCA(latent).fit(known)
-    return {
-        "test_mse": pca_reconstruction_errors(known, [[asked]], latent)[0],
-        **judge(dataset, pca.transform(known), pca.transform(asked)),
-    }
+    known, asked = (unit_rows(dataset.split(split).images) for split in JUDGED)
+    pca = fit_pca(known, latent)
+    codes = (pca.project(rows) for rows in (known, asked))
+    return {"test_mse": pca.error([asked]), **judge(dataset, *codes)}
 
 
 def main() -> None:

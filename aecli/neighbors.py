@@ -1,0 +1,231 @@
+"""The neighbour graph of the training images: which of them the map is to keep together."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli import files
+from aecli.config import Config
+from aecli.data import Bar, Dataset, no_bar
+from aecli.errors import InputError
+from aecli.pca import PrincipalComponents, fit_on_training
+from aecli.pixels import unit_rows
+from aecli.runs import RunFolder
+
+# Distances are those of so many principal components: most of what tells images apart, without
+# the noise of single pixels.
+_COMPONENTS = 50
+# More training images than this are compared within nearby cells only: the time of comparing each
+# with each grows with their number squared.
+MOST_EXACT = 200_000
+_CELLS_SEARCHED = 24
+# Rows of one search, and of one product of sparse matrices.
+_ROWS_AT_A_TIME = 8_192
+_METADATA_KEY = "aecli"
+_VERSION = 1
+
+Floats = npt.NDArray[np.float32]
+Neighbors = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborGraph:
+    """The neighbours of each training image.
+
+    `neighbors`: int32 (n, k), rows of the training split; the first are the surest. `variance`:
+    the mean over the pixels of their variance, in 0..1 squared. `exact`: whether every pair of
+    images was compared.
+    """
+
+    neighbors: Neighbors
+    variance: float
+    exact: bool
+
+
+@dataclass
+class FoundNeighbors:
+    """A neighbour graph, what it follows from, and whether its file has yet to be written."""
+
+    graph: NeighborGraph
+    key: Mapping[str, Any]
+    path: Path
+    written: bool
+
+    def save(self) -> None:
+        """Write the file where it is not there yet, whole or not at all.
+
+        Raises:
+            AecliError: the operating system refused.
+
+        """
+        if not self.written:
+            save_graph(self.path, self.graph, self.key)
+            self.written = True
+
+
+def find_neighbors(
+    dataset: Dataset, config: Config, folder: RunFolder, bar: Bar = no_bar
+) -> FoundNeighbors | None:
+    """Return the graph that a run's folder keeps of these data, or a new one.
+
+    None where the config has no neighbour loss.
+
+    Raises:
+        InputError: there are too few training images.
+
+    """
+    if not config.neighbor_weight:
+        return None
+    key = _key(dataset, config.neighbors)
+    kept = load_graph(folder.neighbors, key)
+    graph = kept or neighbor_graph(dataset, config.neighbors, bar)
+    return FoundNeighbors(graph, key, folder.neighbors, written=kept is not None)
+
+
+def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
+    """Return what a graph follows from, in JSON's types."""
+    return {
+        "version": _VERSION,
+        "fingerprint": dataset.fingerprint,
+        "splits_digest": dataset.splits_digest,
+        "neighbors": neighbors,
+    }
+
+
+def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> NeighborGraph:
+    """Find the neighbours of each training image of a data set.
+
+    Those are the images that lie at the end of most paths of one or two steps from it, where each
+    step leads to one of the k nearest images, or from it by one such step to where it and the
+    other both lead (shared neighbours: Jarvis and Patrick, *Clustering using a similarity measure
+    based on shared near neighbors*, 1973). An image that is near by chance has few such paths, so
+    that more of these neighbours are of the same kind than of the k nearest.
+
+    Raises:
+        InputError: there are no more training images than neighbours asked for.
+
+    """
+    count = dataset.count("train")
+    if count <= neighbors:
+        raise InputError(
+            f"--neighbors {neighbors} needs more training images than that, and "
+            f"{dataset.source.location} has {count:,}: expected fewer neighbours"
+        )
+    components = fit_on_training(dataset, _COMPONENTS)
+    features = _project(dataset, components)
+    with bar("finding neighbours", count) as advance:
+        nearest = nearest_rows(features, neighbors, report=advance)
+    return NeighborGraph(_most_connected(nearest), components.variance, exact=count <= MOST_EXACT)
+
+
+def nearest_rows(
+    features: Floats, count: int, *, report: Callable[[int], None] = lambda rows: None
+) -> Neighbors:
+    """Return the nearest other rows of each row of `features`, int32 (n, count), nearest first.
+
+    `features`: float32 (n, p). Distances are Euclidean; beyond `MOST_EXACT` rows only those of
+    nearby cells of a k-means clustering are looked at.
+    """
+    import faiss
+
+    rows, width = features.shape
+    features = np.ascontiguousarray(features)
+    index: Any = faiss.IndexFlatL2(width)
+    if rows > MOST_EXACT:
+        index = faiss.index_factory(width, f"IVF{4 * round(rows**0.5)},Flat")
+        index.nprobe = _CELLS_SEARCHED
+        # It would warn of fewer rows a cell than it likes, and takes a sample by itself.
+        index.cp.min_points_per_centroid = 1
+        index.train(features)
+    index.add(features)
+    nearest = np.empty((rows, count), np.int32)
+    for start in range(0, rows, _ROWS_AT_A_TIME):
+        block = features[start : start + _ROWS_AT_A_TIME]
+        _, found = index.search(block, count + 1)
+        nearest[start : start + len(block)] = _without_itself(found, start)
+        report(len(block))
+    return nearest
+
+
+def save_graph(path: Path, graph: NeighborGraph, key: Mapping[str, Any]) -> None:
+    """Write a graph and what it follows from, whole or not at all.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    from safetensors.numpy import save
+
+    about = {"key": key, "variance": graph.variance, "exact": graph.exact}
+    metadata = {_METADATA_KEY: json.dumps(about)}
+    files.write_bytes(path, save({"neighbors": graph.neighbors}, metadata=metadata))
+
+
+def load_graph(path: Path, key: Mapping[str, Any]) -> NeighborGraph | None:
+    """Return the graph of a file, or None where there is none that follows from the same."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
+            if about.get("key") != key:
+                return None
+            neighbors = file.get_tensor("neighbors")
+        return NeighborGraph(neighbors, float(about["variance"]), bool(about["exact"]))
+    except (OSError, SafetensorError, ValueError, KeyError):
+        # It is made anew.
+        return None
+
+
+def _project(dataset: Dataset, components: PrincipalComponents) -> Floats:
+    """Return the training images on their principal components, float32 (n, k)."""
+    projected = np.empty((dataset.count("train"), len(components.directions)), np.float32)
+    done = 0
+    for batch in dataset.batches("train", _ROWS_AT_A_TIME):
+        projected[done : done + len(batch)] = components.project(unit_rows(batch))
+        done += len(batch)
+    return projected
+
+
+def _without_itself(found: npt.NDArray[np.int64], start: int) -> Neighbors:
+    """Return the rows found for the rows from `start` on, (m, k + 1), without each itself.
+
+    A row that many equal ones hide loses the last one instead.
+    """
+    own = np.arange(start, start + len(found))[:, np.newaxis]
+    is_own = found == own
+    is_own[~is_own.any(axis=1), -1] = True
+    # Cells may have had too few rows: the row itself stands for those that are missing.
+    found = np.where(found < 0, own, found)
+    others: Neighbors = found[~is_own].reshape(len(found), -1).astype(np.int32)
+    return others
+
+
+def _most_connected(nearest: Neighbors) -> Neighbors:
+    """Return for each row as many others as it has nearest ones: those with most short paths."""
+    from scipy.sparse import csr_array
+
+    rows, count = nearest.shape
+    # Cells may have had too few rows for as many others.
+    chosen = nearest.copy()
+    starts = np.arange(0, rows * count + 1, count)
+    steps = csr_array((np.ones(rows * count, np.int32), nearest.ravel(), starts), (rows, rows))
+    both_ways = (steps + steps.T).tocsr()
+    for start in range(0, rows, _ROWS_AT_A_TIME):
+        block = steps[start : start + _ROWS_AT_A_TIME]
+        paths = (block + block @ both_ways).tocoo()
+        others = paths.col != paths.row + start
+        # One number for each end of paths, by row, by how many lead there, most first, and by end.
+        most = int(paths.data.max(initial=0))
+        key = paths.row[others].astype(np.int64) * (most + 1) + (most - paths.data[others])
+        key = np.sort(key * rows + paths.col[others])
+        row, end = key // rows // (most + 1), key % rows
+        rank = np.arange(len(key)) - np.searchsorted(row, np.arange(block.shape[0]))[row]
+        kept = rank < count
+        chosen[start + row[kept], rank[kept]] = end[kept]
+    return chosen

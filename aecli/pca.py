@@ -1,0 +1,114 @@
+"""Principal components: the linear map that the learned ones stand beside."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.data import Dataset
+from aecli.pixels import unit_rows
+
+Floats = npt.NDArray[np.float32]
+
+# What a fit on training images may take in all, and how many of them: more would not move the
+# components of images, but take longer than training.
+FIT_BYTES = 2_000_000_000
+_FIT_ROWS = 100_000
+_NUMPY_COLUMNS = 1_024
+_ROWS_AT_A_TIME = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalComponents:
+    """The widest directions of some rows.
+
+    `mean`: float32 (p,). `directions`: float32 (k, p), orthonormal, the widest first. `kept`: the
+    share of the variance along them, 0..1. `variance`: the mean over the columns of their variance.
+    """
+
+    mean: Floats
+    directions: Floats
+    kept: float
+    variance: float
+
+    def project(self, rows: Floats) -> Floats:
+        """Return rows (n, p) along the directions, float32 (n, k)."""
+        return np.asarray((rows - self.mean) @ self.directions.T, np.float32)
+
+    def back(self, codes: Floats) -> Floats:
+        """Return the rows (n, p) that codes (n, k) stand for."""
+        return np.asarray(codes @ self.directions + self.mean, np.float32)
+
+    def error(self, parts: Iterable[Floats]) -> float:
+        """Return the mean squared error over rows (n, p), in parts, of what is kept of them."""
+        errors = []
+        for rows in parts:
+            centred = rows - self.mean
+            lost = centred @ self.directions.T @ self.directions - centred
+            errors.append(np.square(lost).mean(axis=1))
+        return float(np.concatenate(errors).mean())
+
+
+def fit_on_training(
+    dataset: Dataset, dimensions: int, memory: int = FIT_BYTES
+) -> PrincipalComponents:
+    """Fit PCA on the training images, or on as many, evenly spread, as `memory` in bytes holds."""
+    # As float32, and what the fit makes of it.
+    fitting = memory // (4 * 4 * math.prod(dataset.image_shape))
+    fitting = max(1, min(fitting, _FIT_ROWS))
+    return fit_pca(unit_rows(dataset.sample("train", fitting)), dimensions)
+
+
+def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:
+    """Project rows on their first principal components.
+
+    `values`: float (n, p). Returns float32 (n, dimensions) and the share of the variance that it
+    keeps, 0..1. Dimensions beyond min(n, p) are 0; rows that are all the same keep all of it.
+    """
+    components = fit_pca(values, dimensions)
+    projected = np.zeros((len(values), dimensions), np.float32)
+    projected[:, : len(components.directions)] = components.project(values)
+    return projected, components.kept
+
+
+def fit_pca(values: Floats, dimensions: int) -> PrincipalComponents:
+    """Fit PCA of at most `dimensions`, and of min(n, p), on rows, float32 (n, p).
+
+    Few columns take an eigenvalue problem of numpy's: importing scikit-learn for it would take
+    longer. Many would take p cubed, where scikit-learn's randomized solver does not.
+    """
+    rows, columns = values.shape
+    dimensions = min(dimensions, rows, columns)
+    if columns <= _NUMPY_COLUMNS:
+        mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        variances, vectors = np.linalg.eigh(_scatter(values, mean))
+        total = float(variances.sum())
+        kept = float(variances[-dimensions:].sum()) / total if total > 0 else 1.0
+        directions = vectors[:, : -dimensions - 1 : -1].T.astype(np.float32)
+        return PrincipalComponents(mean, directions, kept, total / rows / columns)
+    from sklearn.decomposition import PCA
+
+    # The randomized solver, which large images take, draws numbers.
+    pca = PCA(dimensions, random_state=0)
+    # Of rows that are all the same it divides no variance by none.
+    with np.errstate(all="ignore"):
+        pca.fit(values)
+    kept = float(pca.explained_variance_ratio_.sum())
+    total = float(values.var(axis=0, dtype=np.float64).mean())
+    return PrincipalComponents(
+        pca.mean_, pca.components_, kept if np.isfinite(kept) else 1.0, total
+    )
+
+
+def _scatter(values: Floats, mean: Floats) -> npt.NDArray[np.float64]:
+    """Return the covariance, times n, of rows (n, p) around their mean (p,).
+
+    Some rows at a time: as many float32 again would not fit where these just do.
+    """
+    scatter = np.zeros((values.shape[1], values.shape[1]))
+    for start in range(0, len(values), _ROWS_AT_A_TIME):
+        centred = values[start : start + _ROWS_AT_A_TIME] - mean
+        scatter += centred.T @ centred
+    return scatter

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from aecli.data import Dataset
+from aecli.pca import fit_on_training, fit_pca, pca_projection
+from aecli.pixels import unit_rows
+
+GENERATOR = np.random.default_rng(0)
+TRAIN = (GENERATOR.normal(size=(200, 6)) * [9, 5, 3, 1, 1, 1] + 4).astype(np.float32)
+TEST = (GENERATOR.normal(size=(50, 6)) * [9, 5, 3, 1, 1, 1] + 4).astype(np.float32)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 5, 6])
+def test_pca_error_equals_the_singular_value_decomposition(dimensions: int) -> None:
+    mean = TRAIN.mean(axis=0)
+    _, _, components = np.linalg.svd(TRAIN - mean)
+    kept = components[:dimensions]
+    expected = np.mean(((TEST - mean) @ kept.T @ kept + mean - TEST) ** 2)
+    pca = fit_pca(TRAIN, dimensions)
+    own, other = pca.error([TRAIN]), pca.error([TEST[:20], TEST[20:]])
+    assert_allclose(other, expected, atol=1e-5)
+    assert own < other or dimensions == 6
+
+
+def test_more_dimensions_than_pixels_lose_nothing() -> None:
+    pca = fit_pca(TRAIN, 99)
+    assert pca.error([TEST]) < 1e-6
+    assert_allclose(pca.back(pca.project(TEST)), TEST, atol=1e-4)
+
+
+def test_pca_projection_keeps_the_widest_directions() -> None:
+    projected, kept = pca_projection(TRAIN, 2)
+    variances = np.sort(np.linalg.eigvalsh(np.cov(TRAIN.T)))[::-1]
+    assert projected.shape == (200, 2)
+    assert_allclose(kept, variances[:2].sum() / variances.sum(), rtol=1e-4)
+
+
+def test_few_or_equal_rows_have_a_projection_too() -> None:
+    projected, kept = pca_projection(TRAIN[:1], 2)
+    assert projected.tolist() == [[0, 0]]
+    assert kept == 1
+    projected, kept = pca_projection(np.ones((5, 4), np.float32), 2)
+    assert not projected.any()
+    assert kept == 1
+
+
+@pytest.mark.parametrize("columns", [60, 1_100])
+def test_the_variance_is_the_mean_over_the_columns(columns: int) -> None:
+    rows = GENERATOR.random((100, columns), np.float32)
+    pca = fit_pca(rows, 3)
+    assert_allclose(pca.variance, rows.var(axis=0).mean(), rtol=1e-4)
+    assert_allclose(pca.directions @ pca.directions.T, np.eye(3), atol=1e-4)
+
+
+def test_a_fit_on_little_memory_takes_rows_from_everywhere(digits: Dataset) -> None:
+    some = digits.sample("train", 100)
+    expected = fit_pca(unit_rows(some), 5)
+    assert len(some) == 100
+    fitted = fit_on_training(digits, 5, memory=100 * 16 * 64)
+    np.testing.assert_array_equal(fitted.directions, expected.directions)
