@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from aecli.labels import Labels, to_labels
 from aecli.npy import read_npy, write_npy
 
 CodeArray = npt.NDArray[np.float32]
+# What may be known of each code: the share of its image's true neighbours that are near, the error
+# of its reconstruction, and how far it moves with the seed.
+PointValue = Literal["trust", "error", "moved"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,42 @@ def provenance_path(codes: Path) -> Path:
     return codes.with_suffix(".json")
 
 
+def point_path(codes: Path, what: PointValue) -> Path:
+    """Return where a number for each of `codes` lies: `codes.npy` -> `codes.trust.npy`."""
+    return codes.with_suffix(f".{what}.npy")
+
+
+def read_point_values(codes: Path, what: PointValue, rows: int) -> CodeArray:
+    """Read a number for each of `codes`, float32 (n,).
+
+    Raises:
+        InputError: the file is missing, or has not one finite number for each code.
+
+    """
+    path = point_path(codes, what)
+    if files.kind_of(path) != "file":
+        raise InputError(f"{path} does not exist: aecli score --per-point makes it")
+    values = read_npy(path)
+    if values.shape != (rows,) or values.dtype.kind != "f" or not np.isfinite(values).all():
+        raise InputError(
+            f"{path} is {values.dtype} {values.shape}: expected a finite number for each of the "
+            f"{rows:,} codes of {codes}; aecli score --per-point makes it"
+        )
+    return values.astype(np.float32)
+
+
+def write_point_values(codes: Path, what: PointValue, values: CodeArray) -> Path:
+    """Write a number for each of `codes`, float32 (n,), and return where.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    path = point_path(codes, what)
+    write_npy(path, np.float32, values.shape, [values])
+    return path
+
+
 def refuse_existing_codes(path: Path, *, force: bool) -> None:
     """Raise `InputError` where codes cannot be written at `path`, as `files.refuse_existing` does.
 
@@ -83,6 +122,9 @@ def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
     """
     written = [path]
     digest = hashlib.sha256()
+    for what in get_args(PointValue):
+        # They are of older codes of this name.
+        files.remove(point_path(path, what))
     write_npy(path, np.float32, codes.shape, _hashed(codes.blocks, digest.update))
     labels = codes.labels
     if labels is None:

@@ -60,6 +60,13 @@ class TrainedModel:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
         return jnp.clip(self._autoencoder(parameters).decoder(codes), 0, 1)
 
+    def errors(self, parameters: Parameters, images: jax.Array) -> jax.Array:
+        """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
+        from aecli.model import to_unit_range
+
+        lost = self.decode(parameters, self.encode(parameters, images)) - to_unit_range(images)
+        return jnp.square(lost).mean(axis=(1, 2, 3))
+
     def _autoencoder(self, parameters: Parameters) -> "Autoencoder":
         from aecli.model import autoencoder
 
@@ -120,6 +127,26 @@ def encode_split(
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
     blocks = _in_batches(model.encode, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
+
+
+def image_errors(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: SplitName,
+    *,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
+    report: Report = lambda rows: None,
+) -> Floats:
+    """Return the mean squared error of the reconstruction of each image of a split, float32 (n,).
+
+    Raises:
+        InputError: the images are not of the shape that the model was trained on.
+
+    """
+    _check_shape(checkpoint, dataset)
+    model = load_model(checkpoint)
+    batches = dataset.batches(split, _whole_blocks(model, batch_size, dataset.count(split)))
+    return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
 
 
 def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[Floats, Floats]:

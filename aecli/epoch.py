@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -112,9 +113,15 @@ class EpochFunction:
 
         return autoencoder(self.config, self.image_shape, parameters)
 
-    def initial_state(self, mean_image: npt.NDArray[np.float64]) -> TrainState:
-        """Return the state before the first epoch; `mean_image`: (h, w, c) in 0..1."""
-        parameters = initial_parameters(self.config, mean_image.astype(np.float32))
+    def initial_state(
+        self, mean_image: npt.NDArray[np.float64], seed: int | None = None
+    ) -> TrainState:
+        """Return the state before the first epoch; `mean_image`: (h, w, c) in 0..1.
+
+        `seed` takes the place of the config's.
+        """
+        config = self.config if seed is None else replace(self.config, seed=seed)
+        parameters = initial_parameters(config, mean_image.astype(np.float32))
         # What Adam begins with is 0; jax would compile a program for each shape to say so.
         shapes = jax.eval_shape(self.optimizer.init, parameters)
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

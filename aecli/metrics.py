@@ -1,16 +1,29 @@
 """Measures of codes and reconstructions: plain functions on arrays."""
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+# Numbers of one block of distances.
+_BLOCK = 8_000_000
+
+
+def peak_signal_to_noise(mse: float) -> float:
+    """Return the PSNR in dB of images in 0..1 with this mean squared error; infinite without."""
+    return -10 * math.log10(mse) if mse > 0 else math.inf
 
 
 def knn_accuracy(
     train_codes: Floats,
-    train_labels: npt.NDArray[np.int64],
+    train_labels: Labels,
     test_codes: Floats,
-    test_labels: npt.NDArray[np.int64],
+    test_labels: Labels,
     neighbors: int = 5,
 ) -> float:
     """Return the share of test codes whose label the majority of their nearest train codes has.
@@ -23,12 +36,115 @@ def knn_accuracy(
     return float(classifier.score(test_codes, test_labels))
 
 
-def trustworthiness(images: Floats, codes: Floats, neighbors: int = 5) -> float:
-    """Return how far the neighbours of codes (n, d) are neighbours of images (n, p) too, 0..1.
+@dataclass(frozen=True, eq=False)
+class NeighborhoodScores:
+    """How far codes and images have the same neighbours; each share lies in 0..1.
 
-    Source: Venna and Kaski, *Neighborhood preservation in nonlinear projection methods* (2001).
-    Memory grows with n squared.
+    `trustworthiness` and `continuity` by the number of neighbours. `recall`: the share of the
+    largest number of nearest images that are among as many nearest codes.
     """
-    from sklearn.manifold import trustworthiness as score
 
-    return float(score(images, codes, n_neighbors=neighbors))
+    trustworthiness: Mapping[int, float]
+    continuity: Mapping[int, float]
+    recall: float
+
+
+def neighborhood_scores(
+    images: Floats, codes: Floats, neighbors: Sequence[int] = (5, 15)
+) -> NeighborhoodScores:
+    """Compare the neighbours of images (n, p) with those of their codes (n, d), all pairs.
+
+    `neighbors` ascend and are fewer than n / 2. Distances are Euclidean; time grows with n squared,
+    memory does not. Source: Venna and Kaski, *Neighborhood preservation in nonlinear projection
+    methods* (2001).
+
+    Raises:
+        ValueError: n is too small.
+
+    """
+    rows, most = len(images), neighbors[-1]
+    if rows <= 2 * most:
+        raise ValueError(f"{rows} rows are too few for {most} neighbours")
+    trust, continuity = dict.fromkeys(neighbors, 0.0), dict.fromkeys(neighbors, 0.0)
+    shared = 0
+    step = max(1, _BLOCK // rows)
+    for start in range(0, rows, step):
+        own = np.arange(start, min(start + step, rows))
+        image_order, image_rank = _ranked(images, own)
+        code_order, code_rank = _ranked(codes, own)
+        for count in neighbors:
+            trust[count] += _beyond(code_order[:, :count], image_rank, count)
+            continuity[count] += _beyond(image_order[:, :count], code_rank, count)
+        near = np.take_along_axis(code_rank, image_order[:, :most], axis=1)
+        shared += int((near <= most).sum())
+
+    def share(total: float, count: int) -> float:
+        return 1 - 2 * total / (rows * count * (2 * rows - 3 * count - 1))
+
+    return NeighborhoodScores(
+        {count: share(trust[count], count) for count in neighbors},
+        {count: share(continuity[count], count) for count in neighbors},
+        shared / (rows * most),
+    )
+
+
+def trustworthiness(images: Floats, codes: Floats, neighbors: int = 5) -> float:
+    """Return how far the neighbours of codes (n, d) are neighbours of images (n, p) too, 0..1."""
+    return neighborhood_scores(images, codes, (neighbors,)).trustworthiness[neighbors]
+
+
+def silhouette(codes: Floats, labels: Labels) -> float | None:
+    """Return how far codes (n, d) lie nearer to their own class than to the next one, -1..1.
+
+    None where there is one class, or where each code has its own. Source: Rousseeuw,
+    *Silhouettes* (1987).
+    """
+    from sklearn.metrics import silhouette_score
+
+    if not 2 <= len(np.unique(labels)) < len(labels):
+        return None
+    return float(silhouette_score(codes, labels))
+
+
+def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float | None:
+    """Return Pearson's correlation, over pairs of classes, of the distances of their means.
+
+    `images` (n, p) and `codes` (n, d): the distances of the one and of the other. None with fewer
+    than three classes.
+    """
+    from scipy.spatial.distance import pdist
+
+    classes = np.unique(labels)
+    if len(classes) < 3:
+        return None
+    distances = [
+        pdist(np.stack([values[labels == label].mean(axis=0) for label in classes]))
+        for values in (images, codes)
+    ]
+    if min(float(lengths.std()) for lengths in distances) == 0:
+        return None
+    return float(np.corrcoef(*distances)[0, 1])
+
+
+def _ranked(
+    values: Floats, own: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the others of the rows `own` by distance, and the rank of each, from 1; 0 is itself.
+
+    Both are (m, n); the last of the others by distance is the row itself.
+    """
+    from sklearn.metrics import pairwise_distances
+
+    distances = pairwise_distances(values[own], values)
+    distances[np.arange(len(own)), own] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(1, len(values) + 1)[np.newaxis], axis=1)
+    rank[np.arange(len(own)), own] = 0
+    return order, rank
+
+
+def _beyond(chosen: npt.NDArray[np.int64], rank: npt.NDArray[np.int64], neighbors: int) -> float:
+    """Return by how many ranks all the chosen lie beyond so many neighbours."""
+    ranks = np.take_along_axis(rank, chosen, axis=1)
+    return float(np.maximum(ranks - neighbors, 0).sum())

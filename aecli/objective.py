@@ -7,7 +7,7 @@ import optax
 from aecli.config import Loss, Output
 
 # Neighbours of each image in a batch, drawn anew each epoch.
-PARTNERS = 3
+PARTNERS = 2
 
 
 def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output) -> jax.Array:

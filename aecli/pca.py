@@ -58,7 +58,7 @@ def fit_on_training(
     # As float32, and what the fit makes of it.
     fitting = memory // (4 * 4 * math.prod(dataset.image_shape))
     fitting = max(1, min(fitting, _FIT_ROWS))
-    return fit_pca(unit_rows(dataset.sample("train", fitting)), dimensions)
+    return fit_pca(unit_rows(dataset.sample("train", fitting).images), dimensions)
 
 
 def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:

@@ -6,6 +6,7 @@ picture; `save_figure` writes it.
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import matplotlib
 import matplotlib.colors
 import numpy as np
 import numpy.typing as npt
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
@@ -20,6 +22,7 @@ from matplotlib.patheffects import withStroke
 from aecli import files
 from aecli.checkpoint import EpochMetrics
 from aecli.codes import Codes
+from aecli.errors import InputError
 from aecli.pca import pca_projection
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 _COLORS: Sequence[Any] = matplotlib.color_sequences["petroff10"]
 _MARKERS = "o^sDvP*X<>"
 _UNLABELLED = "#3f90da"
+_SHADES = "viridis"
 _DOTS_PER_INCH = 160
 _NAMES_ON_MAP = 30
 _MOST_MARKERS = 50_000
@@ -60,6 +64,11 @@ class Classes:
         """Return the colour of a class."""
         return _COLORS[index % len(_COLORS)]
 
+    def colors(self) -> npt.NDArray[np.float64]:
+        """Return the colour of each label, (n, 3) in 0..1."""
+        palette = [matplotlib.colors.to_rgb(self.color(i)) for i in range(len(self))]
+        return np.array(palette)[self.index]
+
     def marker(self, index: int) -> str:
         """Return the marker of a class, another one for each round of colours."""
         return _MARKERS[index // len(_COLORS) % len(_MARKERS)]
@@ -72,14 +81,45 @@ class Classes:
         ]
 
 
-def map_figure(codes: Codes, name: str) -> Figure:
-    """Draw codes (n, d) as a map, coloured by label where there are labels.
+@dataclass(frozen=True, eq=False)
+class Shades:
+    """A number for each code, float32 (n,), and what it is: codes are coloured by it."""
+
+    name: str
+    values: Floats
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The numbers of the first and the last colour: a few outliers do not count."""
+        low, high = (float(edge) for edge in np.quantile(self.values, [0.01, 0.99]))
+        return low, high if high > low else low + 1e-6 * max(abs(low), 1)
+
+    def colors(self) -> npt.NDArray[np.float64]:
+        """Return the colour of each code, (n, 3) in 0..1."""
+        low, high = self.limits
+        shades = matplotlib.colormaps[_SHADES](np.clip((self.values - low) / (high - low), 0, 1))
+        return np.asarray(shades[:, :3], np.float64)
+
+    def scale(self) -> ScalarMappable:
+        """Return what a colour bar is drawn of."""
+        return ScalarMappable(matplotlib.colors.Normalize(*self.limits), _SHADES)
+
+
+def map_figure(codes: Codes, name: str, shades: Shades | None = None) -> Figure:
+    """Draw codes (n, d) as a map, coloured by label where there are labels, or by `shades`.
 
     d = 1 gives a histogram for each label, d = 2 and 3 a scatter, d > 3 a scatter of the first
     two principal components. `name` is used in the title where the codes have no provenance.
+
+    Raises:
+        InputError: codes of 1 number and `shades`.
+
     """
     rows, dimensions = codes.values.shape
-    classes = None if codes.labels is None else Classes(codes.labels, codes.class_names)
+    if shades is not None and dimensions == 1:
+        raise InputError("--color-by needs codes of at least 2 numbers: these have 1")
+    labels = None if shades is not None else codes.labels
+    classes = None if labels is None else Classes(labels, codes.class_names)
     origin = codes.provenance
     where = f"{origin['data']} {origin['split']}" if origin else name
     title = f"{where}: {rows:,} {'code' if rows == 1 else 'codes'}, {dimensions}-D"
@@ -95,10 +135,13 @@ def map_figure(codes: Codes, name: str) -> Figure:
     if dimensions == 1:
         draw_histograms(figure.add_subplot(), values[:, 0], classes)
     elif dimensions == 3:
-        draw_scatter_3d(figure.add_subplot(projection="3d"), values, classes)
+        draw_scatter_3d(figure.add_subplot(projection="3d"), values, shades or classes)
     else:
-        draw_scatter(figure.add_subplot(), values, classes)
+        draw_scatter(figure.add_subplot(), values, shades or classes)
     axes = figure.axes[0]
+    if shades is not None:
+        bar = figure.colorbar(shades.scale(), ax=axes, label=shades.name, shrink=0.6)
+        bar.outline.set_visible(False)
     axes.set_title(title)
     axes.set_xlabel(axis_names[0])
     if dimensions > 1:
@@ -115,7 +158,30 @@ def map_figure(codes: Codes, name: str) -> Figure:
     return figure
 
 
-def draw_scatter(axes: "Axes", values: Floats, classes: Classes | None) -> None:
+def maps_figure(
+    maps: Sequence[tuple[str, Floats]],
+    labels: npt.NDArray[np.int64] | None,
+    class_names: Sequence[str] | None,
+) -> Figure:
+    """Draw maps of the same images side by side: titles and codes (n, d), coloured by label.
+
+    Codes of more than two numbers are drawn as their first two principal components.
+    """
+    classes = None if labels is None else Classes(labels, class_names)
+    figure = Figure(figsize=(5 * len(maps), 5.4), layout="constrained")
+    for axes, (title, codes) in zip(
+        figure.subplots(1, len(maps), squeeze=False)[0], maps, strict=True
+    ):
+        flat = codes if codes.shape[1] == 2 else pca_projection(codes, 2)[0]
+        draw_scatter(axes, flat, classes)
+        axes.set_title(title)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[["left", "bottom"]].set_visible(False)
+    return figure
+
+
+def draw_scatter(axes: "Axes", values: Floats, classes: Classes | Shades | None) -> None:
     """Scatter codes (n, 2) at equal scale, with the name of each class at its median.
 
     Beyond 50,000 they are counted into dots of the picture, each in the mean colour of its codes:
@@ -127,7 +193,7 @@ def draw_scatter(axes: "Axes", values: Floats, classes: Classes | None) -> None:
         _scatter(axes, values, classes)
     axes.set_aspect("equal", adjustable="datalim")
     axes.spines[["top", "right"]].set_visible(False)
-    if classes is None or len(classes) > _NAMES_ON_MAP:
+    if not isinstance(classes, Classes) or len(classes) > _NAMES_ON_MAP:
         return
     for i, name in enumerate(classes.names):
         x, y = np.median(values[classes.index == i], axis=0)
@@ -143,7 +209,7 @@ def draw_scatter(axes: "Axes", values: Floats, classes: Classes | None) -> None:
         )
 
 
-def draw_scatter_3d(axes: "Axes3D", values: Floats, classes: Classes | None) -> None:
+def draw_scatter_3d(axes: "Axes3D", values: Floats, classes: Classes | Shades | None) -> None:
     """Scatter codes (n, 3) at equal scale."""
     _scatter(axes, values, classes)
     axes.set_aspect("equal")
@@ -264,7 +330,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     files.write_bytes(path, picture.getvalue())
 
 
-def _scatter(axes: Any, values: Floats, classes: Classes | None) -> None:
+def _scatter(axes: Any, values: Floats, classes: Classes | Shades | None) -> None:
     """Scatter in a random but fixed order, or the last class would cover the others."""
     rows = len(values)
     style = {
@@ -280,13 +346,16 @@ def _scatter(axes: Any, values: Floats, classes: Classes | None) -> None:
     if classes is None:
         axes.scatter(*values[order].T, color=_UNLABELLED, **style)
         return
-    palette = np.array([matplotlib.colors.to_rgb(classes.color(i)) for i in range(len(classes))])
+    if isinstance(classes, Shades):
+        axes.scatter(*values[order].T, c=classes.colors()[order], **style)
+        return
+    colors = classes.colors()
     rounds = classes.index[order] // len(_COLORS)
     for turn in np.unique(rounds):
         chosen = order[rounds == turn]
         axes.scatter(
             *values[chosen].T,
-            color=palette[classes.index[chosen]],
+            color=colors[chosen],
             marker=classes.marker(int(turn) * len(_COLORS)),
             **style,
         )
@@ -297,7 +366,7 @@ def _opacity(rows: int) -> float:
     return float(np.clip((2_000 / rows) ** 0.35, 0.15, 0.9))
 
 
-def _draw_counted(axes: "Axes", values: Floats, classes: Classes | None) -> None:
+def _draw_counted(axes: "Axes", values: Floats, classes: Classes | Shades | None) -> None:
     """Draw codes (n, 2) as a picture of square dots, each as opaque as its codes together."""
     low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
     dot = max((high - low).max() / _COUNTED_DOTS, 1e-6 * np.abs([low, high]).max(), 1e-12)
@@ -317,11 +386,9 @@ def _draw_counted(axes: "Axes", values: Floats, classes: Classes | None) -> None
     if classes is None:
         picture[..., :3] = matplotlib.colors.to_rgb(_UNLABELLED)
     else:
-        palette = np.array(
-            [matplotlib.colors.to_rgb(classes.color(i)) for i in range(len(classes))]
-        )
+        colors = classes.colors()
         for channel in range(3):
-            total = spread(palette[classes.index, channel])
+            total = spread(colors[:, channel])
             picture[..., channel] = total / np.maximum(count, 1)
     left, bottom = low
     extent = (left, left + columns * dot, bottom, bottom + rows * dot)

@@ -9,10 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aecli"
 FLOORS = {
-    "__main__": 10,
-    "cli": 9,
-    "console": 8,
+    "__main__": 11,
+    "cli": 10,
+    "console": 9,
+    "score": 8,
+    "stability": 8,
     "train": 7,
+    "baselines": 6,
     "encode": 7,
     "plot": 7,
     "show": 7,

@@ -54,7 +54,7 @@ def test_the_variance_is_the_mean_over_the_columns(columns: int) -> None:
 
 
 def test_a_fit_on_little_memory_takes_rows_from_everywhere(digits: Dataset) -> None:
-    some = digits.sample("train", 100)
+    some = digits.sample("train", 100).images
     expected = fit_pca(unit_rows(some), 5)
     assert len(some) == 100
     fitted = fit_on_training(digits, 5, memory=100 * 16 * 64)

@@ -9,6 +9,7 @@ from aecli.cli import data
 from aecli.cli.decode import decode
 from aecli.cli.encode import encode
 from aecli.cli.plot import plot
+from aecli.cli.score import score
 from aecli.cli.show import show
 from aecli.cli.signals import exiting_on_sigterm
 from aecli.cli.train import train
@@ -42,7 +43,7 @@ def _about(
     """Learn a map of your images: train an autoencoder, encode images, plot the codes."""
 
 
-for command in (train, encode, decode, plot, show):
+for command in (train, encode, decode, plot, score, show):
     app.command()(command)
 app.add_typer(data.app, name="data")
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from aecli.data import Bar
 
 Kind = Literal["map", "reconstructions", "history"]
+ColorBy = Literal["label", "trust", "error", "moved"]
+# What the numbers of each code are.
+_MEANINGS = {
+    "trust": "share of the true neighbours kept",
+    "error": "squared error of the reconstruction, a pixel",
+    "moved": "distance from the mean place over the seeds",
+}
 
 
 def plot(
@@ -46,6 +53,13 @@ def plot(
         Path | None,
         typer.Option(help="Labels of the codes (.npy).", show_default="CODES.labels.npy"),
     ] = None,
+    color_by: Annotated[
+        ColorBy,
+        typer.Option(
+            metavar="NAME",
+            help="label; or of aecli score --per-point: trust, error or moved.",
+        ),
+    ] = "label",
     count: Annotated[int, typer.Option(help="How many reconstructions.")] = 10,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -59,6 +73,8 @@ def plot(
     [bold]Examples[/bold]
 
       aecli plot runs/mnist/codes.npy -o map.png
+
+      aecli plot runs/mnist --color-by trust -o trust.png
 
       aecli plot runs/mnist --kind reconstructions
 
@@ -79,7 +95,7 @@ def plot(
     reporter = Reporter(quiet, as_json)
     if kind == "map":
         refuse_inputs(out, codes, *([labels] if labels else []))
-        figure = _map(codes, labels, run)
+        figure = _map(codes, labels, run, color_by)
     elif kind == "reconstructions":
         figure = _reconstructions(source, count, reporter.bar)
     else:
@@ -92,10 +108,10 @@ def plot(
     reporter.result([out], {"picture": str(out)})
 
 
-def _map(path: Path, labels: Path | None, run: Path | None) -> "Figure":
+def _map(path: Path, labels: Path | None, run: Path | None, color_by: ColorBy) -> "Figure":
     """Draw codes; `run` is the folder whose codes they have to be, if they were named by it."""
-    from aecli.codes import read_codes
-    from aecli.plot import map_figure
+    from aecli.codes import read_codes, read_point_values
+    from aecli.plot import Shades, map_figure
 
     hint = f"aecli encode {shlex.quote(str(run))}"
     if run is not None and kind_of(path) != "file":
@@ -103,7 +119,10 @@ def _map(path: Path, labels: Path | None, run: Path | None) -> "Figure":
     codes = read_codes(path, labels)
     if run is not None and not _made_by(run, codes):
         raise InputError(f"{path} is older than the run: {hint} --force makes it anew")
-    return map_figure(codes, path.name)
+    if color_by == "label":
+        return map_figure(codes, path.name)
+    values = read_point_values(path, color_by, len(codes.values))
+    return map_figure(codes, path.name, Shades(_MEANINGS[color_by], values))
 
 
 def _made_by(run: Path, codes: "Codes") -> bool:

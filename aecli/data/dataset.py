@@ -77,13 +77,13 @@ class Dataset:
         for start in range(0, self.count(name), size):
             yield self.images[rows_between(rows, start, start + size)]
 
-    def sample(self, name: SplitName, most: int) -> Images:
-        """Read at most so many images of a split, evenly spread over it."""
+    def sample(self, name: SplitName, most: int) -> Split:
+        """Read at most so many rows of a split, evenly spread over it."""
         rows, count = self.rows(name), self.count(name)
-        if count <= most:
-            return self.images[rows]
-        chosen = np.arange(most) * count // most
-        return self.images[chosen + rows.start if isinstance(rows, slice) else rows[chosen]]
+        if count > most:
+            chosen = np.arange(most) * count // most
+            rows = chosen + rows.start if isinstance(rows, slice) else rows[chosen]
+        return Split(self.images[rows], None if self.labels is None else self.labels[rows])
 
     def mean_image(self, name: SplitName) -> npt.NDArray[np.float64]:
         """Return the mean of the images of a split, (h, w, c) in 0..1."""

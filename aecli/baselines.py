@@ -1,0 +1,142 @@
+"""Other methods that place images on a map: what a learned map stands beside."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.config import SplitName
+from aecli.data import Dataset
+from aecli.errors import InputError
+from aecli.labels import Labels
+from aecli.pca import fit_pca
+from aecli.pixels import unit_rows
+
+Rival = Literal["umap", "tsne"]
+# The package that has a method, as pip and as Python call it.
+_PACKAGES: dict[Rival, tuple[str, str]] = {
+    "umap": ("umap-learn", "umap"),
+    "tsne": ("openTSNE", "openTSNE"),
+}
+# More training images are not given to a method.
+MOST_FITTED = 100_000
+# Images placed before the time is taken: what is compiled once does not count.
+_WARM_UP = 100
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """What a method made of a data set.
+
+    `codes`: float32 (n, d), of the images in question. `train_codes`: float32 (m, d), of the
+    images that `train_labels` are of; None where the method only places what it was fitted on.
+    """
+
+    name: str
+    codes: Floats
+    train_codes: Floats | None = None
+    train_labels: Labels | None = None
+    mse: float | None = None
+    fit_seconds: float | None = None
+    place_seconds: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """Images as rows (n, p) in 0..1: those to fit on, and those to place, None if the same."""
+
+    fitted: Floats
+    fitted_labels: Labels | None
+    placed: Floats | None
+
+    def by(
+        self,
+        name: str,
+        fit: Callable[[Floats], tuple[Floats, Callable[[Floats], Floats]]],
+    ) -> Placed:
+        """Return what a method makes of them.
+
+        `fit` returns the codes of what it is given, and a function that places others.
+        """
+        started = time.perf_counter()
+        codes, place = fit(self.fitted)
+        fit_seconds = time.perf_counter() - started
+        if self.placed is None:
+            return Placed(name, codes, fit_seconds=fit_seconds)
+        place(self.placed[:_WARM_UP])
+        started = time.perf_counter()
+        placed = place(self.placed)
+        place_seconds = time.perf_counter() - started
+        return Placed(
+            name,
+            placed,
+            codes,
+            self.fitted_labels,
+            fit_seconds=fit_seconds,
+            place_seconds=place_seconds,
+        )
+
+
+def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
+    """Return what PCA makes of a split; it is fitted on the training images, where there are any.
+
+    Its reconstructions have an error too.
+    """
+    images = _images(dataset, split)
+    pca = fit_pca(images.fitted, dimensions)
+    placed = images.by("PCA", lambda rows: (fit_pca(rows, dimensions).project(rows), pca.project))
+    asked = images.fitted if images.placed is None else images.placed
+    return replace(placed, mse=pca.error([asked]))
+
+
+def check_installed(rivals: list[Rival], dimensions: int) -> None:
+    """Raise `InputError` where a method is not installed, or has no maps of so many dimensions."""
+    from importlib.util import find_spec
+
+    for rival in rivals:
+        package, module = _PACKAGES[rival]
+        if find_spec(module) is None:
+            raise InputError(
+                f"--against {rival} needs {package}, which is not installed: "
+                "pip install 'aecli[against]'"
+            )
+    if "tsne" in rivals and dimensions > 2:
+        raise InputError(
+            f"--against tsne makes maps of 1 or 2 dimensions, these codes have {dimensions}"
+        )
+
+
+def place_with(rival: Rival, dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
+    """Return what another method makes of a split, with the defaults of its package."""
+    images = _images(dataset, split)
+    if rival == "umap":
+        from umap import UMAP
+
+        def fit_umap(rows: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
+            fitted = UMAP(n_components=dimensions).fit(rows)
+            return fitted.embedding_, fitted.transform
+
+        return images.by("UMAP", fit_umap)
+    from openTSNE import TSNE
+
+    def fit_tsne(rows: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
+        embedding = TSNE(n_components=dimensions, n_jobs=-1).fit(rows)
+        return np.asarray(embedding, np.float32), lambda others: np.asarray(
+            embedding.transform(others), np.float32
+        )
+
+    return images.by("t-SNE", fit_tsne)
+
+
+def _images(dataset: Dataset, split: SplitName) -> _Images:
+    """Return the training images, or some of many, and a split; the split alone without any."""
+    asked = unit_rows(dataset.split(split).images)
+    if split == "train" or not dataset.count("train"):
+        return _Images(asked, dataset.labels_of(split), None)
+    train = dataset.sample("train", MOST_FITTED)
+    return _Images(unit_rows(train.images), train.labels, asked)

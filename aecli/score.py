@@ -1,0 +1,189 @@
+"""A map's report: how good codes are, beside PCA and other methods on the same images."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.baselines import Placed
+from aecli.checkpoint import Checkpoint
+from aecli.codes import CodeArray
+from aecli.config import SplitName
+from aecli.data import Bar, Dataset, no_bar
+from aecli.encode import encode, encode_split, image_errors, load_model
+from aecli.errors import InputError
+from aecli.labels import Labels
+from aecli.metrics import (
+    centroid_correlation,
+    knn_accuracy,
+    neighborhood_scores,
+    peak_signal_to_noise,
+    silhouette,
+)
+from aecli.neighbors import nearest_rows
+from aecli.pixels import unit_rows
+
+# Neighbourhoods that are compared, and how many neighbours vote on a label.
+NEIGHBORS = (5, 15)
+VOTERS = 5
+# Images whose neighbourhoods are compared, unless asked for more: all pairs of them are.
+DEFAULT_SAMPLE = 2_000
+_ROWS_AT_A_TIME = 4_096
+# Images that the time of placing is taken on.
+_TIMED = 10_000
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The numbers of one map; None where a method cannot, or the data have no labels.
+
+    `mse` and `psnr` (dB) are of the reconstructions; `knn_accuracy` is the share of labels that
+    the nearest codes of the training images predict, or where there are none, the nearest others.
+    `trustworthiness` and `continuity` by the number of neighbours, `recall` with the largest.
+    `centroid_correlation` is that of the distances between the classes. `fit_seconds` is the time
+    to learn the map, `place_seconds` that to place the images on it.
+    """
+
+    mse: float | None
+    psnr: float | None
+    knn_accuracy: float | None
+    trustworthiness: dict[int, float]
+    continuity: dict[int, float]
+    recall: float
+    silhouette: float | None
+    centroid_correlation: float | None
+    fit_seconds: float | None
+    place_seconds: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Scores maps of one split of a data set, all on the same sample of its images."""
+
+    images: Floats
+    sampled: npt.NDArray[np.int64]
+    labels: Labels | None
+
+    def scores(self, placed: Placed) -> Scores:
+        """Return the numbers of what a method made of these images."""
+        codes = placed.codes[self.sampled]
+        labels = None if self.labels is None else self.labels[self.sampled]
+        near = neighborhood_scores(self.images, codes, NEIGHBORS)
+        return Scores(
+            mse=placed.mse,
+            psnr=peak_signal_to_noise(placed.mse) if placed.mse else None,
+            knn_accuracy=self._knn_accuracy(placed),
+            trustworthiness=dict(near.trustworthiness),
+            continuity=dict(near.continuity),
+            recall=near.recall,
+            silhouette=None if labels is None else silhouette(codes, labels),
+            centroid_correlation=None
+            if labels is None
+            else centroid_correlation(self.images, codes, labels),
+            fit_seconds=placed.fit_seconds,
+            place_seconds=placed.place_seconds,
+        )
+
+    def _knn_accuracy(self, placed: Placed) -> float | None:
+        if self.labels is None:
+            return None
+        if placed.train_codes is not None and placed.train_labels is not None:
+            return knn_accuracy(
+                placed.train_codes, placed.train_labels, placed.codes, self.labels, VOTERS
+            )
+        voters = self.labels[nearest_rows(placed.codes, VOTERS)]
+        # The most frequent one, the smaller of two as frequent, as scikit-learn has it.
+        classes = np.unique(self.labels)
+        votes = (voters[:, :, np.newaxis] == classes).sum(axis=1)
+        return float((classes[votes.argmax(axis=1)] == self.labels).mean())
+
+
+def judge_of(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -> Judge:
+    """Return the judge of a split, on at most `sample` of its images, spread evenly.
+
+    Raises:
+        InputError: there are too few images, or too few are asked for.
+
+    """
+    count = dataset.count(split)
+    least = 2 * NEIGHBORS[-1] + 1
+    if sample < least:
+        raise InputError(f"--sample must be at least {least}, got {sample}")
+    if count < least:
+        raise InputError(
+            f"{dataset.source.location} has {count} images in its {split} split: expected at "
+            f"least {least} to compare neighbourhoods"
+        )
+    taken = min(sample, count)
+    sampled = np.arange(taken) * count // taken
+    images = unit_rows(dataset.sample(split, taken).images)
+    return Judge(images, sampled, dataset.labels_of(split))
+
+
+def of_run(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: SplitName,
+    *,
+    fit_seconds: float | None = None,
+    bar: Bar = no_bar,
+) -> tuple[Placed, Floats]:
+    """Return what a run makes of a split, and the error of each image's reconstruction.
+
+    Raises:
+        InputError: the images are not of the shape that the model was trained on.
+
+    """
+    codes = _encoded(checkpoint, dataset, split, bar)
+    train_codes, train_labels = None, None
+    if split != "train" and dataset.labels is not None and dataset.count("train"):
+        train_codes = _encoded(checkpoint, dataset, "train", bar)
+        train_labels = dataset.labels_of("train")
+    with bar("decoding", dataset.count(split)) as advance:
+        errors = image_errors(checkpoint, dataset, split, report=advance)
+    placed = Placed(
+        f"aecli {checkpoint.config.recipe}",
+        codes,
+        train_codes,
+        train_labels,
+        float(errors.mean()),
+        fit_seconds,
+        _seconds_to_place(checkpoint, dataset, split),
+    )
+    return placed, errors
+
+
+def per_point_trust(images: Floats, codes: Floats, neighbors: int = NEIGHBORS[-1]) -> Floats:
+    """Return the share of each image's true neighbours that are neighbours of its code too.
+
+    `images`: float32 (n, p), `codes`: float32 (n, d); returns float32 (n,) in 0..1.
+    """
+    if len(images) <= neighbors:
+        raise InputError(f"{len(images)} images are too few: expected more than {neighbors}")
+    near_images, near_codes = (nearest_rows(values, neighbors) for values in (images, codes))
+    kept = np.zeros(len(images), np.float32)
+    for start in range(0, len(images), _ROWS_AT_A_TIME):
+        rows = slice(start, start + _ROWS_AT_A_TIME)
+        same = near_images[rows, :, np.newaxis] == near_codes[rows, np.newaxis, :]
+        kept[rows] = same.any(axis=2).mean(axis=1)
+    return kept
+
+
+def _encoded(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar) -> CodeArray:
+    with bar("encoding", dataset.count(split)) as advance:
+        blocks = encode_split(checkpoint, dataset, split, report=advance).blocks
+        return np.concatenate(list(blocks))
+
+
+def _seconds_to_place(checkpoint: Checkpoint, dataset: Dataset, split: SplitName) -> float:
+    """Return the seconds that placing a split takes, once all is loaded and compiled."""
+    model = load_model(checkpoint)
+    images = dataset.sample(split, _TIMED).images
+    # Once to compile.
+    encode(model, images)
+    started = time.perf_counter()
+    encode(model, images)
+    return (time.perf_counter() - started) * dataset.count(split) / len(images)
