@@ -16,7 +16,8 @@ Shape = tuple[int, ...]
 class LayerShapes:
     """A dense layer at work on n rows: `input @ weight = product`, `product + bias = sum`.
 
-    The bias is broadcast over the rows. `activation` is what the sum goes through.
+    The bias is broadcast over the rows. `activation` is what the sum goes
+    through, and whether a layer normalization follows.
     """
 
     layer: str
@@ -58,13 +59,15 @@ def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
 def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
     """Return the walk of `rows` images through the layers, from image to code and back."""
     walk = []
+    config = checkpoint.config
+    between = f"{config.activation}, normalized" if config.normalize else config.activation
     for part in ("encoder", "decoder"):
-        depth = len(checkpoint.config.hidden) + 1
+        depth = len(config.hidden) + 1
         for index in range(depth):
             name = f"{part}.layers.{index}"
             weight = checkpoint.parameters[f"parameters.{name}.kernel"].shape
             bias = checkpoint.parameters[f"parameters.{name}.bias"].shape
-            last = "linear" if part == "encoder" else checkpoint.config.output
+            last = "linear" if part == "encoder" else config.output
             walk.append(
                 LayerShapes(
                     layer=f"{part} {index + 1}",
@@ -73,7 +76,7 @@ def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
                     product=(rows, weight[1]),
                     bias=bias,
                     sum=(rows, weight[1]),
-                    activation=checkpoint.config.activation if index < depth - 1 else last,
+                    activation=between if index < depth - 1 else last,
                 )
             )
     return walk

@@ -6,8 +6,9 @@ import pytest
 from jax.sharding import AxisType
 
 from aecli.config import Config, with_settings
-from aecli.epoch import EpochFunction, learning_rate_schedule
+from aecli.epoch import EpochFunction, Neighborhood, learning_rate_schedule
 from aecli.errors import InputError
+from aecli.objective import PARTNERS
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,21 @@ def test_every_epoch_and_every_seed_has_an_order_of_its_own(small_config: Config
     assert first == _batches(config, 1)
     assert first != _batches(config, 2)
     assert first != _batches(with_settings(config, {"seed": 1}), 1)
+
+
+def test_each_image_comes_with_neighbours_of_its_own(small_config: Config) -> None:
+    config = with_settings(small_config, {"batch_size": 64, "neighbor_weight": 1.0})
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    function = EpochFunction(config, (4, 4, 1), 200, mesh)
+    neighbors = jnp.asarray((np.arange(200)[:, None] + np.arange(1, 4)) % 200, jnp.int32)
+    batches = np.asarray(
+        function.batches(Neighborhood(neighbors, jnp.float32(1)), jnp.uint32(1), jnp.uint32(0))
+    )
+    assert batches.shape == (3, 1 + PARTNERS, 64)
+    away = (batches[:, 1:] - batches[:, :1]) % 200
+    assert set(away.reshape(-1).tolist()) == {1, 2, 3}
+    # The images themselves are those of a training without neighbours.
+    assert batches[:, 0].tolist() == _batches(config, 1)
 
 
 def test_file_order_is_the_same_in_every_epoch(small_config: Config) -> None:

@@ -53,6 +53,21 @@ def test_the_forward_pass_equals_numpy(recipe: str) -> None:
     assert_allclose(decoded.reshape(7, 12), values, rtol=2e-5, atol=1e-5)
 
 
+def test_normalized_layers_have_mean_0_and_variance_1() -> None:
+    config = with_settings(choose_recipe("modern"), {"hidden": (9, 6), "normalize": True})
+    model = _model(config)
+    images = np.random.default_rng(1).random((7, *SHAPE), np.float32)
+    layers = initial_parameters(config, MEAN)["encoder"]["layers"]
+    values = images.reshape(7, 12).astype(np.float64)
+    for i in range(2):
+        values = values @ layers[i]["kernel"] + layers[i]["bias"]
+        values = values / (1 + np.exp(-values))
+        values -= values.mean(axis=1, keepdims=True)
+        values /= np.sqrt(values.var(axis=1, keepdims=True) + 1e-5)
+    values = values @ layers[2]["kernel"] + layers[2]["bias"]
+    assert_allclose(model.encoder(jnp.asarray(images)), values, rtol=1e-4, atol=1e-4)
+
+
 def test_a_linear_output_is_the_logits() -> None:
     model = _model(with_settings(choose_recipe("modern"), {"output": "linear"}))
     codes = jnp.ones((2, 2))

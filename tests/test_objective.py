@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aecli.config import Loss, Output
-from aecli.objective import far_codes, pixel_loss
+from aecli.objective import far_codes, neighbor_loss, pixel_loss
 
 LOGITS = np.array([[-12.0, -1.5, 0.0, 0.7, 9.0]])
 IMAGES = np.array([[0.0, 0.25, 0.5, 1.0, 1.0]])
@@ -30,3 +30,24 @@ def test_cross_entropy_stays_finite_where_the_sigmoid_saturates() -> None:
 
 def test_far_codes_count_by_the_fourth_power_of_their_length() -> None:
     assert float(far_codes(jnp.float32([[3, 4], [0, 1]]))) == (5**4 + 1) / 2
+
+
+def test_the_neighbour_loss_equals_choosing_partners_by_hand() -> None:
+    generator = np.random.default_rng(0)
+    codes = generator.normal(size=(6, 3))
+    partners = codes + generator.normal(size=(2, 6, 3))
+    expected = []
+    for others in partners:
+        likeness = 1 / (1 + np.square(codes[:, None] - others[None]).sum(axis=2))
+        right = np.diagonal(likeness)
+        expected += [-np.log(right / likeness.sum(axis=axis)).mean() for axis in (0, 1)]
+    result = neighbor_loss(jnp.float32(codes), jnp.float32(partners))
+    assert_allclose(result, np.mean(expected), rtol=1e-5)
+
+
+def test_the_neighbour_loss_is_least_where_partners_meet_far_from_others() -> None:
+    codes = 100 * jnp.arange(8, dtype=jnp.float32)[:, None]
+    together = neighbor_loss(codes, codes[None])
+    assert together < 0.01
+    assert_allclose(neighbor_loss(0 * codes, 0 * codes[None]), np.log(8), rtol=1e-5)
+    assert neighbor_loss(codes, codes[None, ::-1]) > 5

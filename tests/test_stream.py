@@ -48,7 +48,7 @@ def _order(
         dataset, layout, BATCH, seed=seed, epoch=epoch, shuffle=shuffle
     ):
         assert images.shape == (layout.window_rows, 4, 4, 1)
-        assert batches.shape == (layout.window_rows // BATCH, BATCH)
+        assert batches.shape == (layout.window_rows // BATCH, 1, BATCH)
         chosen = images[batches[:steps].reshape(-1), 0, :2, 0].astype(int)
         rows += (chosen[:, 0] + 256 * chosen[:, 1]).tolist()
     return rows
@@ -66,6 +66,32 @@ def test_an_epoch_takes_every_row_once_but_for_a_last_batch(dataset: Dataset) ->
     order = _order(dataset, shuffle=True)
     assert len(order) == len(set(order)) == len(trained_on) // BATCH * BATCH
     assert set(order) <= trained_on
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_partners_are_neighbours_of_their_images(dataset: Dataset, shuffle: bool) -> None:
+    trained_on = np.asarray(dataset.splits["train"])
+    count = len(trained_on)
+    # Any will do: the next three rows, of which the last ones have the first.
+    neighbors = ((np.arange(count)[:, None] + np.arange(1, 4)) % count).astype(np.int32)
+    position = {row: place for place, row in enumerate(trained_on.tolist())}
+    steps_seen = 0
+    drawn = []
+    for images, batches, steps in windows(
+        dataset, LAYOUT, BATCH, neighbors, partners=2, seed=0, epoch=1, shuffle=shuffle
+    ):
+        assert images.shape == (3 * LAYOUT.window_rows, 4, 4, 1)
+        assert batches.shape == (LAYOUT.window_rows // BATCH, 3, BATCH)
+        chosen = images[batches[:steps], 0, :2, 0].astype(int)
+        rows = chosen[..., 0] + 256 * chosen[..., 1]
+        for anchors, first, second in rows:
+            for own, *others in zip(anchors.tolist(), first.tolist(), second.tolist(), strict=True):
+                steps_away = [(position[row] - position[own]) % count for row in others]
+                assert set(steps_away) <= {1, 2, 3}
+                drawn += steps_away
+        steps_seen += steps
+    assert steps_seen == count // BATCH
+    assert min(np.bincount(drawn)[1:]) > len(drawn) / 4
 
 
 def test_the_order_is_a_function_of_seed_and_epoch(dataset: Dataset) -> None:
@@ -222,6 +248,36 @@ def test_a_stopped_streamed_run_resumes_bit_for_bit(
     assert _losses(straight) == _losses(resumed)
     for name in first.tensors:
         np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
+
+
+@pytest.mark.parametrize("memory", [4 * MEMORY, None])
+def test_a_run_with_a_neighbour_loss_resumes_bit_for_bit(
+    dataset: Dataset, config: Config, tmp_path: Path, memory: int | None
+) -> None:
+    config = with_settings(config, {"neighbor_weight": 1.0, "neighbors": 5, "normalize": True})
+    straight, resumed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "resumed")
+    data = _in_memory(dataset) if memory is None else dataset
+    # Pixels of 1,024 images of 16 bytes: what they need in memory is more than this.
+    allowed = memory and 32_000
+    train(data, config, straight, about={}, memory=allowed)
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    train(data, config, resumed, about={}, memory=allowed, stop=stop)
+    checkpoint = load(resumed.last)
+    assert (checkpoint.layout is None) == (memory is None)
+    # It is made anew.
+    resumed.neighbors.unlink()
+    train(data, config, resumed, about={}, resume_from=checkpoint)
+    first, second = load(straight.last), load(resumed.last)
+    assert _losses(straight) == _losses(resumed)
+    assert all(0 < line.neighbor_loss < 10 for line in first.history)
+    for name in first.tensors:
+        np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
+    assert straight.neighbors.read_bytes() == resumed.neighbors.read_bytes()
 
 
 @pytest.mark.parametrize("windows_done", [1, 2])

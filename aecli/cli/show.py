@@ -49,6 +49,7 @@ def show(
 _SETTINGS = (
     "recipe",
     "activation",
+    "normalize",
     "output",
     "init",
     "batch_size",
@@ -57,6 +58,8 @@ _SETTINGS = (
     "shuffle",
     "loss",
     "code_penalty",
+    "neighbor_weight",
+    "neighbors",
     "seed",
     "patience",
 )

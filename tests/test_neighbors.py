@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli import neighbors
+from aecli.config import choose_recipe, with_settings
+from aecli.data import Dataset
+from aecli.errors import InputError
+from aecli.neighbors import (
+    NeighborGraph,
+    _most_connected,
+    find_neighbors,
+    load_graph,
+    nearest_rows,
+    neighbor_graph,
+    save_graph,
+)
+from aecli.runs import RunFolder
+
+POINTS = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
+
+
+def _by_hand(points: np.ndarray, count: int) -> np.ndarray:
+    distances = np.square(points[:, None] - points[None]).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return np.argsort(distances, axis=1)[:, :count]
+
+
+def test_nearest_rows_equal_sorting_by_hand() -> None:
+    done: list[int] = []
+    nearest = nearest_rows(POINTS, 7, report=done.append)
+    np.testing.assert_array_equal(nearest, _by_hand(POINTS, 7))
+    assert nearest.dtype == np.int32
+    assert sum(done) == 300
+
+
+def test_beyond_a_number_of_rows_most_neighbours_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbors, "MOST_EXACT", 100)
+    found, exact = nearest_rows(POINTS, 7), _by_hand(POINTS, 7)
+    shared = [len(set(a) & set(b)) / 7 for a, b in zip(found.tolist(), exact.tolist(), strict=True)]
+    assert np.mean(shared) > 0.8
+    assert all(row not in others for row, others in enumerate(found.tolist()))
+
+
+def test_a_row_is_no_neighbour_of_itself_though_others_equal_it() -> None:
+    points = np.repeat(POINTS[:3], 20, axis=0)
+    nearest = nearest_rows(points, 5)
+    for row, others in enumerate(nearest.tolist()):
+        assert row not in others
+        assert len(set(others)) == 5
+        np.testing.assert_array_equal(points[others], points[[row] * 5])
+
+
+def test_the_most_connected_are_those_with_most_paths() -> None:
+    nearest = _by_hand(POINTS, 6).astype(np.int32)
+    steps = np.zeros((300, 300), int)
+    np.put_along_axis(steps, nearest.astype(int), 1, axis=1)
+    paths = steps + steps @ (steps + steps.T)
+    np.fill_diagonal(paths, -1)
+    expected = np.argsort(-paths, axis=1, kind="stable")[:, :6]
+    np.testing.assert_array_equal(_most_connected(nearest), expected)
+
+
+def test_neighbours_of_digits_are_mostly_of_their_kind(digits: Dataset) -> None:
+    graph = neighbor_graph(digits, 10)
+    labels = digits.labels_of("train")
+    assert labels is not None
+    assert graph.neighbors.shape == (digits.count("train"), 10)
+    assert graph.exact
+    assert (labels[graph.neighbors] == labels[:, None]).mean() > 0.95
+    assert 0.01 < graph.variance < 0.2
+
+
+def test_too_few_images_are_refused(digits: Dataset) -> None:
+    count = digits.count("train")
+    with pytest.raises(InputError, match=f"--neighbors {count} needs more training images"):
+        neighbor_graph(digits, count)
+
+
+def test_a_graph_is_kept_for_the_same_data_and_number(digits: Dataset, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    config = with_settings(choose_recipe("map"), {"neighbors": 3})
+    first = find_neighbors(digits, config, folder)
+    assert first is not None
+    assert not first.written
+    first.save()
+    again = find_neighbors(digits, config, folder)
+    assert again is not None
+    assert again.written
+    np.testing.assert_array_equal(again.graph.neighbors, first.graph.neighbors)
+    assert again.graph.variance == first.graph.variance
+    other = find_neighbors(digits, with_settings(config, {"neighbors": 4}), folder)
+    assert other is not None
+    assert not other.written
+    assert find_neighbors(digits, choose_recipe("modern"), folder) is None
+
+
+def test_a_damaged_graph_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "neighbors.safetensors"
+    save_graph(path, NeighborGraph(np.zeros((3, 2), np.int32), 0.5, True), {"version": 1})
+    assert load_graph(path, {"version": 2}) is None
+    loaded = load_graph(path, {"version": 1})
+    assert loaded is not None
+    assert loaded.exact
+    path.write_bytes(path.read_bytes()[:-1])
+    assert load_graph(path, {"version": 1}) is None

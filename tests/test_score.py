@@ -1,0 +1,160 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli.cli import main
+from aecli.data import Dataset
+from aecli.metrics import knn_accuracy
+
+
+@pytest.fixture
+def run(digits_run: Path, tmp_path: Path) -> Path:
+    """Return a run with codes of its test and its training images."""
+    folder = tmp_path / "run"
+    shutil.copytree(digits_run, folder)
+    for split in ("test", "train"):
+        assert main(["encode", str(folder), "--split", split, "-q"]) == 0
+    return folder
+
+
+def _scores(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+    capsys.readouterr()
+    assert main(["score", *map(str, arguments), "--json"]) == 0
+    found: dict = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_run_is_scored_beside_pca(
+    run: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _scores(capsys, run)
+    rows = digits.count("test")
+    assert (report["data"], report["split"], report["rows"]) == ("digits", "test", rows)
+    assert report["sample"] == rows
+    own, pca = report["maps"]["aecli modern"], report["maps"]["PCA"]
+    summary = json.loads((run / "summary.json").read_text())
+    assert own["mse"] == pytest.approx(summary["test_mse"], rel=1e-5)
+    assert pca["mse"] == pytest.approx(summary["pca_mse"], rel=1e-5)
+    assert own["psnr"] == pytest.approx(-10 * np.log10(own["mse"]))
+    assert own["fit_seconds"] == summary["seconds"]
+    labels, train_labels = digits.labels_of("test"), digits.labels_of("train")
+    assert labels is not None
+    assert train_labels is not None
+    codes, train_codes = np.load(run / "codes.npy"), np.load(run / "codes-train.npy")
+    expected = knn_accuracy(train_codes, train_labels, codes, labels)
+    assert own["knn_accuracy"] == pytest.approx(expected)
+    for scores in (own, pca):
+        assert 0 < scores["place_seconds"] < 5
+        for name in ("trustworthiness", "continuity"):
+            assert all(0.5 < scores[name][count] < 1 for count in ("5", "15"))
+
+
+def test_codes_score_as_the_run_that_made_them(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = _scores(capsys, run)["maps"]["aecli modern"]
+    both = _scores(capsys, run / "codes.npy", "--train-codes", run / "codes-train.npy")
+    codes = both["maps"]["codes.npy"]
+    unlike = {"mse", "psnr", "fit_seconds", "place_seconds"}
+    assert {k: v for k, v in codes.items() if k not in unlike} == {
+        k: v for k, v in own.items() if k not in unlike
+    }
+    assert all(codes[name] is None for name in unlike)
+    alone = _scores(capsys, run / "codes.npy")["maps"]["codes.npy"]
+    assert 0.3 < alone["knn_accuracy"] < 1
+
+
+def test_codes_from_elsewhere_are_scored(
+    idx_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "foreign.npy", np.random.default_rng(0).normal(size=(40, 3)))
+    report = _scores(capsys, tmp_path / "foreign.npy", idx_folder)
+    assert (report["split"], report["rows"]) == ("test", 40)
+    assert 0.3 < report["maps"]["foreign.npy"]["trustworthiness"]["5"] < 0.7
+
+
+def test_the_table_is_for_people(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(run / "codes.npy"), "--sample", "100"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert lines[0] == ["digits test", "codes.npy", "PCA"]
+    assert lines[1][:2] == ["reconstruction mse", "cannot"]
+    assert {len(line) for line in lines} == {3}
+    assert "of 100 of the" in err
+
+
+def test_numbers_of_each_code_are_written_and_drawn(
+    run: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(run), "--per-point", "--stability", "2"]) == 0
+    _, err = capsys.readouterr()
+    assert "over 2 seeds" in err
+    assert "next: aecli plot" in err
+    rows = digits.count("test")
+    trust, error, moved = (np.load(run / f"codes.{n}.npy") for n in ("trust", "error", "moved"))
+    for values in (trust, error, moved):
+        assert values.shape == (rows,)
+        assert values.dtype == np.float32
+    assert 0 <= trust.min() < trust.max() <= 1
+    summary = json.loads((run / "summary.json").read_text())
+    assert error.mean() == pytest.approx(summary["test_mse"], rel=1e-5)
+    for name in ("trust", "error", "moved"):
+        picture = run / f"{name}.png"
+        assert main(["plot", str(run), "--color-by", name, "-o", str(picture)]) == 0
+        assert picture.stat().st_size > 10_000
+    assert main(["score", str(run), "--per-point"]) == 2
+    # Codes that take the place of these have other numbers.
+    assert main(["encode", str(run), "--force"]) == 0
+    assert main(["plot", str(run), "--color-by", "trust", "-o", str(run / "again.png")]) == 2
+    assert "aecli score --per-point makes it" in capsys.readouterr().err
+
+
+def test_maps_are_drawn_side_by_side(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = run / "maps.png"
+    report = _scores(capsys, run, "--picture", picture)
+    assert report["written"] == [str(picture)]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{run}", "--sample", "5"], "--sample must be at least 31, got 5"),
+        (["{run}", "--against", "pca"], "'pca' is unknown: expected some of umap, tsne"),
+        (["{run}", "--stability", "1"], "--stability must be at least 2"),
+        (["{run}/codes.npy", "--stability", "2"], "--stability trains anew"),
+        (["{run}", "--train-codes", "x.npy"], "--train-codes goes with CODES"),
+        (["{run}/codes.npy", "--split", "train"], "expected a code for each"),
+        (["{run}/codes.npy", "--train-codes", "{run}/codes.npy"], "images in its train split"),
+        (["{run}", "--picture", "{run}/maps.jpg"], "cannot tell the format"),
+        (["{run}", "--picture", "{run}/codes.npy.png/x.png"], ""),
+        (["{run}", "--split", "validation", "--per-point"], "codes-validation.npy, which is not"),
+        (["{run}/foreign.npy"], "does not say what images it is of"),
+        (["{run}/nothing.npy"], "nothing.npy"),
+        (["{run}/nothing"], "no such run"),
+    ],
+)
+def test_bad_input_is_one_line(
+    run: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(run / "foreign.npy", np.zeros((5, 2)))
+    (run / "codes.npy.png").write_bytes(b"")
+    before = sorted(run.iterdir())
+    capsys.readouterr()
+    assert main(["score", *(word.format(run=run) for word in arguments)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert len([line for line in err.splitlines() if line.startswith("aecli:")]) == 1
+    assert sorted(run.iterdir()) == before
+
+
+def test_methods_that_are_not_installed_are_named(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["score", str(run), "--against", "umap"]) == 2
+    assert "umap-learn, which is not installed: pip install" in capsys.readouterr().err
