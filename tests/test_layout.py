@@ -29,6 +29,7 @@ FLOORS = {
     "pca": 4,
     "parameters": 3,
     "objective": 3,
+    "schedule": 3,
     "metrics": 3,
     "data": 3,
     "runs": 3,

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +21,10 @@ def run(digits_run: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def _scores(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+def _scores(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
     capsys.readouterr()
     assert main(["score", *map(str, arguments), "--json"]) == 0
-    found: dict = json.loads(capsys.readouterr().out)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from aecli.config import DEFAULT_DATASET, SplitName, flag
+from aecli.config import CHOICES, DEFAULT_DATASET, DEFAULT_RECIPE, RECIPES, SplitName, flag
 from aecli.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +49,26 @@ def memory_option(panel: str | None = None) -> Any:
         envvar="AECLI_MEMORY",
         show_envvar=False,
         show_default="half of what is free",
+        rich_help_panel=panel,
+    )
+
+
+def setting_option(name: str, panel: str, text: str) -> Any:
+    """Return the option of a field of `Config`; unset, the config file or the recipe decides."""
+    default = getattr(RECIPES[DEFAULT_RECIPE], name)
+    both_ways = [flag(name), f"--no-{name}"] if isinstance(default, bool) else [flag(name)]
+    if isinstance(default, tuple):
+        default = ",".join(str(width) for width in default)
+    elif isinstance(default, bool):
+        default = name if default else f"no-{name}"
+    choices = CHOICES.get(name)
+    return typer.Option(
+        "/".join(both_ways),
+        help=f"{text} {', '.join(choices)}." if choices else text,
+        metavar="NAME" if choices else None,
+        envvar=f"AECLI_{name.upper()}",
+        show_envvar=False,
+        show_default="off" if default is None else str(default),
         rich_help_panel=panel,
     )
 

@@ -25,12 +25,12 @@ from aecli.cli.options import (
     json_option,
     memory_option,
     quiet_option,
+    setting_option,
     source_from,
 )
 from aecli.cli.reopen import check_same_data, reopen
 from aecli.cli.signals import StopRequest, catching_signals
 from aecli.config import (
-    CHOICES,
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
     RECIPES,
@@ -42,7 +42,6 @@ from aecli.config import (
     Schedule,
     choose_recipe,
     fit_batch_size,
-    flag,
     read_toml,
     resume_config,
     with_settings,
@@ -55,26 +54,6 @@ if TYPE_CHECKING:
     from aecli.data import Bar, Dataset, Source
     from aecli.runs import RunFolder
     from aecli.train import Summary
-
-
-def _setting(name: str, panel: str, text: str) -> Any:
-    """Return the option of a field of `Config`; unset, the config file or the recipe decides."""
-    default = getattr(RECIPES[DEFAULT_RECIPE], name)
-    both_ways = [flag(name), f"--no-{name}"] if isinstance(default, bool) else [flag(name)]
-    if isinstance(default, tuple):
-        default = ",".join(str(width) for width in default)
-    elif isinstance(default, bool):
-        default = name if default else f"no-{name}"
-    choices = CHOICES.get(name)
-    return typer.Option(
-        "/".join(both_ways),
-        help=f"{text} {', '.join(choices)}." if choices else text,
-        metavar="NAME" if choices else None,
-        envvar=f"AECLI_{name.upper()}",
-        show_envvar=False,
-        show_default="off" if default is None else str(default),
-        rich_help_panel=panel,
-    )
 
 
 def train(
@@ -114,68 +93,69 @@ def train(
     memory: Annotated[str | None, memory_option("Data")] = None,
     recipe: Annotated[
         str | None,
-        _setting("recipe", "Model", f"What the defaults come from: {', '.join(RECIPES)}."),
+        setting_option("recipe", "Model", f"What the defaults come from: {', '.join(RECIPES)}."),
     ] = None,
     hidden: Annotated[
         str | None,
-        _setting("hidden", "Model", "Widths from image to code; the decoder mirrors them."),
+        setting_option("hidden", "Model", "Widths from image to code; the decoder mirrors them."),
     ] = None,
-    latent: Annotated[int | None, _setting("latent", "Model", "Numbers in a code.")] = None,
+    latent: Annotated[int | None, setting_option("latent", "Model", "Numbers in a code.")] = None,
     activation: Annotated[
-        Activation | None, _setting("activation", "Model", "Function between the layers:")
+        Activation | None, setting_option("activation", "Model", "Function between the layers:")
     ] = None,
     normalize: Annotated[
-        bool | None, _setting("normalize", "Model", "Layer normalization after each hidden layer.")
+        bool | None,
+        setting_option("normalize", "Model", "Layer normalization after each hidden layer."),
     ] = None,
     output: Annotated[
-        Output | None, _setting("output", "Model", "What the decoder ends with:")
+        Output | None, setting_option("output", "Model", "What the decoder ends with:")
     ] = None,
     init: Annotated[
-        Initializer | None, _setting("init", "Model", "Distribution of the initial weights:")
+        Initializer | None, setting_option("init", "Model", "Distribution of the initial weights:")
     ] = None,
     epochs: Annotated[
-        int | None, _setting("epochs", "Training", "Passes over the training images.")
+        int | None, setting_option("epochs", "Training", "Passes over the training images.")
     ] = None,
     batch_size: Annotated[
         int | None,
-        _setting(
+        setting_option(
             "batch_size", "Training", "Images a step; fewer by default on fewer than 8,192 images."
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        _setting("learning_rate", "Training", "Learning rate of Adam, at its highest."),
+        setting_option("learning_rate", "Training", "Learning rate of Adam, at its highest."),
     ] = None,
     schedule: Annotated[
-        Schedule | None, _setting("schedule", "Training", "How the learning rate changes:")
+        Schedule | None, setting_option("schedule", "Training", "How the learning rate changes:")
     ] = None,
     shuffle: Annotated[
-        bool | None, _setting("shuffle", "Training", "Take images in a new order each epoch.")
+        bool | None, setting_option("shuffle", "Training", "Take images in a new order each epoch.")
     ] = None,
     loss: Annotated[
-        Loss | None, _setting("loss", "Training", "Squared error or cross-entropy:")
+        Loss | None, setting_option("loss", "Training", "Squared error or cross-entropy:")
     ] = None,
     code_penalty: Annotated[
         float | None,
-        _setting("code_penalty", "Training", "Pull on codes far from the centre; 0 is none."),
+        setting_option("code_penalty", "Training", "Pull on codes far from the centre; 0 is none."),
     ] = None,
     neighbor_weight: Annotated[
         float | None,
-        _setting(
+        setting_option(
             "neighbor_weight",
             "Training",
             "Pull of an image's neighbours on its code, beside the loss; 0 is none.",
         ),
     ] = None,
     neighbors: Annotated[
-        int | None, _setting("neighbors", "Training", "Neighbours of each image that pull.")
+        int | None, setting_option("neighbors", "Training", "Neighbours of each image that pull.")
     ] = None,
     seed: Annotated[
-        int | None, _setting("seed", "Training", "Seed of the initial weights and the order.")
+        int | None, setting_option("seed", "Training", "Seed of the initial weights and the order.")
     ] = None,
     patience: Annotated[
         int | None,
-        _setting("patience", "Training", "Stop after this many epochs without a better one."),
+        setting_option("patience", "Training", "Stop after this many epochs without a better one."),
     ] = None,
     out: Annotated[
         Path | None,
