@@ -134,9 +134,10 @@ _MODERN = replace(
 _MAP = replace(
     _MODERN,
     recipe="map",
-    hidden=(512, 256, 256),
+    hidden=(512, 256, 128),
     normalize=True,
     epochs=10,
+    learning_rate=6e-3,
     code_penalty=0.0,
     neighbor_weight=1.0,
 )

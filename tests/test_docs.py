@@ -50,7 +50,7 @@ def test_the_readme_has_the_defaults_of_the_recommended_recipe() -> None:
         row = re.search(rf"^\| `{flag(name)}`[^|]*\| ([^|]*) \|", README, re.MULTILINE)
         assert row, f"the README has no default of {flag(name)}"
         shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        words = {"True": "on", "None": "off"}
+        words = {"True": "on", "False": "off", "None": "off"}
         assert row[1].strip("`") == words.get(shown, shown)
 
 
