@@ -18,6 +18,7 @@ SplitName = Literal["train", "validation", "test", "all"]
 
 DEFAULT_DATASET = "digits"
 DEFAULT_ROWS_AT_A_TIME = 8_192  # Of encode and decode.
+DEFAULT_SAMPLE = 2_000  # Images whose neighbourhoods are compared, all with all.
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from aecli.baselines import Placed
 from aecli.checkpoint import Checkpoint
 from aecli.codes import CodeArray
-from aecli.config import SplitName
+from aecli.config import DEFAULT_SAMPLE, SplitName
 from aecli.data import Bar, Dataset, no_bar
 from aecli.encode import encode, encode_split, image_errors, load_model
 from aecli.errors import InputError
@@ -27,8 +27,6 @@ from aecli.pixels import unit_rows
 # Neighbourhoods that are compared, and how many neighbours vote on a label.
 NEIGHBORS = (5, 15)
 VOTERS = 5
-# Images whose neighbourhoods are compared, unless asked for more: all pairs of them are.
-DEFAULT_SAMPLE = 2_000
 _ROWS_AT_A_TIME = 4_096
 # Images that the time of placing is taken on.
 _TIMED = 10_000
@@ -94,11 +92,11 @@ class Judge:
             return knn_accuracy(
                 placed.train_codes, placed.train_labels, placed.codes, self.labels, VOTERS
             )
-        voters = self.labels[nearest_rows(placed.codes, VOTERS)]
-        # The most frequent one, the smaller of two as frequent, as scikit-learn has it.
-        classes = np.unique(self.labels)
-        votes = (voters[:, :, np.newaxis] == classes).sum(axis=1)
-        return float((classes[votes.argmax(axis=1)] == self.labels).mean())
+        from scipy.stats import mode
+
+        # The smaller of two labels that are as frequent, as scikit-learn has it.
+        voted = mode(self.labels[nearest_rows(placed.codes, VOTERS)], axis=1).mode
+        return float((voted == self.labels).mean())
 
 
 def judge_of(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -> Judge:

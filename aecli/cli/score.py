@@ -20,7 +20,7 @@ from aecli.cli.options import (
     source_from,
 )
 from aecli.cli.reopen import reopen
-from aecli.config import SplitName
+from aecli.config import DEFAULT_SAMPLE, SplitName
 from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, refuse_inputs, require_suffix
 
@@ -61,7 +61,7 @@ def score(
     ] = None,
     sample: Annotated[
         int, typer.Option(help="Images whose neighbourhoods are compared, all with all.")
-    ] = 2_000,
+    ] = DEFAULT_SAMPLE,
     per_point: Annotated[
         bool,
         typer.Option("--per-point", help="Write numbers for each code, for aecli plot --color-by."),
@@ -133,10 +133,14 @@ def score(
     stable = None if stability is None else _stability(job, stability, reporter)
 
     written: list[Path] = []
+    rows = job.dataset.count(job.split)
     if per_point:
         from aecli.codes import write_point_values
+        from aecli.memory import refuse_beyond_memory
         from aecli.pixels import unit_rows
 
+        size = 4 * rows * math.prod(job.dataset.image_shape)
+        refuse_beyond_memory(size, f"{job.dataset.name} {job.split}", "leave out --per-point")
         images = unit_rows(job.dataset.split(job.split).images)
         values: dict[PointValue, Floats] = {"trust": per_point_trust(images, own.codes)}
         if errors is not None:
