@@ -28,6 +28,8 @@ _ROWS_AT_A_TIME = 4_096
 _WARM_UP = 100
 
 Floats = npt.NDArray[np.float32]
+# Places other images, rows (n, p), on a map: codes (n, d).
+Place = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,42 +47,6 @@ class Placed:
     mse: float | None = None
     fit_seconds: float | None = None
     place_seconds: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Images:
-    """Images as rows (n, p) in 0..1: those to fit on, and those to place, None if the same."""
-
-    fitted: Floats
-    fitted_labels: Labels | None
-    placed: Floats | None
-
-    def by(
-        self,
-        name: str,
-        fit: Callable[[Floats], tuple[Floats, Callable[[Floats], Floats]]],
-    ) -> Placed:
-        """Return what a method makes of them.
-
-        `fit` returns the codes of what it is given, and a function that places others.
-        """
-        started = time.perf_counter()
-        codes, place = fit(self.fitted)
-        fit_seconds = time.perf_counter() - started
-        if self.placed is None:
-            return Placed(name, codes, fit_seconds=fit_seconds)
-        place(self.placed[:_WARM_UP])
-        started = time.perf_counter()
-        placed = place(self.placed)
-        place_seconds = time.perf_counter() - started
-        return Placed(
-            name,
-            placed,
-            codes,
-            self.fitted_labels,
-            fit_seconds=fit_seconds,
-            place_seconds=place_seconds,
-        )
 
 
 def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
@@ -130,31 +96,49 @@ def check_installed(rivals: list[Rival], dimensions: int) -> None:
 
 
 def place_with(rival: Rival, dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
-    """Return what another method makes of a split, with the defaults of its package."""
-    images = _images(dataset, split)
-    if rival == "umap":
-        from umap import UMAP
+    """Return what another method, with its package's defaults, makes of a split.
 
-        def fit_umap(rows: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
-            fitted = UMAP(n_components=dimensions).fit(rows)
-            return fitted.embedding_, fitted.transform
+    It is fitted on training images, where there are any others; else it only places the images
+    that it is fitted on.
+    """
+    fit = {"umap": _fit_umap, "tsne": _fit_tsne}[rival]
+    name = {"umap": "UMAP", "tsne": "t-SNE"}[rival]
+    others = split != "train" and dataset.count("train") > 0
+    fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
+    rows = unit_rows(fitted.images)
+    started = time.perf_counter()
+    codes, place = fit(rows, dimensions)
+    fit_seconds = time.perf_counter() - started
+    if not others:
+        return Placed(name, codes, fit_seconds=fit_seconds)
+    asked = unit_rows(dataset.split(split).images)
+    place(asked[:_WARM_UP])
+    started = time.perf_counter()
+    placed = place(asked)
+    place_seconds = time.perf_counter() - started
+    return Placed(
+        name,
+        placed,
+        codes,
+        fitted.labels,
+        fit_seconds=fit_seconds,
+        place_seconds=place_seconds,
+    )
 
-        return images.by("UMAP", fit_umap)
+
+def _fit_umap(rows: Floats, dimensions: int) -> tuple[Floats, Place]:
+    from umap import UMAP
+
+    fitted = UMAP(n_components=dimensions).fit(rows)
+    return fitted.embedding_, fitted.transform
+
+
+def _fit_tsne(rows: Floats, dimensions: int) -> tuple[Floats, Place]:
     from openTSNE import TSNE
 
-    def fit_tsne(rows: Floats) -> tuple[Floats, Callable[[Floats], Floats]]:
-        embedding = TSNE(n_components=dimensions, n_jobs=-1).fit(rows)
-        return np.asarray(embedding, np.float32), lambda others: np.asarray(
-            embedding.transform(others), np.float32
-        )
+    embedding = TSNE(n_components=dimensions, n_jobs=-1).fit(rows)
 
-    return images.by("t-SNE", fit_tsne)
+    def place(others: Floats) -> Floats:
+        return np.asarray(embedding.transform(others), np.float32)
 
-
-def _images(dataset: Dataset, split: SplitName) -> _Images:
-    """Return the training images, or some of many, and a split; the split alone without any."""
-    asked = unit_rows(dataset.split(split).images)
-    if split == "train" or not dataset.count("train"):
-        return _Images(asked, dataset.labels_of(split), None)
-    train = dataset.sample("train", MOST_FITTED)
-    return _Images(unit_rows(train.images), train.labels, asked)
+    return np.asarray(embedding, np.float32), place
