@@ -22,6 +22,7 @@ from aecli.config import RECIPES
 from aecli.data import Dataset, open_dataset
 from aecli.metrics import knn_accuracy, trustworthiness
 from aecli.pixels import unit_rows
+from aecli.plot import maps_figure, save_figure
 from aecli.runs import RunFolder
 from aecli.score import of_run
 
@@ -44,8 +45,11 @@ def judge(dataset: Dataset, placed: Placed) -> Row:
     return row | {name: value for name, value in others.items() if value is not None}
 
 
-def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> Row:
-    """Train one run in a process of its own and return its numbers."""
+def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> tuple[Row, Floats]:
+    """Train one run in a process of its own; return its numbers and its test codes.
+
+    The time is that of the whole process.
+    """
     with tempfile.TemporaryDirectory() as name:
         command = [sys.executable, "-m", "aecli", "train", dataset.source.location, "--quiet"]
         command += ["--recipe", recipe, "--seed", str(seed), "--latent", str(latent)]
@@ -54,10 +58,9 @@ def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> Row:
         seconds = time.perf_counter() - started
         checkpoint = load(RunFolder(Path(name) / "run").best)
     placed, _ = of_run(checkpoint, dataset, "test")
-    return judge(dataset, placed) | {
-        "parameters": checkpoint.parameter_count,
-        "seconds": seconds,
-    }
+    row = judge(dataset, placed)
+    row |= {"parameters": checkpoint.parameter_count, "seconds": seconds}
+    return row, placed.codes
 
 
 def measure_umap(dataset: Dataset, latent: int) -> Row:
@@ -72,17 +75,22 @@ def main() -> None:
     parser.add_argument("dataset", nargs="?", default="mnist")
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--latent", default="2,3")
+    parser.add_argument("--picture", type=Path, help="the maps of the first seed, side by side")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.dataset)
     rows: dict[str, Row] = {}
+    maps: list[tuple[str, Floats]] = []
     for latent in (int(text) for text in arguments.latent.split(",")):
         # In turns: the machine may be slower at one time than at another.
         runs: dict[str, list[Row]] = {recipe: [] for recipe in arguments.recipes.split(",")}
         for seed in SEEDS:
             for recipe in runs:
-                runs[recipe].append(measure(dataset, recipe, seed, latent))
-                rows[f"{recipe}, {latent}-D, seed {seed}"] = runs[recipe][-1]
+                row, codes = measure(dataset, recipe, seed, latent)
+                runs[recipe].append(row)
+                rows[f"{recipe}, {latent}-D, seed {seed}"] = row
+                if seed == SEEDS[0]:
+                    maps.append((_title(recipe, row), codes))
             if seed == SEEDS[0]:
                 rows[f"umap-learn, {latent}-D"] = measure_umap(dataset, latent)
         for recipe, seeds in runs.items():
@@ -90,6 +98,9 @@ def main() -> None:
                 name: float(np.mean([row[name] for row in seeds])) for name in seeds[0]
             }
         rows[f"PCA, {latent}-D"] = judge(dataset, place_with_pca(dataset, "test", latent))
+    if arguments.picture:
+        figure = maps_figure(maps, dataset.labels_of("test"), dataset.class_names)
+        save_figure(figure, arguments.picture)
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
@@ -104,6 +115,13 @@ COLUMNS = (
     ("seconds", "seconds", ".1f"),
     ("place_seconds", "placing", ".3f"),
 )
+
+
+def _title(recipe: str, row: Row) -> str:
+    return (
+        f"{recipe}\n5-NN {row['knn_accuracy']:.3f}, trust {row['trustworthiness']:.3f}, "
+        f"mse {row['test_mse']:.4f}"
+    )
 
 
 def _print(title: str, rows: dict[str, Row]) -> None:
