@@ -12,7 +12,7 @@ from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
 from aecli.labels import Labels
-from aecli.pca import fit_pca
+from aecli.pca import fit_pca, rows_to_fit
 from aecli.pixels import unit_rows
 
 Rival = Literal["umap", "tsne"]
@@ -49,19 +49,25 @@ class Placed:
     place_seconds: float | None = None
 
 
+def has_voters(dataset: Dataset, split: SplitName) -> bool:
+    """Return whether there are training images beside those of a split, to fit and to vote."""
+    return split not in ("train", "all") and dataset.count("train") > 0
+
+
 def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
     """Return what PCA makes of a split, fitted on training images, where there are any others.
 
     Its reconstructions have an error too.
     """
-    others = split != "train" and dataset.count("train") > 0
-    sample = dataset.sample("train" if others else split, MOST_FITTED)
+    others = has_voters(dataset, split)
+    most = min(MOST_FITTED, rows_to_fit(dataset))
+    sample = dataset.sample("train" if others else split, most)
     fitted = unit_rows(sample.images)
     started = time.perf_counter()
     pca = fit_pca(fitted, dimensions)
     fit_seconds = time.perf_counter() - started
     parts, errors, place_seconds = [], [], 0.0
-    for batch in dataset.batches(split, _ROWS_AT_A_TIME):
+    for batch in dataset.batches(split, min(_ROWS_AT_A_TIME, most)):
         rows = unit_rows(batch)
         started = time.perf_counter()
         parts.append(pca.project(rows))
@@ -103,7 +109,7 @@ def place_with(rival: Rival, dataset: Dataset, split: SplitName, dimensions: int
     """
     fit = {"umap": _fit_umap, "tsne": _fit_tsne}[rival]
     name = {"umap": "UMAP", "tsne": "t-SNE"}[rival]
-    others = split != "train" and dataset.count("train") > 0
+    others = has_voters(dataset, split)
     fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()

@@ -77,13 +77,14 @@ def read_point_values(codes: Path, what: PointValue, rows: int) -> CodeArray:
 
     """
     path = point_path(codes, what)
+    made_by = f"aecli score --per-point{' --stability 3' if what == 'moved' else ''}"
     if files.kind_of(path) != "file":
-        raise InputError(f"{path} does not exist: aecli score --per-point makes it")
+        raise InputError(f"{path} does not exist: {made_by} makes it")
     values = read_npy(path)
     if values.shape != (rows,) or values.dtype.kind != "f" or not np.isfinite(values).all():
         raise InputError(
             f"{path} is {values.dtype} {values.shape}: expected a finite number for each of the "
-            f"{rows:,} codes of {codes}; aecli score --per-point makes it"
+            f"{rows:,} codes of {codes}; {made_by} makes it"
         )
     return values.astype(np.float32)
 
@@ -105,7 +106,8 @@ def refuse_existing_codes(path: Path, *, force: bool) -> None:
 
     A JSON file of another kind beside it, such as a run's summary, is refused in any case.
     """
-    files.refuse_existing(path, labels_path(path), provenance_path(path), force=force)
+    beside_all = [point_path(path, what) for what in get_args(PointValue)]
+    files.refuse_existing(path, labels_path(path), provenance_path(path), *beside_all, force=force)
     beside = provenance_path(path)
     if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
         raise InputError(f"{beside} is no provenance of codes: give the codes another name")
@@ -120,12 +122,15 @@ def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
         AecliError: the operating system refused.
 
     """
+
+    def remove_points() -> None:
+        """Remove what is known of each of the older codes of this name."""
+        for what in get_args(PointValue):
+            files.remove(point_path(path, what))
+
     written = [path]
     digest = hashlib.sha256()
-    for what in get_args(PointValue):
-        # They are of older codes of this name.
-        files.remove(point_path(path, what))
-    write_npy(path, np.float32, codes.shape, _hashed(codes.blocks, digest.update))
+    write_npy(path, np.float32, codes.shape, _hashed(codes.blocks, digest.update), remove_points)
     labels = codes.labels
     if labels is None:
         # Labels of an older file of this name would be taken for these codes'.

@@ -1,6 +1,8 @@
 """The neighbour graph of the training images: which of them the map is to keep together."""
 
 import json
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from aecli import files
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
-from aecli.pca import PrincipalComponents, fit_on_training
+from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.runs import RunFolder
 
@@ -26,6 +28,8 @@ MOST_EXACT = 200_000
 _CELLS_SEARCHED = 24
 # Rows of one search, and of one product of sparse matrices.
 _ROWS_AT_A_TIME = 8_192
+# Images that are projected at a time, as float32.
+_PROJECTED_BYTES = 30_000_000
 _METADATA_KEY = "aecli"
 _VERSION = 1
 
@@ -49,12 +53,16 @@ class NeighborGraph:
 
 @dataclass
 class FoundNeighbors:
-    """A neighbour graph, what it follows from, and whether its file has yet to be written."""
+    """A neighbour graph, what it follows from, and whether its file is written.
+
+    `seconds`: what finding it took now.
+    """
 
     graph: NeighborGraph
     key: Mapping[str, Any]
     path: Path
     written: bool
+    seconds: float
 
     def save(self) -> None:
         """Write the file where it is not there yet, whole or not at all.
@@ -69,11 +77,17 @@ class FoundNeighbors:
 
 
 def find_neighbors(
-    dataset: Dataset, config: Config, folder: RunFolder, bar: Bar = no_bar
+    dataset: Dataset,
+    config: Config,
+    folder: RunFolder,
+    bar: Bar = no_bar,
+    *,
+    memory: int | None = None,
 ) -> FoundNeighbors | None:
     """Return the graph that a run's folder keeps of these data, or a new one.
 
-    None where the config has no neighbour loss.
+    None where the config has no neighbour loss. With `memory`, in bytes, the components are fitted
+    on as many images as that holds.
 
     Raises:
         InputError: there are too few training images.
@@ -81,10 +95,12 @@ def find_neighbors(
     """
     if not config.neighbor_weight:
         return None
+    started = time.perf_counter()
     key = _key(dataset, config.neighbors)
     kept = load_graph(folder.neighbors, key)
-    graph = kept or neighbor_graph(dataset, config.neighbors, bar)
-    return FoundNeighbors(graph, key, folder.neighbors, written=kept is not None)
+    graph = kept or neighbor_graph(dataset, config.neighbors, bar, memory=memory)
+    seconds = time.perf_counter() - started
+    return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
 
 
 def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
@@ -97,7 +113,9 @@ def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
     }
 
 
-def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> NeighborGraph:
+def neighbor_graph(
+    dataset: Dataset, neighbors: int, bar: Bar = no_bar, *, memory: int | None = None
+) -> NeighborGraph:
     """Find the neighbours of each training image of a data set.
 
     Those are the images that lie at the end of most paths of one or two steps from it, where each
@@ -116,10 +134,12 @@ def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> Neigh
             f"--neighbors {neighbors} needs more training images than that, and "
             f"{dataset.source.location} has {count:,}: expected fewer neighbours"
         )
-    components = fit_on_training(dataset, _COMPONENTS)
+    fit_bytes = FIT_BYTES if memory is None else min(FIT_BYTES, memory)
+    components = fit_on_training(dataset, _COMPONENTS, fit_bytes)
     features = _project(dataset, components)
     with bar("finding neighbours", count) as advance:
         nearest = nearest_rows(features, neighbors, report=advance)
+    del features
     return NeighborGraph(_most_connected(nearest), components.variance, exact=count <= MOST_EXACT)
 
 
@@ -186,7 +206,9 @@ def _project(dataset: Dataset, components: PrincipalComponents) -> Floats:
     """Return the training images on their principal components, float32 (n, k)."""
     projected = np.empty((dataset.count("train"), len(components.directions)), np.float32)
     done = 0
-    for batch in dataset.batches("train", _ROWS_AT_A_TIME):
+    image_bytes = 4 * math.prod(dataset.image_shape)
+    at_a_time = max(1, min(_ROWS_AT_A_TIME, _PROJECTED_BYTES // image_bytes))
+    for batch in dataset.batches("train", at_a_time):
         projected[done : done + len(batch)] = components.project(unit_rows(batch))
         done += len(batch)
     return projected

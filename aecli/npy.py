@@ -6,7 +6,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 import math
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -108,9 +108,15 @@ def read_npy(path: Path) -> Array:
 
 
 def write_npy(
-    path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...], blocks: Iterable[Array]
+    path: Path,
+    dtype: npt.DTypeLike,
+    shape: tuple[int, ...],
+    blocks: Iterable[Array],
+    before: Callable[[], None] = lambda: None,
 ) -> None:
     """Write an array that comes in blocks of rows, whole or not at all.
+
+    `before` is called when all of it is on disk, before it takes the name.
 
     These are ordinary writes: on a full disk a memory map would kill the process.
 
@@ -119,7 +125,7 @@ def write_npy(
 
     """
     kind = np.dtype(dtype)
-    with files.writing(path, math.prod(shape) * kind.itemsize) as file:
+    with files.writing(path, math.prod(shape) * kind.itemsize, before) as file:
         write_header(file, kind, shape)
         for block in blocks:
             file.write(np.ascontiguousarray(block, kind).data)

@@ -44,7 +44,7 @@ def neighbor_loss(codes: jax.Array, partners: jax.Array) -> jax.Array:
 
     def log_likeness(others: jax.Array) -> jax.Array:
         lengths = jnp.square(codes).sum(axis=1)[:, None], jnp.square(others).sum(axis=1)[None, :]
-        squared = lengths[0] + lengths[1] - 2 * codes @ others.T
+        squared = lengths[0] + lengths[1] - 2 * jnp.matmul(codes, others.T, precision="highest")
         return -jnp.log1p(jnp.maximum(squared, 0))
 
     return jnp.stack([cross_entropy(log_likeness(others)) for others in partners]).mean()

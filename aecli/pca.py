@@ -55,10 +55,15 @@ def fit_on_training(
     dataset: Dataset, dimensions: int, memory: int = FIT_BYTES
 ) -> PrincipalComponents:
     """Fit PCA on the training images, or on as many, evenly spread, as `memory` in bytes holds."""
+    sample = dataset.sample("train", rows_to_fit(dataset, memory))
+    return fit_pca(unit_rows(sample.images), dimensions)
+
+
+def rows_to_fit(dataset: Dataset, memory: int = FIT_BYTES) -> int:
+    """Return how many images PCA is fitted on at most in so many bytes."""
     # As float32, and what the fit makes of it.
     fitting = memory // (4 * 4 * math.prod(dataset.image_shape))
-    fitting = max(1, min(fitting, _FIT_ROWS))
-    return fit_pca(unit_rows(dataset.sample("train", fitting).images), dimensions)
+    return max(1, min(fitting, _FIT_ROWS))
 
 
 def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aecli.baselines import Placed
+from aecli.baselines import Placed, has_voters
 from aecli.checkpoint import Checkpoint
 from aecli.codes import CodeArray
 from aecli.config import DEFAULT_SAMPLE, SplitName
@@ -30,6 +30,7 @@ VOTERS = 5
 _ROWS_AT_A_TIME = 4_096
 # Images that the time of placing is taken on.
 _TIMED = 10_000
+_TIMED_BYTES = 500_000_000
 
 Floats = npt.NDArray[np.float32]
 
@@ -88,10 +89,11 @@ class Judge:
     def _knn_accuracy(self, placed: Placed) -> float | None:
         if self.labels is None:
             return None
-        if placed.train_codes is not None and placed.train_labels is not None:
-            return knn_accuracy(
-                placed.train_codes, placed.train_labels, placed.codes, self.labels, VOTERS
-            )
+        codes, labels = placed.train_codes, placed.train_labels
+        if codes is not None and labels is not None:
+            if len(codes) < VOTERS:
+                return None
+            return knn_accuracy(codes, labels, placed.codes, self.labels, VOTERS)
         from scipy.stats import mode
 
         # The smaller of two labels that are as frequent, as scikit-learn has it.
@@ -137,7 +139,7 @@ def of_run(
     """
     codes = _encoded(checkpoint, dataset, split, bar)
     train_codes, train_labels = None, None
-    if split != "train" and dataset.labels is not None and dataset.count("train"):
+    if dataset.labels is not None and has_voters(dataset, split):
         train_codes = _encoded(checkpoint, dataset, "train", bar)
         train_labels = dataset.labels_of("train")
     with bar("decoding", dataset.count(split)) as advance:
@@ -179,7 +181,8 @@ def _encoded(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Ba
 def _seconds_to_place(checkpoint: Checkpoint, dataset: Dataset, split: SplitName) -> float:
     """Return the seconds that placing a split takes, once all is loaded and compiled."""
     model = load_model(checkpoint)
-    images = dataset.sample(split, _TIMED).images
+    most = max(1, min(_TIMED, _TIMED_BYTES // dataset.image_bytes))
+    images = dataset.sample(split, most).images
     # Once to compile.
     encode(model, images)
     started = time.perf_counter()

@@ -42,6 +42,14 @@ class Stability:
     kept: float
 
 
+def check_seeds(checkpoint: Checkpoint, count: int) -> None:
+    """Raise `InputError` for fewer than two seeds, or a run whose data were streamed."""
+    if count < 2:
+        raise InputError(f"--stability must be at least 2 seeds, got {count}")
+    if checkpoint.layout is not None:
+        raise InputError("--stability trains in memory, and this run's data were streamed")
+
+
 @enough_memory("try fewer seeds")
 def measure_stability(
     checkpoint: Checkpoint,
@@ -52,9 +60,10 @@ def measure_stability(
     *,
     report: Callable[[int], None] = lambda epochs: None,
 ) -> Stability:
-    """Train as a run was trained with `count` seeds, its own first, all in one program.
+    """Train with the settings of a run and `count` seeds, its own first, all in one program.
 
-    `graph` is the run's, None without a neighbour loss. `report` is called after each epoch.
+    Each training is the whole of it, and its last parameters are compared. `graph` is the run's,
+    None without a neighbour loss. `report` is called after each epoch.
 
     Raises:
         InputError: fewer than two seeds, or data that were streamed.
@@ -62,10 +71,7 @@ def measure_stability(
 
     """
     config = checkpoint.config
-    if count < 2:
-        raise InputError(f"--stability must be at least 2 seeds, got {count}")
-    if checkpoint.layout is not None:
-        raise InputError("--stability trains in memory, and this run's data were streamed")
+    check_seeds(checkpoint, count)
     seeds = tuple((config.seed + i) % 2**32 for i in range(count))
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     function = EpochFunction(config, dataset.image_shape, dataset.count("train"), mesh)

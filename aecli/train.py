@@ -127,7 +127,9 @@ def train(
         like = epoch_function.initial_state(np.zeros(dataset.image_shape))
         progress = _restore(like, resume_from)
     progress.state = jax.device_put(progress.state, epoch_function.replicated)
-    found = found or find_neighbors(dataset, config, folder)
+    if found is not None:
+        started -= found.seconds
+    found = found or find_neighbors(dataset, config, folder, memory=memory)
     graph = None if found is None else found.graph
     run_epoch = (
         EpochInMemory(epoch_function, dataset, progress.state, graph)

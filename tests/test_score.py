@@ -159,3 +159,51 @@ def test_methods_that_are_not_installed_are_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["score", str(run), "--against", "umap"]) == 2
     assert "umap-learn, which is not installed: pip install" in capsys.readouterr().err
+
+
+def test_training_images_do_not_vote_for_themselves(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything, train = (_scores(capsys, run, "--split", split) for split in ("all", "train"))
+    for name in ("aecli modern", "PCA"):
+        scores = [report["maps"][name]["knn_accuracy"] for report in (everything, train)]
+        assert abs(scores[0] - scores[1]) < 0.1
+
+
+def test_codes_of_another_split_are_not_taken_for_these(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = str(run / "codes.npy")
+    assert main(["encode", str(run), "--split", "validation", "-o", codes, "--force"]) == 0
+    assert main(["score", str(run), "--per-point"]) == 2
+    error = capsys.readouterr().err
+    assert "is not of this run and these images: aecli encode" in error
+    assert main(error.rpartition("aecli ")[2].split()) == 0
+    assert main(["score", str(run), "--per-point"]) == 0
+
+
+def test_a_run_may_be_called_like_codes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = run.rename(run.with_name("data.npy"))
+    assert _scores(capsys, renamed)["maps"]["aecli modern"]["mse"] > 0
+
+
+def test_numbers_that_lie_where_others_would_go_are_not_removed(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = run / "new.error.npy"
+    mine.write_bytes(b"mine")
+    assert main(["encode", str(run), "-o", str(run / "new.npy")]) == 2
+    assert "new.error.npy exists already" in capsys.readouterr().err
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_resumed_run_tells_the_time_of_all_its_epochs(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aecli.checkpoint import load
+
+    epochs = sum(epoch.seconds for epoch in load(run / "last.safetensors").history)
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"seconds": epochs / 10}))
+    scored = _scores(capsys, run)["maps"]["aecli modern"]["fit_seconds"]
+    assert scored == pytest.approx(epochs)

@@ -13,9 +13,12 @@ from aecli.cli.meanwhile import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
+    GrayscaleOption,
     JsonOption,
     LabelsOption,
     QuietOption,
+    RescaleOption,
+    SizeOption,
     SplitOption,
     source_from,
 )
@@ -48,6 +51,9 @@ def score(
         ),
     ] = None,
     labels: LabelsOption = None,
+    rescale: RescaleOption = None,
+    size: SizeOption = None,
+    grayscale: GrayscaleOption = False,
     split: SplitOption = None,
     train_codes: Annotated[
         Path | None,
@@ -98,13 +104,19 @@ def score(
     if picture:
         require_suffix(picture, *PICTURE_SUFFIXES)
     rivals = _rivals(against)
-    is_run = source.suffix != ".npy"
+    is_run = kind_of(source) == "folder" or source.suffix != ".npy"
     if not is_run and stability is not None:
         raise InputError("--stability trains anew: expected a RUN, got codes")
     if is_run and train_codes is not None:
         raise InputError("--train-codes goes with CODES: a run encodes its training images itself")
     reporter = Reporter(quiet, as_json)
-    options = {"dataset": dataset, "labels": labels}
+    options = {
+        "dataset": dataset,
+        "labels": labels,
+        "rescale": rescale,
+        "size": size,
+        "grayscale": grayscale,
+    }
     if is_run:
         job = _of_run(source, options, split, reporter.bar, per_point=per_point)
     else:
@@ -120,9 +132,18 @@ def score(
     refuse_inputs(*outputs[:1], source, *([train_codes] if train_codes else []))
 
     from aecli.baselines import check_installed, place_with, place_with_pca
+    from aecli.memory import refuse_beyond_memory
     from aecli.score import judge_of, per_point_trust
 
     check_installed(rivals, job.dimensions)
+    if stability is not None and job.checkpoint is not None:
+        from aecli.stability import check_seeds
+
+        check_seeds(job.checkpoint, stability)
+    if per_point:
+        # As pixels, as float32, and once more in the search.
+        pixels = 12 * job.dataset.count(job.split) * math.prod(job.dataset.image_shape)
+        refuse_beyond_memory(pixels, f"{job.dataset.name} {job.split}", "leave out --per-point")
     judge = judge_of(job.dataset, job.split, sample)
     own, errors = job.place(reporter.bar)
     placed = [own, place_with_pca(job.dataset, job.split, job.dimensions)]
@@ -133,14 +154,10 @@ def score(
     stable = None if stability is None else _stability(job, stability, reporter)
 
     written: list[Path] = []
-    rows = job.dataset.count(job.split)
     if per_point:
         from aecli.codes import write_point_values
-        from aecli.memory import refuse_beyond_memory
         from aecli.pixels import unit_rows
 
-        size = 4 * rows * math.prod(job.dataset.image_shape)
-        refuse_beyond_memory(size, f"{job.dataset.name} {job.split}", "leave out --per-point")
         images = unit_rows(job.dataset.split(job.split).images)
         values: dict[PointValue, Floats] = {"trust": per_point_trust(images, own.codes)}
         if errors is not None:
@@ -223,21 +240,25 @@ def _of_run(
     source = source_from(**options, like=checkpoint.data.source)
     with importing("aecli.score"):
         data = open_dataset(source, bar) if source else reopen(checkpoint, bar)
-    split = split or ("test" if data.has_own_splits or source is None else "all")
     folder = folder_of(run)
-    codes = folder.path / ("codes.npy" if split == "test" else f"codes-{split}.npy")
+    # As aecli encode calls them.
+    codes = folder.path / ("codes.npy" if split in (None, "test") else f"codes-{split}.npy")
+    split = split or ("test" if data.has_own_splits or source is None else "all")
     if per_point:
-        again = f"aecli encode {shlex.quote(str(run))} --split {split}"
+        words = [str(run), *([options["dataset"]] if source else []), "--split", split]
+        again = f"aecli encode {shlex.join([*words, '-o', str(codes)])}"
         if kind_of(codes) != "file":
             raise InputError(f"--per-point writes beside {codes}, which is not there: {again}")
         provenance = read_codes(codes).provenance or {}
-        if (
-            provenance.get("model_sha256") != checkpoint.model_hash
-            or provenance.get("fingerprint") != data.fingerprint
-        ):
+        told = [provenance.get(name) for name in ("model_sha256", "fingerprint", "split", "rows")]
+        if told != [checkpoint.model_hash, data.fingerprint, split, data.count(split)]:
             raise InputError(f"{codes} is not of this run and these images: {again} --force")
     summary = folder.read_summary() or {}
     seconds = summary.get("seconds") if source is None else None
+    if seconds is not None and kind_of(folder.last) == "file":
+        # A run that was resumed tells of its last part alone.
+        epochs = sum(epoch.seconds for epoch in load(folder.last).history)
+        seconds = max(seconds, epochs)
     return _Job(data, split, codes, checkpoint.config.latent, checkpoint, seconds)
 
 
@@ -248,17 +269,20 @@ def _of_codes(
     train_codes: Path | None,
     bar: "Bar",
 ) -> _Job:
+    from aecli.baselines import has_voters
     from aecli.codes import read_codes
     from aecli.data import Source, open_dataset, reopen_dataset
 
     codes = read_codes(path)
-    source = source_from(**options)
     about = codes.provenance or {}
+    # New images are treated as those were that the codes are of.
+    like = Source.from_json(about["source"]) if about else None
+    source = source_from(**options, like=like)
     with importing("aecli.score"):
         if source is not None:
             data = open_dataset(source, bar)
-        elif about:
-            data = reopen_dataset(Source.from_json(about["source"]), bar)
+        elif like is not None:
+            data = reopen_dataset(like, bar)
         else:
             raise InputError(f"{path} does not say what images it is of: name the DATASET")
     default: SplitName = "test" if data.has_own_splits else "all"
@@ -277,6 +301,10 @@ def _of_codes(
                 f"{name} has {len(rows.values):,} codes, {data.name} has {data.count(part):,} "
                 f"images in its {part} split: expected a code for each; --split names another"
             )
+    if train is not None and not has_voters(data, split):
+        raise InputError(
+            f"--train-codes cannot vote on {path}, whose {split} split has the training images"
+        )
     if train is not None and train.values.shape[1] != codes.values.shape[1]:
         raise InputError(
             f"{train_codes} has {train.values.shape[1]} numbers a code, {path} has "
@@ -368,7 +396,7 @@ def _report(
         )
     if written:
         reporter.say(f"wrote {', '.join(str(path) for path in written)}")
-        if any(path.suffix == ".npy" for path in written):
+        if job.dimensions > 1 and any(path.suffix == ".npy" for path in written):
             codes = shlex.quote(str(job.codes_path))
             reporter.say(f"next: aecli plot {codes} --color-by trust -o trust.png")
 
@@ -396,5 +424,5 @@ def _rows_of(scores: "Scores") -> list[tuple[str, str]]:
         ("silhouette of the classes", text(scores.silhouette)),
         ("class distances, correlation", text(scores.centroid_correlation)),
         ("seconds to fit", text(scores.fit_seconds, "{:.3g}")),
-        ("seconds to place", text(scores.place_seconds, "{:.3g}", "cannot")),
+        ("seconds to place", text(scores.place_seconds, "{:.3g}")),
     ]
