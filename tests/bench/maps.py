@@ -26,7 +26,7 @@ from aecli.plot import maps_figure, save_figure
 from aecli.runs import RunFolder
 from aecli.score import of_run
 
-SEEDS = (0, 1, 2)
+UMAP = "umap-learn"
 Row = dict[str, float]
 Floats = npt.NDArray[np.float32]
 
@@ -73,7 +73,8 @@ def main() -> None:
     """Measure and print a table, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", nargs="?", default="mnist")
-    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--recipes", default=",".join([*RECIPES, UMAP]))
+    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--latent", default="2,3")
     parser.add_argument("--picture", type=Path, help="the maps of the first seed, side by side")
     parser.add_argument("--json", action="store_true")
@@ -84,19 +85,23 @@ def main() -> None:
     for latent in (int(text) for text in arguments.latent.split(",")):
         # In turns: the machine may be slower at one time than at another.
         runs: dict[str, list[Row]] = {recipe: [] for recipe in arguments.recipes.split(",")}
-        for seed in SEEDS:
+        seeds = [int(text) for text in arguments.seeds.split(",")]
+        for seed in seeds:
             for recipe in runs:
+                if recipe == UMAP:
+                    if seed == seeds[0]:
+                        rows[f"{UMAP}, {latent}-D"] = measure_umap(dataset, latent)
+                    continue
                 row, codes = measure(dataset, recipe, seed, latent)
                 runs[recipe].append(row)
                 rows[f"{recipe}, {latent}-D, seed {seed}"] = row
-                if seed == SEEDS[0]:
+                if seed == seeds[0]:
                     maps.append((_title(recipe, row), codes))
-            if seed == SEEDS[0]:
-                rows[f"umap-learn, {latent}-D"] = measure_umap(dataset, latent)
-        for recipe, seeds in runs.items():
-            rows[f"{recipe}, {latent}-D, mean"] = {
-                name: float(np.mean([row[name] for row in seeds])) for name in seeds[0]
-            }
+        for recipe, measured in runs.items():
+            if len(measured) > 1:
+                rows[f"{recipe}, {latent}-D, mean"] = {
+                    name: float(np.mean([row[name] for row in measured])) for name in measured[0]
+                }
         rows[f"PCA, {latent}-D"] = judge(dataset, place_with_pca(dataset, "test", latent))
     if arguments.picture:
         figure = maps_figure(maps, dataset.labels_of("test"), dataset.class_names)
