@@ -15,7 +15,7 @@ from aecli import files
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
-from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
+from aecli.pca import PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.runs import RunFolder
 
@@ -28,6 +28,8 @@ MOST_EXACT = 200_000
 _CELLS_SEARCHED = 24
 # Rows of one search, and of one product of sparse matrices.
 _ROWS_AT_A_TIME = 8_192
+# What fitting them may take: not what a run has to spare, for one that goes on finds the same.
+_FIT_BYTES = 1_000_000_000
 # Images that are projected at a time, as float32.
 _PROJECTED_BYTES = 30_000_000
 _METADATA_KEY = "aecli"
@@ -81,13 +83,10 @@ def find_neighbors(
     config: Config,
     folder: RunFolder,
     bar: Bar = no_bar,
-    *,
-    memory: int | None = None,
 ) -> FoundNeighbors | None:
     """Return the graph that a run's folder keeps of these data, or a new one.
 
-    None where the config has no neighbour loss. With `memory`, in bytes, the components are fitted
-    on as many images as that holds.
+    None where the config has no neighbour loss.
 
     Raises:
         InputError: there are too few training images.
@@ -98,7 +97,7 @@ def find_neighbors(
     started = time.perf_counter()
     key = _key(dataset, config.neighbors)
     kept = load_graph(folder.neighbors, key)
-    graph = kept or neighbor_graph(dataset, config.neighbors, bar, memory=memory)
+    graph = kept or neighbor_graph(dataset, config.neighbors, bar)
     seconds = time.perf_counter() - started
     return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
 
@@ -113,9 +112,7 @@ def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
     }
 
 
-def neighbor_graph(
-    dataset: Dataset, neighbors: int, bar: Bar = no_bar, *, memory: int | None = None
-) -> NeighborGraph:
+def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> NeighborGraph:
     """Find the neighbours of each training image of a data set.
 
     Those are the images that lie at the end of most paths of one or two steps from it, where each
@@ -134,8 +131,7 @@ def neighbor_graph(
             f"--neighbors {neighbors} needs more training images than that, and "
             f"{dataset.source.location} has {count:,}: expected fewer neighbours"
         )
-    fit_bytes = FIT_BYTES if memory is None else min(FIT_BYTES, memory)
-    components = fit_on_training(dataset, _COMPONENTS, fit_bytes)
+    components = fit_on_training(dataset, _COMPONENTS, _FIT_BYTES)
     features = _project(dataset, components)
     with bar("finding neighbours", count) as advance:
         nearest = nearest_rows(features, neighbors, report=advance)

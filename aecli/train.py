@@ -129,7 +129,7 @@ def train(
     progress.state = jax.device_put(progress.state, epoch_function.replicated)
     if found is not None:
         started -= found.seconds
-    found = found or find_neighbors(dataset, config, folder, memory=memory)
+    found = found or find_neighbors(dataset, config, folder)
     graph = None if found is None else found.graph
     run_epoch = (
         EpochInMemory(epoch_function, dataset, progress.state, graph)

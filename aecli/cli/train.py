@@ -255,7 +255,7 @@ def train(
 
         with folder.locked():
             job.check_still_right(folder, force=force)
-            found = find_neighbors(job.dataset, job.config, folder, bar, memory=allowed)
+            found = find_neighbors(job.dataset, job.config, folder, bar)
             if found and not found.graph.exact:
                 reporter.say("so many images: their neighbours are looked for in nearby cells only")
             with reporter.epochs(job.config.epochs, job.epochs_done) as report:
