@@ -36,7 +36,7 @@ QUICK = ("--epochs", "3", "--hidden", "4")
 
 def test_kills_are_survived() -> None:
     """Run a short form of `make torture`."""
-    options = ["--train", "6", "--encode", "4", "--plot", "4", "--calls", "--every", "13"]
+    options = ["--train", "4", "--encode", "3", "--plot", "3", "--calls", "--every", "20"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.torture", *options],
         cwd=TESTS.parent,
