@@ -168,6 +168,19 @@ def nearest_rows(
     return nearest
 
 
+def share_in_common(first: Neighbors, second: Neighbors) -> Floats:
+    """Return the share of each row of `first`, int32 (n, k), that its row of `second` has too.
+
+    float32 (n,) in 0..1.
+    """
+    shares = np.empty(len(first), np.float32)
+    for start in range(0, len(first), _ROWS_AT_A_TIME):
+        rows = slice(start, start + _ROWS_AT_A_TIME)
+        same = first[rows, :, np.newaxis] == second[rows, np.newaxis, :]
+        shares[rows] = same.any(axis=2).mean(axis=1)
+    return shares
+
+
 def save_graph(path: Path, graph: NeighborGraph, key: Mapping[str, Any]) -> None:
     """Write a graph and what it follows from, whole or not at all.
 

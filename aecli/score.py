@@ -10,7 +10,7 @@ from aecli.baselines import Placed, has_voters
 from aecli.checkpoint import Checkpoint
 from aecli.codes import CodeArray
 from aecli.config import DEFAULT_SAMPLE, SplitName
-from aecli.data import Bar, Dataset, no_bar
+from aecli.data import Bar, Dataset, no_bar, spread_evenly
 from aecli.encode import encode, encode_split, image_errors, load_model
 from aecli.errors import InputError
 from aecli.labels import Labels
@@ -21,13 +21,12 @@ from aecli.metrics import (
     peak_signal_to_noise,
     silhouette,
 )
-from aecli.neighbors import nearest_rows
+from aecli.neighbors import nearest_rows, share_in_common
 from aecli.pixels import unit_rows
 
 # Neighbourhoods that are compared, and how many neighbours vote on a label.
 NEIGHBORS = (5, 15)
 VOTERS = 5
-_ROWS_AT_A_TIME = 4_096
 # Images that the time of placing is taken on.
 _TIMED = 10_000
 _TIMED_BYTES = 500_000_000
@@ -117,10 +116,8 @@ def judge_of(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -
             f"{dataset.source.location} has {count} images in its {split} split: expected at "
             f"least {least} to compare neighbourhoods"
         )
-    taken = min(sample, count)
-    sampled = np.arange(taken) * count // taken
-    images = unit_rows(dataset.sample(split, taken).images)
-    return Judge(images, sampled, dataset.labels_of(split))
+    images = unit_rows(dataset.sample(split, sample).images)
+    return Judge(images, spread_evenly(count, sample), dataset.labels_of(split))
 
 
 def of_run(
@@ -163,13 +160,7 @@ def per_point_trust(images: Floats, codes: Floats, neighbors: int = NEIGHBORS[-1
     """
     if len(images) <= neighbors:
         raise InputError(f"{len(images)} images are too few: expected more than {neighbors}")
-    near_images, near_codes = (nearest_rows(values, neighbors) for values in (images, codes))
-    kept = np.zeros(len(images), np.float32)
-    for start in range(0, len(images), _ROWS_AT_A_TIME):
-        rows = slice(start, start + _ROWS_AT_A_TIME)
-        same = near_images[rows, :, np.newaxis] == near_codes[rows, np.newaxis, :]
-        kept[rows] = same.any(axis=2).mean(axis=1)
-    return kept
+    return share_in_common(*(nearest_rows(values, neighbors) for values in (images, codes)))
 
 
 def _encoded(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar) -> CodeArray:

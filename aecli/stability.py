@@ -16,7 +16,7 @@ from aecli.device import enough_memory
 from aecli.encode import TrainedModel, encode
 from aecli.epoch import EpochFunction, Neighborhood
 from aecli.errors import AecliError, InputError
-from aecli.neighbors import NeighborGraph, nearest_rows
+from aecli.neighbors import NeighborGraph, nearest_rows, share_in_common
 from aecli.programs import compiled
 
 # Nearest codes whose sameness is compared.
@@ -125,10 +125,7 @@ def compare_maps(maps: list[Floats], seeds: tuple[int, ...]) -> Stability:
     places = np.stack(aligned)
     distances = np.square(places - places.mean(axis=0)).sum(axis=2)
     near = [nearest_rows(codes, min(_NEIGHBORS, len(first) - 1)) for codes in maps]
-    kept = [
-        (near[0][:, :, np.newaxis] == other[:, np.newaxis, :]).any(axis=2).mean()
-        for other in near[1:]
-    ]
+    kept = [share_in_common(near[0], other).mean() for other in near[1:]]
     return Stability(
         seeds,
         np.sqrt(distances.mean(axis=0)).astype(np.float32),

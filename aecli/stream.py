@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data import Dataset, Rows, count_of, rows_between
+from aecli.data import Dataset, Rows, count_of, rows_at, rows_between
 from aecli.memory import Layout
 from aecli.pixels import Images
 
@@ -86,9 +86,8 @@ def windows(
 
 def _read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.int32], into: Images) -> None:
     """Read training images in any order, some of them more than once."""
-    ascending, places = np.unique(wanted, return_inverse=True)
-    numbers = ascending + rows.start if isinstance(rows, slice) else rows[ascending]
-    into[:] = dataset.images[numbers][places]
+    ascending, places = np.unique(wanted.astype(np.int64), return_inverse=True)
+    into[:] = dataset.images[rows_at(rows, ascending)][places]
 
 
 def prefetched(items: Iterable[Item]) -> Iterator[Item]:

@@ -314,18 +314,16 @@ def _of_codes(
 
 
 def _stability(job: _Job, count: int, reporter: "Reporter") -> "Stability":
-    from aecli.neighbors import neighbor_graph
+    from aecli.neighbors import find_neighbors
+    from aecli.runs import RunFolder
     from aecli.stability import measure_stability
 
     checkpoint = job.checkpoint
     if checkpoint is None:
         raise ValueError("--stability needs a run")
     config = checkpoint.config
-    graph = (
-        neighbor_graph(job.dataset, config.neighbors, reporter.bar)
-        if config.neighbor_weight
-        else None
-    )
+    found = find_neighbors(job.dataset, config, RunFolder(job.codes_path.parent), reporter.bar)
+    graph = None if found is None else found.graph
     with reporter.bar(f"training {count} seeds", config.epochs) as advance:
         return measure_stability(checkpoint, job.dataset, job.split, count, graph, report=advance)
 

@@ -5,7 +5,15 @@ from aecli.data.dataset import DataDescription, Dataset, Split
 from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_named
 from aecli.data.progress import Bar, no_bar
 from aecli.data.source import Source, parse_rescale, parse_size
-from aecli.data.stored import Rows, StoredImages, count_of, extremes, rows_between
+from aecli.data.stored import (
+    Rows,
+    StoredImages,
+    count_of,
+    extremes,
+    rows_at,
+    rows_between,
+    spread_evenly,
+)
 
 __all__ = [
     "DATA_VARIABLE",
@@ -28,5 +36,7 @@ __all__ = [
     "parse_rescale",
     "parse_size",
     "reopen_dataset",
+    "rows_at",
     "rows_between",
+    "spread_evenly",
 ]

@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 from aecli.config import SplitName
 from aecli.data.source import Source
-from aecli.data.stored import Rows, StoredImages, blocks, count_of, rows_at_a_time, rows_between
+from aecli.data.stored import (
+    Rows,
+    StoredImages,
+    blocks,
+    count_of,
+    rows_at,
+    rows_at_a_time,
+    rows_between,
+    spread_evenly,
+)
 from aecli.errors import InputError
 from aecli.labels import Labels
 from aecli.pixels import Images, scale_of
@@ -81,8 +90,7 @@ class Dataset:
         """Read at most so many rows of a split, evenly spread over it."""
         rows, count = self.rows(name), self.count(name)
         if count > most:
-            chosen = np.arange(most) * count // most
-            rows = chosen + rows.start if isinstance(rows, slice) else rows[chosen]
+            rows = rows_at(rows, spread_evenly(count, most))
         return Split(self.images[rows], None if self.labels is None else self.labels[rows])
 
     def mean_image(self, name: SplitName) -> npt.NDArray[np.float64]:

@@ -96,6 +96,17 @@ def rows_between(rows: Rows, start: int, stop: int) -> Rows:
     return rows[start:stop]
 
 
+def rows_at(rows: Rows, positions: npt.NDArray[np.int64]) -> Rows:
+    """Return `rows[positions]`, for a slice with a start too."""
+    return positions + rows.start if isinstance(rows, slice) else rows[positions]
+
+
+def spread_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many of the positions below `count`, ascending and evenly spread."""
+    taken = min(count, most)
+    return np.arange(taken) * count // taken
+
+
 def extremes(values: Array | StoredArray | StoredImages) -> tuple[float, float]:
     """Return the lowest and the highest number."""
     pairs = [(float(block.min()), float(block.max())) for block in blocks(values)]
