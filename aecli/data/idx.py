@@ -6,12 +6,12 @@ Format: http://yann.lecun.com/exdb/mnist/ (LeCun, Cortes, Burges).
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
+from isal import igzip, isal_zlib
 
 from aecli.data.dataset import Dataset
 from aecli.data.pixels import to_images
@@ -85,7 +85,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
             packed = file.read(2) == _GZIP_MAGIC
             file.seek(0)
             if packed:
-                with gzip.open(file) as unpacked:
+                with igzip.open(file) as unpacked:
                     return _read_packed(unpacked, path, ndim)
             shape = _read_header(file, path, ndim)
             _check_size(path, shape, path.stat().st_size - file.tell())
@@ -94,7 +94,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
         raise InputError(
             f"{path} is truncated: its gzip stream breaks off; fetch it again"
         ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, isal_zlib.error) as error:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error

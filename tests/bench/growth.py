@@ -51,7 +51,7 @@ def train_on(rows: int, wider: int = 1) -> dict[str, float]:
 
 
 _REPORTING = (
-    "import resource, sys; from aecli.cli import main; code = main(sys.argv[1:]);"
+    "import resource, sys; from aecli.__main__ import run; code = run();"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000); sys.exit(code)"
 )
 

@@ -11,6 +11,7 @@ Command = list[str]
 _TO_THE_FIRST_STEP = """
 import os, sys
 import aecli.cli
+from aecli.__main__ import run
 cli = sys.modules["aecli.cli.train"]
 begin = cli._begin
 def begun(*arguments, **options):
@@ -19,7 +20,7 @@ def begun(*arguments, **options):
     EpochInMemory.__call__ = lambda *rest: os._exit(0)
     return job
 cli._begin = begun
-aecli.cli.main(sys.argv[1:])
+run()
 """
 
 _MATPLOTLIB = """
@@ -67,9 +68,9 @@ def works(folder: Path) -> list[Work]:
     # One epoch of the recommended recipe is below the tutorial's error after its 50.
     to_its_error = aecli("train", "mnist", "--epochs", "1", "-o", folder / "new", "--force")
     no_cache = f"import shutil; shutil.rmtree({str(folder / 'cold')!r}, ignore_errors=True);"
-    main = "import sys; from aecli.cli import main; sys.exit(main(sys.argv[1:]))"
+    run_it = "import sys; from aecli.__main__ import run; sys.exit(run())"
     cold = _python(
-        f"{no_cache} import os; os.environ['XDG_CACHE_HOME'] = {str(folder / 'cold')!r}; {main}",
+        f"{no_cache} import os; os.environ['XDG_CACHE_HOME'] = {str(folder / 'cold')!r}; {run_it}",
         *to_its_error[3:],
     )
     return [
