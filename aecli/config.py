@@ -17,7 +17,7 @@ Loss = Literal["mse", "bce"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 DEFAULT_DATASET = "digits"
-DEFAULT_ROWS_AT_A_TIME = 8_192  # Of encode and decode.
+DEFAULT_ROWS_AT_A_TIME = 16_384  # Of encode and decode.
 DEFAULT_SAMPLE = 2_000  # Images whose neighbourhoods are compared, all with all.
 
 

@@ -1,11 +1,21 @@
-"""The device that computes: what it lacks, in words that help."""
+"""The device that computes: how much at once, and what it lacks, in words that help."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
 
+from aecli.cores import usable_cores
 from aecli.errors import AecliError
+
+
+def computed_beside() -> int:
+    """Return how many programs of one thread, side by side, keep the device busy.
+
+    Of a processor all cores; an accelerator takes one at a time, while the last one's result and
+    the next one's input are on their way.
+    """
+    return usable_cores() if jax.default_backend() == "cpu" else 2
 
 
 @contextmanager

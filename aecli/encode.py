@@ -1,9 +1,12 @@
 """Images to codes and codes to images, in batches of any size with the same result."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,20 +18,22 @@ from aecli.checkpoint import Checkpoint, unflatten
 from aecli.codes import CodeArray, CodeBlocks
 from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
-from aecli.device import enough_memory
+from aecli.device import computed_beside, enough_memory
 from aecli.errors import InputError
 from aecli.parameters import ImageShape, Parameters, parameter_shapes
 from aecli.pixels import Images, unit_range
 from aecli.programs import compiled
-from aecli.stream import prefetched
 
 if TYPE_CHECKING:
     from aecli.model import Autoencoder
 
 # Every product has this many rows, or as many as have so many bytes, whatever the batch size: a
 # product of another shape may round differently, and a code must not depend on its neighbours.
-_BLOCK = 1024
+_BLOCK = 336
 _BLOCK_BYTES = 64_000_000
+# Nor on its place: kernels take some rows at a time, and those left over at the end otherwise.
+_ROWS_OF_A_KERNEL = 48
+
 # More would not fit side by side.
 _MOST_RECONSTRUCTIONS = 50
 
@@ -43,12 +48,27 @@ class TrainedModel:
     config: Config
     image_shape: ImageShape
     parameters: Parameters
+    _programs: dict[str, Callable[..., jax.Array]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
-    def about(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """Return what a function of this model depends on, beside its arguments."""
-        names = ("activation", "normalize", "output")
-        settings = {name: getattr(self.config, name) for name in names}
-        return {"program": function.__name__, **settings, "image_shape": self.image_shape}
+    def compiled(
+        self, function: Callable[[Parameters, jax.Array], jax.Array], like: jax.ShapeDtypeStruct
+    ) -> Callable[[Parameters, npt.NDArray[Any]], jax.Array]:
+        """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...)."""
+        key = f"{function.__name__} {like}"
+        if key not in self._programs:
+
+            def in_blocks(parameters: Parameters, rows: jax.Array) -> jax.Array:
+                done: jax.Array = jax.lax.map(partial(function, parameters), rows)
+                return done
+
+            names = ("activation", "normalize", "output")
+            about = {name: getattr(self.config, name) for name in names}
+            about |= {"program": function.__name__, "image_shape": self.image_shape}
+            program = compiled(in_blocks, about, self.parameters, like, side_by_side=True)
+            self._programs[key] = program
+        return self._programs[key]
 
     def encode(self, parameters: Parameters, images: jax.Array) -> jax.Array:
         """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
@@ -121,8 +141,8 @@ def encode_split(
         "row_ids": dataset.row_ids_of(split),
     }
     if memory is not None:
-        # Read ahead, being read, on the device, and being padded.
-        batch_size = min(batch_size, max(1, memory // (4 * dataset.image_bytes)))
+        # Side by side, one more being read, and all but that on the device too.
+        batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
     model = load_model(checkpoint)
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
     blocks = _in_batches(model.encode, model, batches, report)
@@ -215,16 +235,24 @@ def _all_at_once(
 
 def _block_rows(model: TrainedModel) -> int:
     image_bytes = 4 * math.prod(model.image_shape)
-    return max(1, min(_BLOCK, _BLOCK_BYTES // image_bytes))
+    rows = max(1, min(_BLOCK, _BLOCK_BYTES // image_bytes))
+    whole = _ROWS_OF_A_KERNEL
+    while whole > rows:
+        whole //= 2
+    return rows // whole * whole
 
 
 def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
-    """Return about the batch size, in whole blocks, so that the rows fill all batches evenly."""
+    """Return how many rows to compute at once, in whole blocks.
+
+    So many that those computed side by side are about the batch size, and that the rows fill all
+    such parts evenly.
+    """
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
-    block = _block_rows(model)
-    batches = max(1, -(-rows // batch_size))
-    return -(-rows // (batches * block)) * block
+    block, beside = _block_rows(model), computed_beside()
+    parts = max(1, -(-rows // batch_size)) * beside
+    return max(1, -(-rows // (parts * block))) * block
 
 
 def _in_batches(
@@ -234,36 +262,36 @@ def _in_batches(
     report: Report,
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        return
+    block, beside = _block_rows(model), computed_beside()
+    blocks = -(-len(first) // block)
+    like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
+    program = model.compiled(function, like)
 
-    def in_blocks(parameters: Parameters, batch: jax.Array) -> jax.Array:
-        done: jax.Array = jax.lax.map(partial(function, parameters), batch)
-        return done
+    def compute(batch: npt.NDArray[Any]) -> Floats:
+        padding = [(0, blocks * block - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
+        padded = np.pad(batch, padding) if padding[0][1] else batch
+        values = np.asarray(program(model.parameters, padded.reshape(like.shape)))
+        return values.reshape(-1, *values.shape[2:])[: len(batch)]
 
-    block = _block_rows(model)
-    batch_rows = 0
-    program: Callable[..., jax.Array] | None = None
-    computing: tuple[jax.Array, int] | None = None
+    computing: deque[Future[Floats]] = deque()
 
-    def done(result: jax.Array, rows: int) -> Floats:
-        values = np.asarray(result)
-        report(rows)
-        return values.reshape(batch_rows, *values.shape[2:])[:rows]
+    def first_done() -> Floats:
+        values = computing.popleft().result()
+        report(len(values))
+        return values
 
-    with enough_memory("try a smaller --batch-size"):
-        for batch in prefetched(batches):
-            batch_rows = batch_rows or -(-len(batch) // block) * block
-            padding = [(0, batch_rows - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
-            padded = np.pad(batch, padding) if len(batch) < batch_rows else batch
-            padded = padded.reshape(-1, block, *batch.shape[1:])
-            if program is None:
-                program = compiled(in_blocks, model.about(function), model.parameters, padded)
-            # The device has the next batch before the last one is asked for: it need not wait.
-            following = program(model.parameters, padded), len(batch)
-            if computing is not None:
-                yield done(*computing)
-            computing = following
-        if computing is not None:
-            yield done(*computing)
+    with enough_memory("try a smaller --batch-size"), ThreadPoolExecutor(beside) as pool:
+        for batch in chain([first], batches):
+            computing.append(pool.submit(compute, batch))
+            # One more than are computed: while it is read, none has to wait.
+            if len(computing) > beside:
+                yield first_done()
+        while computing:
+            yield first_done()
 
 
 def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:

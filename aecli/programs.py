@@ -30,6 +30,7 @@ def compiled(
     about: Mapping[str, Any],
     *arguments: Any,
     donate: tuple[int, ...] = (),
+    side_by_side: bool = False,
 ) -> Callable[..., Any]:
     """Return `function`, compiled for arguments of these shapes, types and places.
 
@@ -41,17 +42,20 @@ def compiled(
         about: all that it depends on beside its arguments, in JSON's types; its name in any case.
         arguments: arrays or `jax.ShapeDtypeStruct`, or trees of them.
         donate: the places of the arguments whose memory the results may take.
+        side_by_side: on a processor the products take one thread each, so that as many calls as it
+            has cores can run at the same time.
 
     """
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         # The user has told jax to keep programs elsewhere, or with "" nowhere.
-        return _compile(function, arguments, donate)
+        return _compile(function, arguments, donate, side_by_side)
     leaves, structure = jax.tree.flatten(arguments)
     key = {
         "about": about,
         "arguments": [(leaf.shape, str(leaf.dtype), _place(leaf)) for leaf in leaves],
         "structure": str(structure),
         "donate": donate,
+        "side_by_side": side_by_side,
         "here": _here(),
     }
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
@@ -59,17 +63,20 @@ def compiled(
     kept = _load(path)
     if kept is not None:
         return kept
-    program = _compile(function, arguments, donate)
+    program = _compile(function, arguments, donate, side_by_side)
     _keep(path, program)
     return program
 
 
 def _compile(
-    function: Callable[..., Any], arguments: tuple[Any, ...], donate: tuple[int, ...]
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    donate: tuple[int, ...],
+    side_by_side: bool,
 ) -> jax.stages.Compiled:
     lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
     try:
-        return lowered.compile(_options())
+        return lowered.compile(_options(side_by_side))
     except jax.errors.JaxRuntimeError as error:
         if "No such compile option" not in str(error):
             raise
@@ -77,14 +84,16 @@ def _compile(
         return lowered.compile()
 
 
-def _options() -> dict[str, str | bool]:
+def _options(side_by_side: bool) -> dict[str, str | bool]:
     """Return how XLA is to compile here, where its own choice is not the quickest."""
-    name = "xla_cpu_experimental_ynn_fusion_type"
-    chosen = name in os.environ.get("XLA_FLAGS", "")
-    if chosen or jax.default_backend() != "cpu" or " avx512f " in " ".join(_processor()):
+    if jax.default_backend() != "cpu":
         return {}
-    # Without AVX-512 its kernels from YNNPACK are slower than the others that it has.
-    return {name: ""}
+    options: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": not side_by_side}
+    if " avx512f " not in " ".join(_processor()):
+        # Without AVX-512 its kernels from YNNPACK are slower than the others that it has.
+        options["xla_cpu_experimental_ynn_fusion_type"] = ""
+    chosen = os.environ.get("XLA_FLAGS", "")
+    return {name: value for name, value in options.items() if name not in chosen}
 
 
 def _load(path: Path) -> Callable[..., Any] | None:

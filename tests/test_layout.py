@@ -36,6 +36,7 @@ FLOORS = {
     "codes": 3,
     "npy": 2,
     "config": 1,
+    "cores": 0,
     "files": 1,
     "labels": 1,
     "memory": 1,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from aecli.cores import usable_cores
 from aecli.errors import AecliError, InputError
 from aecli.files import kind_of
 from aecli.pixels import Images
@@ -135,7 +136,7 @@ def in_parallel(
     """
     iterator = iter(batches)
     start = list(islice(iterator, 2))
-    cores = _core_count()
+    cores = usable_cores()
     if len(start) < 2 or cores < 2:
         for batch in chain(start, iterator):
             yield batch, function(batch)
@@ -172,13 +173,6 @@ def _signals_left_to_the_parent() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _core_count() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _leave_with_the_parent() -> None:
