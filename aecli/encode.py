@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # product of another shape may round differently, and a code must not depend on its neighbours.
 _BLOCK = 336
 _BLOCK_BYTES = 64_000_000
+# More pixels at a time are no quicker.
+_BATCH_BYTES = 64_000_000
 # Nor on its place: kernels take some rows at a time, and those left over at the end otherwise.
 _ROWS_OF_A_KERNEL = 48
 
@@ -117,7 +119,8 @@ def encode_split(
 ) -> CodeBlocks:
     """Encode a split of a data set while it is read; the provenance names the model and the data.
 
-    With `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
+    Large images are taken fewer at a time than `batch_size`, the more so with little `memory`, in
+    bytes.
 
     Raises:
         InputError: the images are not of the shape that the model was trained on.
@@ -140,9 +143,9 @@ def encode_split(
         "class_names": dataset.class_names,
         "row_ids": dataset.row_ids_of(split),
     }
-    if memory is not None:
-        # Side by side, one more being read, and all but that on the device too.
-        batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
+    # Side by side, one more being read, and all but that on the device too.
+    most = _BATCH_BYTES if memory is None else min(_BATCH_BYTES, memory // 3)
+    batch_size = min(batch_size, max(1, most // dataset.image_bytes))
     model = load_model(checkpoint)
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
     blocks = _in_batches(model.encode, model, batches, report)
