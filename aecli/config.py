@@ -1,7 +1,7 @@
 """What a run is told to do: one frozen dataclass, the recipes that fill it, and its checks."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -145,6 +145,7 @@ _MAP = replace(
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MODERN, _MAP, _CLASSIC)}
 DEFAULT_RECIPE = _MODERN.recipe
+_FEWEST_STEPS = 32  # Of an epoch, where there are as many images.
 # Settings that say when to stop, not what is computed on the way.
 _CHANGED_ON_RESUME = ("epochs", "patience")
 # Settings that came later, and what the versions before did.
@@ -168,15 +169,21 @@ def choose_recipe(name: str) -> Config:
     return RECIPES[name]
 
 
-def fit_batch_size(config: Config, rows: int) -> Config:
-    """Return `config` with smaller batches for a small data set.
+def fit_to_rows(config: Config, rows: int, chosen: Collection[str]) -> Config:
+    """Return `config` with smaller batches and more epochs for few training images.
 
-    With fewer than 32 batches an epoch, the usual number of epochs would be too few steps: the
-    batch is halved until there are.
+    Settings that the user has `chosen` stay. Otherwise the batch is halved until an epoch has 32
+    of them, and there are at least as many epochs as give the steps of 50 such epochs.
     """
+    if "batch_size" in chosen:
+        return config
     batch_size = config.batch_size
-    while batch_size > 1 and batch_size * 32 > rows:
+    while batch_size > 1 and batch_size * _FEWEST_STEPS > rows:
         batch_size //= 2
+    if "epochs" not in chosen:
+        steps = max(_FEWEST_STEPS, rows // batch_size)
+        fewest_epochs = -(-_FEWEST_STEPS * _CLASSIC.epochs // steps)
+        config = replace(config, epochs=max(config.epochs, fewest_epochs))
     return replace(config, batch_size=batch_size)
 
 

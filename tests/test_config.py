@@ -6,6 +6,7 @@ import pytest
 from aecli.config import (
     RECIPES,
     choose_recipe,
+    fit_to_rows,
     from_json,
     parse_widths,
     read_toml,
@@ -72,6 +73,26 @@ def test_json_keeps_every_setting(name: str) -> None:
 def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         with_settings(choose_recipe("modern"), settings)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rows", "chosen", "batch_size", "epochs"),
+    [
+        ("modern", 55_000, (), 256, 50),
+        ("modern", 1_257, (), 32, 50),
+        ("classic", 20, (), 1, 50),
+        ("map", 55_000, (), 256, 10),
+        ("map", 20_000, (), 256, 21),
+        ("map", 1_257, (), 32, 42),
+        ("map", 1_257, ("epochs",), 32, 10),
+        ("map", 1_257, ("batch_size",), 256, 10),
+    ],
+)
+def test_few_images_get_smaller_batches_and_more_epochs(
+    recipe: str, rows: int, chosen: tuple[str, ...], batch_size: int, epochs: int
+) -> None:
+    config = fit_to_rows(choose_recipe(recipe), rows, chosen)
+    assert (config.batch_size, config.epochs) == (batch_size, epochs)
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:

@@ -41,7 +41,7 @@ from aecli.config import (
     Output,
     Schedule,
     choose_recipe,
-    fit_batch_size,
+    fit_to_rows,
     read_toml,
     resume_config,
     with_settings,
@@ -354,9 +354,7 @@ def _begin(
     with importing("aecli.train"):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
-    if "batch_size" not in settings:
-        config = fit_batch_size(config, data.count("train"))
-    return _Job(config, data, None)
+    return _Job(fit_to_rows(config, data.count("train"), settings), data, None)
 
 
 def _go_on(
