@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 # product of another shape may round differently, and a code must not depend on its neighbours.
 _BLOCK = 336
 _BLOCK_BYTES = 64_000_000
-# More pixels at a time are no quicker.
-_BATCH_BYTES = 64_000_000
 # Nor on its place: kernels take some rows at a time, and those left over at the end otherwise.
 _ROWS_OF_A_KERNEL = 48
-
+# More pixels at a time are no quicker.
+_BATCH_BYTES = 64_000_000
 # More would not fit side by side.
 _MOST_RECONSTRUCTIONS = 50
 
@@ -265,36 +264,37 @@ def _in_batches(
     report: Report,
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
-    batches = iter(batches)
-    first = next(batches, None)
-    if first is None:
-        return
-    block, beside = _block_rows(model), computed_beside()
-    blocks = -(-len(first) // block)
-    like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
-    program = model.compiled(function, like)
+    with enough_memory("try a smaller --batch-size"):
+        batches = iter(batches)
+        first = next(batches, None)
+        if first is None:
+            return
+        block, beside = _block_rows(model), computed_beside()
+        blocks = -(-len(first) // block)
+        like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
+        program = model.compiled(function, like)
 
-    def compute(batch: npt.NDArray[Any]) -> Floats:
-        padding = [(0, blocks * block - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
-        padded = np.pad(batch, padding) if padding[0][1] else batch
-        values = np.asarray(program(model.parameters, padded.reshape(like.shape)))
-        return values.reshape(-1, *values.shape[2:])[: len(batch)]
+        def compute(batch: npt.NDArray[Any]) -> Floats:
+            padding = [(0, blocks * block - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
+            padded = np.pad(batch, padding) if padding[0][1] else batch
+            values = np.asarray(program(model.parameters, padded.reshape(like.shape)))
+            return values.reshape(-1, *values.shape[2:])[: len(batch)]
 
-    computing: deque[Future[Floats]] = deque()
+        computing: deque[Future[Floats]] = deque()
 
-    def first_done() -> Floats:
-        values = computing.popleft().result()
-        report(len(values))
-        return values
+        def first_done() -> Floats:
+            values = computing.popleft().result()
+            report(len(values))
+            return values
 
-    with enough_memory("try a smaller --batch-size"), ThreadPoolExecutor(beside) as pool:
-        for batch in chain([first], batches):
-            computing.append(pool.submit(compute, batch))
-            # One more than are computed: while it is read, none has to wait.
-            if len(computing) > beside:
+        with ThreadPoolExecutor(beside, "aecli-compute") as pool:
+            for batch in chain([first], batches):
+                computing.append(pool.submit(compute, batch))
+                # One more than are computed: while it is read, none has to wait.
+                if len(computing) > beside:
+                    yield first_done()
+            while computing:
                 yield first_done()
-        while computing:
-            yield first_done()
 
 
 def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
