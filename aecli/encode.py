@@ -33,8 +33,8 @@ _BLOCK = 336
 _BLOCK_BYTES = 64_000_000
 # Nor on its place: kernels take some rows at a time, and those left over at the end otherwise.
 _ROWS_OF_A_KERNEL = 48
-# More pixels at a time are no quicker.
-_BATCH_BYTES = 64_000_000
+# More numbers of an image, pixels times channels, at a time are no quicker.
+_BATCH_NUMBERS = 64_000_000
 # More would not fit side by side.
 _MOST_RECONSTRUCTIONS = 50
 
@@ -118,8 +118,7 @@ def encode_split(
 ) -> CodeBlocks:
     """Encode a split of a data set while it is read; the provenance names the model and the data.
 
-    Large images are taken fewer at a time than `batch_size`, the more so with little `memory`, in
-    bytes.
+    With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
 
     Raises:
         InputError: the images are not of the shape that the model was trained on.
@@ -142,9 +141,9 @@ def encode_split(
         "class_names": dataset.class_names,
         "row_ids": dataset.row_ids_of(split),
     }
-    # Side by side, one more being read, and all but that on the device too.
-    most = _BATCH_BYTES if memory is None else min(_BATCH_BYTES, memory // 3)
-    batch_size = min(batch_size, max(1, most // dataset.image_bytes))
+    if memory is not None:
+        # Side by side, one more being read, and all but that on the device too.
+        batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
     model = load_model(checkpoint)
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
     blocks = _in_batches(model.encode, model, batches, report)
@@ -247,11 +246,12 @@ def _block_rows(model: TrainedModel) -> int:
 def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     """Return how many rows to compute at once, in whole blocks.
 
-    So many that those computed side by side are about the batch size, and that the rows fill all
-    such parts evenly.
+    So many that those computed side by side are about the batch size, or fewer of large images, and
+    that the rows fill all such parts evenly.
     """
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
+    batch_size = min(batch_size, max(1, _BATCH_NUMBERS // math.prod(model.image_shape)))
     block, beside = _block_rows(model), computed_beside()
     parts = max(1, -(-rows // batch_size)) * beside
     return max(1, -(-rows // (parts * block))) * block
