@@ -135,7 +135,7 @@ _MODERN = replace(
 _MAP = replace(
     _MODERN,
     recipe="map",
-    hidden=(512, 256, 128),
+    hidden=(384, 256, 128),
     normalize=True,
     epochs=10,
     learning_rate=6e-3,
