@@ -34,7 +34,7 @@ _BLOCK_BYTES = 64_000_000
 # Nor on its place: kernels take some rows at a time, and those left over at the end otherwise.
 _ROWS_OF_A_KERNEL = 48
 # More numbers of an image, pixels times channels, at a time are no quicker.
-_BATCH_NUMBERS = 64_000_000
+_BATCH_NUMBERS = 32_000_000
 # More would not fit side by side.
 _MOST_RECONSTRUCTIONS = 50
 
