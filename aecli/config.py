@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from aecli.errors import InputError
 
+Encoder = Literal["dense", "conv"]
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
 Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
@@ -26,11 +27,14 @@ class Config:
     """The resolved settings of a run; every value is set, none is looked up elsewhere.
 
     `hidden` lists the widths of the encoder's hidden layers from the image to the code; the
-    decoder mirrors them. With `normalize` each of them ends with a layer normalization. A
-    `neighbor_weight` above 0 adds a loss that keeps each image's `neighbors` nearest ones near.
+    decoder mirrors them. A `conv` encoder sees features of small patches in place of the pixels.
+    With `normalize` each hidden layer ends with a layer normalization. A `neighbor_weight` above 0
+    adds a loss that keeps each image's `neighbors` nearest ones near; `neighbor_final` is the share
+    of that weight which is left at the end.
     """
 
     recipe: str
+    encoder: Encoder
     hidden: tuple[int, ...]
     latent: int
     activation: Activation
@@ -45,6 +49,7 @@ class Config:
     loss: Loss
     code_penalty: float
     neighbor_weight: float
+    neighbor_final: float
     neighbors: int
     seed: int
     patience: int | None
@@ -67,6 +72,11 @@ class Config:
         for name in ("code_penalty", "neighbor_weight"):
             if not 0 <= (weight := getattr(self, name)) < float("inf"):
                 raise InputError(f"{flag(name)} must be 0 or a positive number, got {weight}")
+        if not 0 <= self.neighbor_final <= 1:
+            raise InputError(
+                f"{flag('neighbor_final')} is a share and must lie in 0..1, "
+                f"got {self.neighbor_final}"
+            )
         if not 0 <= self.seed < 2**32:
             raise InputError(f"{flag('seed')} must lie in 0..4294967295, got {self.seed}")
         for name, choices in CHOICES.items():
@@ -87,6 +97,7 @@ class Config:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "encoder": get_args(Encoder),
     "activation": get_args(Activation),
     "output": get_args(Output),
     "init": get_args(Initializer),
@@ -98,6 +109,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # and biases drawn from a standard normal, constant Adam, batches in file order.
 _CLASSIC = Config(
     recipe="classic",
+    encoder="dense",
     hidden=(128, 64, 10),
     latent=2,
     activation="sigmoid",
@@ -112,6 +124,7 @@ _CLASSIC = Config(
     loss="mse",
     code_penalty=0.0,
     neighbor_weight=0.0,
+    neighbor_final=1.0,
     neighbors=15,
     seed=0,
     patience=None,
@@ -131,16 +144,19 @@ _MODERN = replace(
     code_penalty=1e-8,
 )
 
-# Neighbours stay together: a wider network, normalized, which takes few epochs at a high rate.
+# Neighbours stay together: a wider network, which sees patches, normalized, in few epochs at a high
+# rate. The reconstruction has the last word.
 _MAP = replace(
     _MODERN,
     recipe="map",
-    hidden=(384, 256, 128),
+    encoder="conv",
+    hidden=(256, 256, 128),
     normalize=True,
-    epochs=10,
+    epochs=15,
     learning_rate=6e-3,
     code_penalty=0.0,
     neighbor_weight=1.0,
+    neighbor_final=0.1,
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MODERN, _MAP, _CLASSIC)}
@@ -149,7 +165,13 @@ _FEWEST_STEPS = 32  # Of an epoch, where there are as many images.
 # Settings that say when to stop, not what is computed on the way.
 _CHANGED_ON_RESUME = ("epochs", "patience")
 # Settings that came later, and what the versions before did.
-_ADDED: dict[str, Any] = {"normalize": False, "neighbor_weight": 0.0, "neighbors": 15}
+_ADDED: dict[str, Any] = {
+    "encoder": "dense",
+    "normalize": False,
+    "neighbor_weight": 0.0,
+    "neighbor_final": 1.0,
+    "neighbors": 15,
+}
 
 
 def flag(name: str) -> str:
@@ -291,7 +313,7 @@ def _typed(name: str, value: Any) -> Any:
             return parse_widths(value)
         if isinstance(value, list | tuple) and all(type(width) is int for width in value):
             return tuple(value)
-    elif name in ("learning_rate", "code_penalty", "neighbor_weight"):
+    elif name in ("learning_rate", "code_penalty", "neighbor_weight", "neighbor_final"):
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     elif name == "patience" and value is None:

@@ -20,7 +20,8 @@ from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
 from aecli.device import computed_beside, enough_memory
 from aecli.errors import InputError
-from aecli.parameters import ImageShape, Parameters, parameter_shapes
+from aecli.layers import ImageShape
+from aecli.parameters import Parameters, parameter_shapes
 from aecli.pixels import Images, unit_range
 from aecli.programs import compiled
 
@@ -64,7 +65,7 @@ class TrainedModel:
                 done: jax.Array = jax.lax.map(partial(function, parameters), rows)
                 return done
 
-            names = ("activation", "normalize", "output")
+            names = ("encoder", "activation", "normalize", "output")
             about = {name: getattr(self.config, name) for name in names}
             about |= {"program": function.__name__, "image_shape": self.image_shape}
             program = compiled(in_blocks, about, self.parameters, like, side_by_side=True)

@@ -17,12 +17,13 @@ from jax.sharding import PartitionSpec as P
 from aecli.config import Config, Loss, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
+from aecli.layers import ImageShape
 from aecli.memory import BegunEpoch, Layout
 from aecli.neighbors import NeighborGraph
 from aecli.objective import PARTNERS, far_codes, neighbor_loss, pixel_loss
-from aecli.parameters import ImageShape, Parameters, initial_parameters
+from aecli.parameters import Parameters, initial_parameters
 from aecli.programs import compiled
-from aecli.schedule import learning_rate_schedule
+from aecli.schedule import learning_rate_schedule, neighbor_weight_schedule
 from aecli.stream import prefetched, windows
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class EpochFunction:
         self.split_over_devices = NamedSharding(mesh, P(None, "data"))
         self.replicated = NamedSharding(mesh, P())
         self.schedule = learning_rate_schedule(config, self.steps)
+        self.neighbor_weight = neighbor_weight_schedule(config, self.steps)
         self.optimizer = optax.adam(self.schedule)
 
     @property
@@ -202,7 +204,12 @@ class EpochFunction:
         train and the neighbour loss.
         """
         batch = jax.lax.with_sharding_constraint(images[rows], self.split_over_devices)
-        gradients, losses = jax.grad(self.loss, has_aux=True)(state.parameters, batch, variance)
+        weight = None
+        if variance is not None:
+            # In units of the variance of a pixel a weight means the same for pale images as for
+            # those of high contrast.
+            weight = variance * self.neighbor_weight(state.optimizer[-1].count)
+        gradients, losses = jax.grad(self.loss, has_aux=True)(state.parameters, batch, weight)
         # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
         with jax.numpy_dtype_promotion("standard"):
             updates, optimizer = self.optimizer.update(gradients, state.optimizer)
@@ -230,23 +237,22 @@ class EpochFunction:
         return jnp.concatenate([rows, partners], axis=1)
 
     def loss(
-        self, parameters: Parameters, batch: jax.Array, variance: jax.Array | None
+        self, parameters: Parameters, batch: jax.Array, weight: jax.Array | None
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """Return what is minimized over a batch, and its loss and its neighbour loss alone.
 
-        `batch`: pixels (group, n, h, w, c), the images and neighbours of theirs. The neighbour
-        loss counts in units of the variance of a pixel, so that its weight means the same for
-        pale images as for those of high contrast.
+        `batch`: pixels (group, n, h, w, c), the images and neighbours of theirs. `weight` is that
+        of the neighbour loss, or None where there is none.
         """
         config, model = self.config, self.model(parameters)
         losses, codes = _pixel_losses(model, batch[0], config, config.loss)
         loss = losses.mean()
         minimized = loss + config.code_penalty * far_codes(codes)
-        if variance is None:
+        if weight is None:
             return minimized, (loss, jnp.float32(0))
         partners = _encode(model, batch[1:].reshape(-1, *self.image_shape))
         neighbor = neighbor_loss(codes, partners.reshape(len(batch) - 1, *codes.shape))
-        return minimized + config.neighbor_weight * variance * neighbor, (loss, neighbor)
+        return minimized + weight * neighbor, (loss, neighbor)
 
     def image_losses(self, parameters: Parameters, pixels: jax.Array, loss: Loss) -> jax.Array:
         """Return the mean loss of each of the images (n, h, w, c), float32 (n,)."""

@@ -10,15 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import Config
+from aecli.layers import FEATURES, PATCH, ImageShape, encoder_widths
 
-ImageShape = tuple[int, int, int]
 Parameters = Any  # A nested dict of arrays, named like the attributes of `model.Autoencoder`.
 
 
 def parameter_shapes(config: Config, image_shape: ImageShape) -> Parameters:
     """Return the parameters of `model.Autoencoder` as shapes, without importing Flax."""
-    widths = (math.prod(image_shape), *config.hidden, config.latent)
-    return {"encoder": _dense_shapes(widths), "decoder": _dense_shapes(widths[::-1])}
+    widths = encoder_widths(config, image_shape)
+    if config.encoder == "conv":
+        encoder = _dense_shapes(widths[1:])
+        encoder["patches"] = _layer_shapes(PATCH, PATCH, image_shape[2], FEATURES)
+    else:
+        encoder = _dense_shapes(widths)
+    decoder = _dense_shapes((config.latent, *reversed(config.hidden), math.prod(image_shape)))
+    return {"encoder": encoder, "decoder": decoder}
 
 
 def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> Parameters:
@@ -40,7 +46,7 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
             return generator.standard_normal(shape, np.float32)
         if len(shape) == 1:
             return np.zeros(shape, np.float32)
-        inputs, outputs = shape
+        inputs, outputs = math.prod(shape[:-1]), shape[-1]
         if config.init == "glorot":
             limit = math.sqrt(6 / (inputs + outputs))
             return generator.uniform(-limit, limit, shape).astype(np.float32)
@@ -61,11 +67,13 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
 
 
 def _dense_shapes(widths: Sequence[int]) -> Parameters:
-    def shape(*lengths: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(lengths, np.float32)
-
-    layers = [
-        {"kernel": shape(inputs, outputs), "bias": shape(outputs)}
-        for inputs, outputs in pairwise(widths)
-    ]
+    layers = [_layer_shapes(*inputs_and_outputs) for inputs_and_outputs in pairwise(widths)]
     return {"layers": dict(enumerate(layers))}
+
+
+def _layer_shapes(*kernel: int) -> Parameters:
+    """Return the shapes of a layer whose kernel has this one; the last of it are the outputs."""
+    return {
+        "kernel": jax.ShapeDtypeStruct(kernel, np.float32),
+        "bias": jax.ShapeDtypeStruct(kernel[-1:], np.float32),
+    }

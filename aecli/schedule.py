@@ -1,10 +1,12 @@
-"""The learning rate as a function of the step."""
+"""What changes with the steps of a training: the learning rate, and the weight of neighbours."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from aecli.config import Config
+
+_RISE = 0.3  # Share of the steps.
 
 
 def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:
@@ -15,21 +17,38 @@ def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedul
     (Smith and Topin, *Super-convergence*, 2018, with the proportions of fast.ai's version).
     """
     peak, steps = config.learning_rate, config.epochs * steps_an_epoch
-    rise = 0.3 * steps
-
-    def along_cosine(start: float, end: float, share: jax.Array) -> jax.Array:
-        return end + (start - end) * (1 + jnp.cos(jnp.pi * share)) / 2
+    rise = _RISE * steps
 
     def schedule(step: jax.Array) -> jax.Array:
         now = jnp.asarray(step, jnp.float32)
         if config.schedule == "constant":
             return jnp.full_like(now, peak)
         if config.schedule == "cosine":
-            return along_cosine(peak, 0, now / steps)
+            return _along_cosine(peak, 0, now / steps)
         return jnp.where(
             now < rise,
-            along_cosine(peak / 25, peak, now / rise),
-            along_cosine(peak, peak / 250_000, (now - rise) / (steps - rise)),
+            _along_cosine(peak / 25, peak, now / rise),
+            _along_cosine(peak, peak / 250_000, (now - rise) / (steps - rise)),
         )
 
     return schedule
+
+
+def neighbor_weight_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:
+    """Return the weight of the neighbour loss, float32, as a function of the step, from 0.
+
+    It falls to the share `neighbor_final` of it while a one-cycle learning rate falls. Neighbours
+    put the images into place; the reconstruction then settles those places finer.
+    """
+    steps = config.epochs * steps_an_epoch
+    start, end = config.neighbor_weight, config.neighbor_weight * config.neighbor_final
+
+    def schedule(step: jax.Array) -> jax.Array:
+        share = (jnp.asarray(step, jnp.float32) / steps - _RISE) / (1 - _RISE)
+        return _along_cosine(start, end, jnp.clip(share, 0, 1))
+
+    return schedule
+
+
+def _along_cosine(start: float, end: float, share: jax.Array) -> jax.Array:
+    return end + (start - end) * (1 + jnp.cos(jnp.pi * share)) / 2

@@ -1,12 +1,12 @@
 """What a run is: its settings, its losses, its files, and the shapes of its layers."""
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aecli.checkpoint import Checkpoint, load
 from aecli.files import kind_of
+from aecli.layers import describe_encoder, encoder_inputs, encoder_widths
 from aecli.runs import folder_of
 
 Shape = tuple[int, ...]
@@ -14,10 +14,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerShapes:
-    """A dense layer at work on n rows: `input @ weight = product`, `product + bias = sum`.
+    """A layer at work on n rows: `input @ weight = product`, `product + bias = sum`.
 
     The bias is broadcast over the rows. `activation` is what the sum goes
-    through, and whether a layer normalization follows.
+    through, and whether a layer normalization follows. Of a conv encoder's patches the product is
+    that of each patch of an image.
     """
 
     layer: str
@@ -43,7 +44,8 @@ def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "run": str(run),
         "recipe": config.recipe,
-        "layers": [math.prod(data.image_shape), *config.hidden, config.latent],
+        "encoder": describe_encoder(config, data.image_shape),
+        "layers": encoder_widths(config, data.image_shape),
         "parameters": checkpoint.parameter_count,
         "epochs": epochs,
         "best_epoch": checkpoint.best.epoch,
@@ -59,7 +61,20 @@ def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
 def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
     """Return the walk of `rows` images through the layers, from image to code and back."""
     walk = []
-    config = checkpoint.config
+    config, image_shape = checkpoint.config, checkpoint.data.image_shape
+    if config.encoder == "conv":
+        features = (rows, *encoder_inputs(config, image_shape))
+        walk.append(
+            LayerShapes(
+                layer="encoder patches",
+                input=(rows, *image_shape),
+                weight=checkpoint.parameters["parameters.encoder.patches.kernel"].shape,
+                product=features,
+                bias=features[-1:],
+                sum=features,
+                activation=config.activation,
+            )
+        )
     between = f"{config.activation}, normalized" if config.normalize else config.activation
     for part in ("encoder", "decoder"):
         depth = len(config.hidden) + 1

@@ -35,6 +35,7 @@ FLOORS = {
     "runs": 3,
     "codes": 3,
     "npy": 2,
+    "layers": 2,
     "config": 1,
     "cores": 0,
     "files": 1,

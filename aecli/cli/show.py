@@ -19,7 +19,8 @@ def show(
     """Show what a run is: settings, data, losses, parameters, files.
 
     With --shapes, walk through the layers: input (n, i) times weight (i, o) is the product
-    (n, o); the bias (o,) is broadcast over its n rows; the sum goes through the activation.
+    (n, o); the bias (o,) is broadcast over its n rows; the sum goes through the activation. A conv
+    encoder first does the same with each patch of an image.
 
     [bold]Examples[/bold]
 
@@ -48,6 +49,7 @@ def show(
 # The settings that the other facts do not tell.
 _SETTINGS = (
     "recipe",
+    "encoder",
     "activation",
     "normalize",
     "output",
@@ -59,6 +61,7 @@ _SETTINGS = (
     "loss",
     "code_penalty",
     "neighbor_weight",
+    "neighbor_final",
     "neighbors",
     "seed",
     "patience",
@@ -77,7 +80,7 @@ def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("run", about["run"]),
         ("data", f"{data['name']}: {counts}, images of {'x'.join(map(str, data['image_shape']))}"),
-        ("encoder", f"{'-'.join(map(str, about['layers']))}; the decoder mirrors it"),
+        ("layers", f"{about['encoder']}; the decoder mirrors its dense ones"),
         ("parameters", f"{about['parameters']:,}"),
         ("epochs", f"{about['epochs']} of {config['epochs']}, the best is {about['best_epoch']}"),
         (f"validation {config['loss']}", f"{about['validation_loss']:.4f}"),

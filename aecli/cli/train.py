@@ -1,6 +1,5 @@
 """`aecli train`."""
 
-import math
 import os
 import platform
 import shlex
@@ -36,6 +35,7 @@ from aecli.config import (
     RECIPES,
     Activation,
     Config,
+    Encoder,
     Initializer,
     Loss,
     Output,
@@ -48,6 +48,7 @@ from aecli.config import (
 )
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_files_above
+from aecli.layers import describe_encoder
 
 if TYPE_CHECKING:
     from aecli.checkpoint import Checkpoint
@@ -94,6 +95,10 @@ def train(
     recipe: Annotated[
         str | None,
         setting_option("recipe", "Model", f"What the defaults come from: {', '.join(RECIPES)}."),
+    ] = None,
+    encoder: Annotated[
+        Encoder | None,
+        setting_option("encoder", "Model", "What its hidden layers see, pixels or patches:"),
     ] = None,
     hidden: Annotated[
         str | None,
@@ -145,6 +150,12 @@ def train(
             "neighbor_weight",
             "Training",
             "Pull of an image's neighbours on its code, beside the loss; 0 is none.",
+        ),
+    ] = None,
+    neighbor_final: Annotated[
+        float | None,
+        setting_option(
+            "neighbor_final", "Training", "Share of that weight which is left at the end; 1 is all."
         ),
     ] = None,
     neighbors: Annotated[
@@ -300,12 +311,12 @@ class _Job:
     @property
     def headline(self) -> str:
         rows = self.dataset.count("train")
-        layers = [math.prod(self.dataset.image_shape), *self.config.hidden, self.config.latent]
+        layers = describe_encoder(self.config, self.dataset.image_shape)
         went = f", from epoch {self.epochs_done}" if self.checkpoint else ""
         if self.epochs_done == self.config.epochs:
             went += ": it has them all, --epochs raises them"
         return (
-            f"{self.config.recipe} recipe, {'-'.join(map(str, layers))}, on {rows:,} images of "
+            f"{self.config.recipe} recipe, {layers}, on {rows:,} images of "
             f"{self.dataset.name}{went}"
         )
 
