@@ -72,7 +72,7 @@ def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
                 product=features,
                 bias=features[-1:],
                 sum=features,
-                activation=config.activation,
+                activation="relu",
             )
         )
     between = f"{config.activation}, normalized" if config.normalize else config.activation

@@ -18,6 +18,7 @@ from aecli.errors import InputError
 def test_classic_is_the_tutorial_to_the_letter() -> None:
     assert choose_recipe("classic").to_json() == {
         "recipe": "classic",
+        "encoder": "dense",
         "hidden": [128, 64, 10],
         "latent": 2,
         "activation": "sigmoid",
@@ -32,6 +33,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "loss": "mse",
         "code_penalty": 0.0,
         "neighbor_weight": 0.0,
+        "neighbor_final": 1.0,
         "neighbors": 15,
         "seed": 0,
         "patience": None,
@@ -57,6 +59,9 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"code_penalty": -1.0}, "--code-penalty must be 0 or a positive"),
         ({"code_penalty": float("nan")}, "--code-penalty must be 0 or a positive"),
         ({"neighbor_weight": float("inf")}, "--neighbor-weight must be 0 or a positive"),
+        ({"neighbor_final": -0.1}, "--neighbor-final is a share and must lie in 0..1, got -0.1"),
+        ({"neighbor_final": float("nan")}, "--neighbor-final is a share"),
+        ({"encoder": "vit"}, "--encoder 'vit' is unknown: expected one of dense, conv"),
         ({"neighbors": 0}, "--neighbors must be at least 1"),
         ({"seed": -1}, "--seed must lie in"),
         ({"activation": "sin"}, "expected one of sigmoid, tanh"),
@@ -81,11 +86,11 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
         ("modern", 55_000, (), 256, 50),
         ("modern", 1_257, (), 32, 50),
         ("classic", 20, (), 1, 50),
-        ("map", 55_000, (), 256, 10),
+        ("map", 55_000, (), 256, 20),
         ("map", 20_000, (), 256, 21),
         ("map", 1_257, (), 32, 42),
-        ("map", 1_257, ("epochs",), 32, 10),
-        ("map", 1_257, ("batch_size",), 256, 10),
+        ("map", 1_257, ("epochs",), 32, 20),
+        ("map", 1_257, ("batch_size",), 256, 20),
     ],
 )
 def test_few_images_get_smaller_batches_and_more_epochs(

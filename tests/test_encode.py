@@ -1,19 +1,32 @@
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from aecli.checkpoint import Checkpoint, load
+from aecli.config import choose_recipe, with_settings
 from aecli.data import Dataset, open_dataset
 from aecli.encode import TrainedModel, decode, encode, encode_split, load_model, reconstruct
 from aecli.errors import InputError
+from aecli.parameters import initial_parameters
 from aecli.runs import RunFolder
 
 
 @pytest.fixture
 def checkpoint(digits_run: Path) -> Checkpoint:
     return load(RunFolder(digits_run).best)
+
+
+@pytest.fixture(params=["dense", "conv"])
+def any_model(request: pytest.FixtureRequest, model: TrainedModel) -> TrainedModel:
+    """Return a model with each kind of encoder."""
+    if request.param == "dense":
+        return model
+    config = with_settings(choose_recipe("map"), {"hidden": (16, 8)})
+    parameters = initial_parameters(config, np.full((8, 8, 1), 0.3, np.float32))
+    return TrainedModel(config, (8, 8, 1), jax.device_put(parameters))
 
 
 @pytest.fixture
@@ -24,23 +37,34 @@ def model(checkpoint: Checkpoint) -> TrainedModel:
 @pytest.mark.parametrize("batch_size", [1, 7, 1023, 1024, 1025, 4096])
 @pytest.mark.parametrize("rows", [1, 300, 1797])
 def test_codes_and_images_do_not_depend_on_the_batch_size(
-    model: TrainedModel, digits: Dataset, batch_size: int, rows: int
+    any_model: TrainedModel, digits: Dataset, batch_size: int, rows: int
 ) -> None:
-    codes = encode(model, digits.images[:])
-    assert_array_equal(encode(model, digits.images[:][:rows], batch_size=batch_size), codes[:rows])
-    assert_array_equal(
-        decode(model, codes[:rows], batch_size=batch_size), decode(model, codes)[:rows]
-    )
+    images = digits.images[:]
+    codes = encode(any_model, images)
+    assert_array_equal(encode(any_model, images[:rows], batch_size=batch_size), codes[:rows])
+    decoded = decode(any_model, codes)
+    assert_array_equal(decode(any_model, codes[:rows], batch_size=batch_size), decoded[:rows])
 
 
 @pytest.mark.parametrize("block", [1, 7, 31, 49, 106, 336, 512])
 def test_codes_do_not_depend_on_order_or_neighbours(
-    model: TrainedModel, digits: Dataset, block: int, monkeypatch: pytest.MonkeyPatch
+    any_model: TrainedModel, digits: Dataset, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aecli.encode._BLOCK", block)
-    codes = encode(model, digits.images[:])
+    codes = encode(any_model, digits.images[:])
     order = np.random.default_rng(0).permutation(len(codes))[:999]
-    assert_array_equal(encode(model, digits.images[:][order]), codes[order])
+    assert_array_equal(encode(any_model, digits.images[:][order]), codes[order])
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (13, 22, 3)])
+def test_nor_do_those_of_other_sizes(shape: tuple[int, int, int]) -> None:
+    config = choose_recipe("map")
+    images = np.random.default_rng(0).integers(0, 256, (1100, *shape), np.uint8)
+    parameters = initial_parameters(config, images.mean(0, dtype=np.float32) / 255)
+    model = TrainedModel(config, shape, jax.device_put(parameters))
+    codes = encode(model, images)
+    order = np.random.default_rng(1).permutation(len(codes))[:777]
+    assert_array_equal(encode(model, images[order], batch_size=100), codes[order])
 
 
 def test_codes_equal_numpy(model: TrainedModel, checkpoint: Checkpoint, digits: Dataset) -> None:

@@ -7,7 +7,7 @@ from flax import nnx
 from numpy.testing import assert_allclose
 
 from aecli.config import Config, choose_recipe, with_settings
-from aecli.model import Autoencoder, autoencoder, to_unit_range
+from aecli.model import Autoencoder, Patches, autoencoder, to_unit_range
 from aecli.parameters import initial_parameters, parameter_shapes
 
 SHAPE = (3, 4, 1)
@@ -18,9 +18,13 @@ def _model(config: Config) -> Autoencoder:
     return autoencoder(config, SHAPE, jax.device_put(initial_parameters(config, MEAN)))
 
 
+@pytest.mark.parametrize("encoder", ["dense", "conv"])
 @pytest.mark.parametrize("hidden", [(), (7,), tuple(range(3, 15))])
-def test_parameters_have_the_names_and_shapes_of_flax(hidden: tuple[int, ...]) -> None:
-    config = with_settings(choose_recipe("modern"), {"hidden": hidden, "latent": 3})
+def test_parameters_have_the_names_and_shapes_of_flax(
+    hidden: tuple[int, ...], encoder: str
+) -> None:
+    settings = {"hidden": hidden, "latent": 3, "encoder": encoder}
+    config = with_settings(choose_recipe("modern"), settings)
     model = nnx.eval_shape(lambda: Autoencoder(config, SHAPE))
     flax_shapes = nnx.to_pure_dict(nnx.state(model))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), flax_shapes) == jax.tree.map(
@@ -66,6 +70,40 @@ def test_normalized_layers_have_mean_0_and_variance_1() -> None:
         values /= np.sqrt(values.var(axis=1, keepdims=True) + 1e-5)
     values = values @ layers[2]["kernel"] + layers[2]["bias"]
     assert_allclose(model.encoder(jnp.asarray(images)), values, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (5, 9, 3), (8, 8, 2), (1, 1, 1)])
+def test_the_features_of_patches_are_a_convolution(shape: tuple[int, int, int]) -> None:
+    patches = Patches(shape[2])
+    generator = np.random.default_rng(1)
+    kernel = generator.standard_normal((8, 8, shape[2], 16), np.float32)
+    bias = generator.standard_normal(16, np.float32)
+    patches.kernel[...], patches.bias[...] = jnp.asarray(kernel), jnp.asarray(bias)
+    images = generator.random((6, *shape), np.float32)
+    # Patches begin in every fourth row and column, the first of them half a patch outside.
+    grid = [-(-side // 4) for side in shape[:2]]
+    black = [4 * (cells + 1) - side for cells, side in zip(grid, shape[:2], strict=True)]
+    expected = jax.lax.conv_general_dilated(
+        jnp.asarray(images),
+        jnp.asarray(kernel),
+        window_strides=(4, 4),
+        padding=[(pixels // 2, pixels - pixels // 2) for pixels in black],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    features = patches(jnp.asarray(images))
+    assert features.shape == (6, *grid, 16)
+    assert_allclose(features, np.maximum(np.asarray(expected) + bias, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_conv_encoder_sees_the_features_in_place_of_the_pixels() -> None:
+    config = with_settings(choose_recipe("modern"), {"hidden": (), "encoder": "conv"})
+    model = _model(config)
+    images = jnp.asarray(np.random.default_rng(1).random((7, *SHAPE), np.float32))
+    assert model.encoder.patches is not None
+    features = np.asarray(model.encoder.patches(images)).reshape(7, 16).astype(np.float64)
+    layer = initial_parameters(config, MEAN)["encoder"]["layers"][0]
+    codes = features @ layer["kernel"] + layer["bias"]
+    assert_allclose(model.encoder(images), codes, rtol=1e-4, atol=1e-5)
 
 
 def test_a_linear_output_is_the_logits() -> None:

@@ -30,6 +30,16 @@ def test_the_default_network_has_no_more_parameters_than_the_classic() -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) <= 219_598
 
 
+def test_a_conv_encoder_has_a_kernel_of_its_patches() -> None:
+    config = with_settings(choose_recipe("map"), {"hidden": (32,)})
+    shapes = parameter_shapes(config, (30, 64, 3))["encoder"]
+    assert shapes["patches"]["kernel"].shape == (8, 8, 3, 16)
+    assert shapes["patches"]["bias"].shape == (16,)
+    assert shapes["layers"][0]["kernel"].shape == (8 * 16 * 16, 32)
+    kernel = initial_parameters(config, np.zeros((30, 64, 3), np.float32))["encoder"]["patches"]
+    assert_allclose(kernel["kernel"].std(), np.sqrt(2 / (192 + 16)), rtol=0.05)
+
+
 @pytest.mark.parametrize(
     ("init", "deviation", "bias_deviation"),
     [

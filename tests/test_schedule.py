@@ -4,7 +4,7 @@ import optax
 import pytest
 
 from aecli.config import Config, with_settings
-from aecli.schedule import learning_rate_schedule
+from aecli.schedule import learning_rate_schedule, neighbor_weight_schedule
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,15 @@ def test_schedules_equal_optax(
     with jax.numpy_dtype_promotion("standard"):
         expected = [reference(step) for step in steps]
     np.testing.assert_allclose([ours(step) for step in steps], expected, rtol=1e-4, atol=1e-8)
+
+
+def test_the_weight_of_neighbours_stays_and_then_falls_to_its_last_share(
+    small_config: Config,
+) -> None:
+    settings = {"neighbor_weight": 2.0, "neighbor_final": 0.1, "epochs": 10}
+    schedule = neighbor_weight_schedule(with_settings(small_config, settings), 10)
+    weights = [float(schedule(step)) for step in (0, 30, 65, 100)]
+    np.testing.assert_allclose(weights, [2, 2, (2 + 0.2) / 2, 0.2], rtol=1e-5)
+    settings["neighbor_final"] = 1.0
+    schedule = neighbor_weight_schedule(with_settings(small_config, settings), 10)
+    assert {float(schedule(step)) for step in range(101)} == {2.0}

@@ -8,6 +8,7 @@ from aecli.show import describe, layer_shapes
 def test_a_run_is_described_by_its_own_files(digits_run: Path) -> None:
     about = describe(digits_run, load(RunFolder(digits_run).best))
     assert about["layers"] == [64, 16, 8, 2]
+    assert about["encoder"] == "64-16-8-2"
     # 64-16-8-2 and back: weights and biases, counted by hand.
     assert about["parameters"] == (64 * 16 + 16 * 8 + 8 * 2) * 2 + (16 + 8 + 2) + (8 + 16 + 64)
     assert (about["epochs"], about["data"]["name"]) == (4, "digits")

@@ -254,7 +254,8 @@ def test_a_stopped_streamed_run_resumes_bit_for_bit(
 def test_a_run_with_a_neighbour_loss_resumes_bit_for_bit(
     dataset: Dataset, config: Config, tmp_path: Path, memory: int | None
 ) -> None:
-    config = with_settings(config, {"neighbor_weight": 1.0, "neighbors": 5, "normalize": True})
+    settings = {"encoder": "conv", "normalize": True, "neighbors": 5}
+    config = with_settings(config, settings | {"neighbor_weight": 1.0, "neighbor_final": 0.1})
     straight, resumed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "resumed")
     data = _in_memory(dataset) if memory is None else dataset
     # Pixels of 1,024 images of 16 bytes: what they need in memory is more than this.
