@@ -18,7 +18,8 @@ from aecli.memory import BegunEpoch, Layout
 from aecli.runs import RunFolder
 
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
-FORMAT_VERSION = 3
+# 4: with conv encoders, and a weight of neighbours that falls.
+FORMAT_VERSION = 4
 _METADATA_KEY = "aecli"
 
 Tensors = Mapping[str, npt.NDArray[Any]]

@@ -144,8 +144,8 @@ _MODERN = replace(
     code_penalty=1e-8,
 )
 
-# Neighbours stay together: a wider network, which sees patches, normalized, in few epochs at a high
-# rate. The reconstruction has the last word.
+# Neighbours stay together: a wider network, normalized, which sees patches and takes few epochs at
+# a high rate. Neighbours pull less towards the end: the reconstruction has the last word.
 _MAP = replace(
     _MODERN,
     recipe="map",

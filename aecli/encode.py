@@ -20,7 +20,7 @@ from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
 from aecli.device import computed_beside, enough_memory
 from aecli.errors import InputError
-from aecli.layers import ImageShape
+from aecli.layers import ImageShape, most_numbers
 from aecli.parameters import Parameters, parameter_shapes
 from aecli.pixels import Images, unit_range
 from aecli.programs import compiled
@@ -236,8 +236,8 @@ def _all_at_once(
 
 
 def _block_rows(model: TrainedModel) -> int:
-    image_bytes = 4 * math.prod(model.image_shape)
-    rows = max(1, min(_BLOCK, _BLOCK_BYTES // image_bytes))
+    row_bytes = 4 * most_numbers(model.config, model.image_shape)
+    rows = max(1, min(_BLOCK, _BLOCK_BYTES // row_bytes))
     whole = _ROWS_OF_A_KERNEL
     while whole > rows:
         whole //= 2

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from aecli.config import Config, Loss, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
-from aecli.layers import ImageShape
+from aecli.layers import ImageShape, most_numbers
 from aecli.memory import BegunEpoch, Layout
 from aecli.neighbors import NeighborGraph
 from aecli.objective import PARTNERS, far_codes, neighbor_loss, pixel_loss
@@ -99,7 +99,7 @@ class EpochFunction:
         self.split_over_devices = NamedSharding(mesh, P(None, "data"))
         self.replicated = NamedSharding(mesh, P())
         self.schedule = learning_rate_schedule(config, self.steps)
-        self.neighbor_weight = neighbor_weight_schedule(config, self.steps)
+        self.neighbor_schedule = neighbor_weight_schedule(config, self.steps)
         self.optimizer = optax.adam(self.schedule)
 
     @property
@@ -208,7 +208,7 @@ class EpochFunction:
         if variance is not None:
             # In units of the variance of a pixel a weight means the same for pale images as for
             # those of high contrast.
-            weight = variance * self.neighbor_weight(state.optimizer[-1].count)
+            weight = variance * self.neighbor_schedule(state.optimizer[-1].count)
         gradients, losses = jax.grad(self.loss, has_aux=True)(state.parameters, batch, weight)
         # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
         with jax.numpy_dtype_promotion("standard"):
@@ -267,8 +267,8 @@ class EpochFunction:
     @property
     def evaluation_rows(self) -> int:
         """How many images are evaluated at a time."""
-        image_bytes = 4 * math.prod(self.image_shape)
-        return max(1, min(_EVALUATION_ROWS, _EVALUATION_BYTES // image_bytes))
+        row_bytes = 4 * most_numbers(self.config, self.image_shape)
+        return max(1, min(_EVALUATION_ROWS, _EVALUATION_BYTES // row_bytes))
 
 
 class EpochInMemory:

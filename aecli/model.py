@@ -15,10 +15,11 @@ from aecli.pixels import scale_of
 
 
 class Encoder(nnx.Module):
-    """Images to codes; an activation after every layer but the last, which is linear.
+    """Images to codes: maybe the features of patches, then dense layers.
 
-    With `normalize` the activations of an image are then brought to mean 0 and variance 1: layer
-    normalization (Ba et al., 2016) without scale and shift, which the next layer has.
+    An activation follows every dense layer but the last, which is linear. With `normalize` the
+    activations of an image are then brought to mean 0 and variance 1: layer normalization (Ba et
+    al., 2016) without scale and shift, which the next layer has.
     """
 
     def __init__(self, config: Config, image_shape: ImageShape) -> None:
@@ -40,9 +41,10 @@ class Encoder(nnx.Module):
 class Patches(nnx.Module):
     """Features of small squares of an image, each half over the next one: a convolution and ReLU.
 
-    The image lies in the middle of black pixels, half a patch wide at least. XLA's convolution
-    takes up to four times as long on a processor as the product here; and any other activation of
-    so many numbers takes as long as that again, while the maps are no better.
+    The image lies in the middle of black pixels, half a patch or more of them, both sides together:
+    the padding SAME of a strided convolution. XLA's convolution takes up to four times as long on a
+    processor as the product here; and any other activation of so many numbers takes as long as that
+    again, while the maps are no better.
     """
 
     def __init__(self, channels: int) -> None:

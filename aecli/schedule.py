@@ -6,7 +6,8 @@ import optax
 
 from aecli.config import Config
 
-_RISE = 0.3  # Share of the steps.
+# Share of the steps in which the rate rises, and before the weight of neighbours falls.
+_RISE = 0.3
 
 
 def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:

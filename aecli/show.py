@@ -6,7 +6,7 @@ from typing import Any
 
 from aecli.checkpoint import Checkpoint, load
 from aecli.files import kind_of
-from aecli.layers import describe_encoder, encoder_inputs, encoder_widths
+from aecli.layers import encoder_inputs, encoder_widths
 from aecli.runs import folder_of
 
 Shape = tuple[int, ...]
@@ -44,7 +44,6 @@ def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "run": str(run),
         "recipe": config.recipe,
-        "encoder": describe_encoder(config, data.image_shape),
         "layers": encoder_widths(config, data.image_shape),
         "parameters": checkpoint.parameter_count,
         "epochs": epochs,

@@ -56,8 +56,12 @@ def test_codes_do_not_depend_on_order_or_neighbours(
     assert_array_equal(encode(any_model, digits.images[:][order]), codes[order])
 
 
+@pytest.mark.parametrize("block", [6, 336])
 @pytest.mark.parametrize("shape", [(28, 28, 1), (13, 22, 3)])
-def test_nor_do_those_of_other_sizes(shape: tuple[int, int, int]) -> None:
+def test_nor_do_those_of_other_sizes(
+    shape: tuple[int, int, int], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecli.encode._BLOCK", block)
     config = choose_recipe("map")
     images = np.random.default_rng(0).integers(0, 256, (1100, *shape), np.uint8)
     parameters = initial_parameters(config, images.mean(0, dtype=np.float32) / 255)

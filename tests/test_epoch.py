@@ -5,7 +5,7 @@ import pytest
 from jax.sharding import AxisType
 
 from aecli.config import Config, with_settings
-from aecli.epoch import EpochFunction, Neighborhood
+from aecli.epoch import EpochFunction, Neighborhood, TrainState
 from aecli.errors import InputError
 from aecli.objective import PARTNERS
 
@@ -67,3 +67,28 @@ def test_the_initial_state_is_that_of_optax(small_config: Config) -> None:
     state = function.initial_state(np.zeros((4, 4, 1)))
     expected = function.optimizer.init(state.parameters)
     jax.tree.map(np.testing.assert_array_equal, state.optimizer, expected)
+
+
+def test_the_weight_of_neighbours_follows_the_steps_done(small_config: Config) -> None:
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (9, 4, 4, 1), np.uint8))
+
+    def neighbor_pull(steps_done: int, final: float) -> float:
+        """Return how far a step with neighbours goes from one without, at the same rate."""
+        settings = {"neighbor_final": final, "schedule": "constant", "epochs": 2, "batch_size": 3}
+        config = with_settings(small_config, settings | {"neighbor_weight": 1.0})
+        function = EpochFunction(config, (4, 4, 1), 9, mesh)
+        state = function.initial_state(np.full((4, 4, 1), 0.5))
+        counts = [part._replace(count=jnp.int32(steps_done)) for part in state.optimizer]
+        state = TrainState(state.parameters, tuple(counts))
+        moved = [
+            function.step(state, images, variance, jnp.arange(9).reshape(3, 3)[:rows])[0].parameters
+            for variance, rows in ((jnp.float32(1), 3), (None, 1))
+        ]
+        kernels = [parameters["encoder"]["layers"][0]["kernel"] for parameters in moved]
+        return float(jnp.abs(kernels[0] - kernels[1]).max())
+
+    # Two epochs of three steps: the last one is the sixth.
+    assert neighbor_pull(0, final=0.0) == neighbor_pull(0, final=1.0) > 0
+    assert neighbor_pull(6, final=1.0) > 0
+    assert neighbor_pull(6, final=0.0) == 0

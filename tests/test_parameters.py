@@ -36,8 +36,8 @@ def test_a_conv_encoder_has_a_kernel_of_its_patches() -> None:
     assert shapes["patches"]["kernel"].shape == (8, 8, 3, 16)
     assert shapes["patches"]["bias"].shape == (16,)
     assert shapes["layers"][0]["kernel"].shape == (8 * 16 * 16, 32)
-    kernel = initial_parameters(config, np.zeros((30, 64, 3), np.float32))["encoder"]["patches"]
-    assert_allclose(kernel["kernel"].std(), np.sqrt(2 / (192 + 16)), rtol=0.05)
+    patches = initial_parameters(config, np.zeros((30, 64, 3), np.float32))["encoder"]["patches"]
+    assert_allclose(patches["kernel"].std(), np.sqrt(2 / (192 + 16)), rtol=0.05)
 
 
 @pytest.mark.parametrize(

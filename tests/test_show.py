@@ -1,14 +1,17 @@
 from pathlib import Path
 
 from aecli.checkpoint import load
+from aecli.config import Config, with_settings
+from aecli.data import Dataset
+from aecli.layers import describe_encoder
 from aecli.runs import RunFolder
 from aecli.show import describe, layer_shapes
+from aecli.train import train
 
 
 def test_a_run_is_described_by_its_own_files(digits_run: Path) -> None:
     about = describe(digits_run, load(RunFolder(digits_run).best))
     assert about["layers"] == [64, 16, 8, 2]
-    assert about["encoder"] == "64-16-8-2"
     # 64-16-8-2 and back: weights and biases, counted by hand.
     assert about["parameters"] == (64 * 16 + 16 * 8 + 8 * 2) * 2 + (16 + 8 + 2) + (8 + 16 + 64)
     assert (about["epochs"], about["data"]["name"]) == (4, "digits")
@@ -25,3 +28,19 @@ def test_the_walk_goes_through_every_layer(digits_run: Path) -> None:
     assert (first.bias, first.sum, first.activation) == ((16,), (5, 16), "silu")
     assert (code.sum, code.activation) == ((5, 2), "linear")
     assert (last.sum, last.activation) == ((5, 64), "sigmoid")
+
+
+def test_the_walk_of_a_conv_encoder_begins_with_patches(
+    digits: Dataset, small_config: Config, tmp_path: Path
+) -> None:
+    config = with_settings(small_config, {"encoder": "conv", "epochs": 1})
+    train(digits, config, RunFolder(tmp_path), about={})
+    checkpoint = load(RunFolder(tmp_path).best)
+    # Two by two patches with 16 features each.
+    assert describe(tmp_path, checkpoint)["layers"] == [64, 64, 16, 8, 2]
+    assert describe_encoder(config, (8, 8, 1)) == "64-2x2x16-16-8-2"
+    patches, first, *_ = layer_shapes(checkpoint, rows=5)
+    assert (patches.layer, patches.activation) == ("encoder patches", "relu")
+    assert (patches.input, patches.weight) == ((5, 8, 8, 1), (8, 8, 1, 16))
+    assert (patches.product, patches.bias, patches.sum) == ((5, 2, 2, 16), (16,), (5, 2, 2, 16))
+    assert (first.input, first.weight) == ((5, 64), (64, 16))

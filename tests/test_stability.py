@@ -5,11 +5,14 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aecli.checkpoint import load
+from aecli.config import Config, with_settings
 from aecli.data import Dataset
 from aecli.encode import encode, load_model
 from aecli.errors import InputError
+from aecli.neighbors import find_neighbors
 from aecli.runs import RunFolder
 from aecli.stability import compare_maps, measure_stability
+from aecli.train import train
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
 
@@ -51,6 +54,21 @@ def test_the_first_of_the_seeds_is_trained_as_the_run_was(
     own = encode(load_model(checkpoint), digits.split("test").images)
     again = compare_maps([own, own], (0, 0))
     assert again.kept == 1
+
+
+def test_seeds_of_a_map_with_neighbours_are_trained(
+    digits: Dataset, small_config: Config, tmp_path: Path
+) -> None:
+    settings = {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2}
+    config = with_settings(small_config, settings)
+    folder = RunFolder(tmp_path)
+    train(digits, config, folder, about={})
+    found = find_neighbors(digits, config, folder)
+    assert found is not None
+    assert found.written
+    stable = measure_stability(load(folder.last), digits, "test", 2, found.graph)
+    assert 0 < stable.disparity < 1
+    assert np.isfinite(stable.moved).all()
 
 
 def test_one_seed_is_refused(digits_run: Path, digits: Dataset) -> None:

@@ -376,10 +376,14 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert np.load(codes).shape == (rows, 2)
 
 
-def test_large_images_are_encoded_a_few_at_a_time(tmp_path: Path, small_config: Config) -> None:
+@pytest.mark.parametrize("encoder", ["dense", "conv"])
+def test_large_images_are_encoded_a_few_at_a_time(tmp_path: Path, encoder: str) -> None:
     np.save(tmp_path / "large.npy", np.zeros((60, 700, 700, 3), np.uint8))
     run = tmp_path / "run"
     settings = ("--epochs", "1", "--hidden", "2", "--memory", "100MB", "--batch-size", "2")
-    assert _peak("train", tmp_path / "large.npy", *settings, "-o", run) < 1_200_000_000
+    assert (
+        _peak("train", tmp_path / "large.npy", *settings, "--encoder", encoder, "-o", run)
+        < 1_200_000_000
+    )
     command = ("encode", run, tmp_path / "large.npy", "-o", tmp_path / "codes.npy")
     assert _peak(*command, "--memory", "20MB") < 700_000_000

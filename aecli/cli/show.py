@@ -30,6 +30,7 @@ def show(
     """
     from aecli.checkpoint import load
     from aecli.console import Reporter, print_facts, print_table
+    from aecli.layers import describe_encoder
     from aecli.runs import find_checkpoint
     from aecli.show import describe, layer_shapes, shapes_to_json
 
@@ -43,7 +44,8 @@ def show(
     elif shapes:
         print_table(("layer", *_WALK), [_shape_row(layer) for layer in walk])
     else:
-        print_facts(_facts(describe(run, checkpoint)))
+        widths = describe_encoder(checkpoint.config, checkpoint.data.image_shape)
+        print_facts(_facts(describe(run, checkpoint), widths))
 
 
 # The settings that the other facts do not tell.
@@ -74,13 +76,13 @@ def _shape_row(shapes: dict[str, Any]) -> list[str]:
     return [cell if isinstance(cell, str) else "x".join(map(str, cell)) for cell in cells]
 
 
-def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(about: dict[str, Any], widths: str) -> list[tuple[str, str]]:
     data, config = about["data"], about["config"]
     counts = ", ".join(f"{rows:,} {split}" for split, rows in data["rows"].items())
     facts = [
         ("run", about["run"]),
         ("data", f"{data['name']}: {counts}, images of {'x'.join(map(str, data['image_shape']))}"),
-        ("layers", f"{about['encoder']}; the decoder mirrors its dense ones"),
+        ("layers", f"{widths}; the decoder mirrors the hidden ones"),
         ("parameters", f"{about['parameters']:,}"),
         ("epochs", f"{about['epochs']} of {config['epochs']}, the best is {about['best_epoch']}"),
         (f"validation {config['loss']}", f"{about['validation_loss']:.4f}"),

@@ -98,7 +98,9 @@ def train(
     ] = None,
     encoder: Annotated[
         Encoder | None,
-        setting_option("encoder", "Model", "What its hidden layers see, pixels or patches:"),
+        setting_option(
+            "encoder", "Model", "What its hidden layers see, pixels or features of patches:"
+        ),
     ] = None,
     hidden: Annotated[
         str | None,
