@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from aecli.checkpoint import (
+    FORMAT_VERSION,
     Best,
     Checkpoint,
     Tensors,
@@ -112,8 +113,8 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "metadata of the checkpoint .* is damaged",
     ),
     "a newer format": (
-        lambda path: _metadata(path, lambda about: about.update(format_version=4)),
-        "format version is 4, this aecli reads up to 3",
+        lambda path: _metadata(path, lambda about: about.update(format_version=FORMAT_VERSION + 1)),
+        f"format version is {FORMAT_VERSION + 1}, this aecli reads up to {FORMAT_VERSION}",
     ),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),
