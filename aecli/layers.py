@@ -24,10 +24,9 @@ def encoder_inputs(config: Config, image_shape: ImageShape) -> ImageShape:
 
 def most_numbers(config: Config, image_shape: ImageShape) -> int:
     """Return how many numbers an image is at most on its way to the code: pixels, or patches."""
-    pixels = math.prod(image_shape)
     if config.encoder == "dense":
-        return pixels
-    return max(pixels, math.prod(patch_grid(image_shape)) * PATCH * PATCH * image_shape[2])
+        return math.prod(image_shape)
+    return math.prod(patch_grid(image_shape)) * PATCH * PATCH * image_shape[2]
 
 
 def encoder_widths(config: Config, image_shape: ImageShape) -> list[int]:

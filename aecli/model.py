@@ -31,11 +31,9 @@ class Encoder(nnx.Module):
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Encode `images`, float32 (n, h, w, c) in 0..1, to codes, float32 (n, d)."""
-        values = images
-        if self.patches is not None:
-            values = self.patches(images)
-        values = values.reshape(len(images), -1)
-        return _apply(self.layers, self.activation, values, self.normalize)
+        values = images if self.patches is None else self.patches(images)
+        flat = values.reshape(len(images), -1)
+        return _apply(self.layers, self.activation, flat, self.normalize)
 
 
 class Patches(nnx.Module):

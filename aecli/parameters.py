@@ -10,19 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import Config
-from aecli.layers import FEATURES, PATCH, ImageShape, encoder_widths
+from aecli.layers import FEATURES, PATCH, ImageShape, encoder_inputs
 
 Parameters = Any  # A nested dict of arrays, named like the attributes of `model.Autoencoder`.
 
 
 def parameter_shapes(config: Config, image_shape: ImageShape) -> Parameters:
     """Return the parameters of `model.Autoencoder` as shapes, without importing Flax."""
-    widths = encoder_widths(config, image_shape)
+    inputs = encoder_inputs(config, image_shape)
+    encoder = _dense_shapes((math.prod(inputs), *config.hidden, config.latent))
     if config.encoder == "conv":
-        encoder = _dense_shapes(widths[1:])
         encoder["patches"] = _layer_shapes(PATCH, PATCH, image_shape[2], FEATURES)
-    else:
-        encoder = _dense_shapes(widths)
     decoder = _dense_shapes((config.latent, *reversed(config.hidden), math.prod(image_shape)))
     return {"encoder": encoder, "decoder": decoder}
 
