@@ -9,7 +9,7 @@ from aecli.cores import usable_cores
 from aecli.errors import AecliError
 
 
-def computed_beside() -> int:
+def max_concurrent_calls() -> int:
     """Return how many programs of one thread, side by side, keep the device busy.
 
     Of a processor all cores; an accelerator takes one at a time, while the last one's result and

@@ -14,19 +14,19 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from aecli.checkpoint import Checkpoint, unflatten
-from aecli.codes import CodeArray, CodeBlocks
+from aecli.compile_cache import compiled
 from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
-from aecli.device import computed_beside, enough_memory
+from aecli.device import enough_memory, max_concurrent_calls
 from aecli.errors import InputError
-from aecli.layers import ImageShape, most_numbers
-from aecli.parameters import Parameters, parameter_shapes
+from aecli.model.layers import ImageShape, most_numbers
+from aecli.model.parameters import Parameters, parameter_shapes
 from aecli.pixels import Images, unit_range
-from aecli.programs import compiled
+from aecli.run.checkpoint import Checkpoint, unflatten
+from aecli.run.codes import CodeArray, CodeBlocks
 
 if TYPE_CHECKING:
-    from aecli.model import Autoencoder
+    from aecli.model.autoencoder import Autoencoder
 
 # Every product has this many rows, or as many as have so many bytes, whatever the batch size: a
 # product of another shape may round differently, and a code must not depend on its neighbours.
@@ -74,7 +74,7 @@ class TrainedModel:
 
     def encode(self, parameters: Parameters, images: jax.Array) -> jax.Array:
         """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
-        from aecli.model import to_unit_range
+        from aecli.model.autoencoder import to_unit_range
 
         return self._autoencoder(parameters).encoder(to_unit_range(images))
 
@@ -84,13 +84,13 @@ class TrainedModel:
 
     def errors(self, parameters: Parameters, images: jax.Array) -> jax.Array:
         """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
-        from aecli.model import to_unit_range
+        from aecli.model.autoencoder import to_unit_range
 
         lost = self.decode(parameters, self.encode(parameters, images)) - to_unit_range(images)
         return jnp.square(lost).mean(axis=(1, 2, 3))
 
     def _autoencoder(self, parameters: Parameters) -> "Autoencoder":
-        from aecli.model import autoencoder
+        from aecli.model.autoencoder import autoencoder
 
         return autoencoder(self.config, self.image_shape, parameters)
 
@@ -253,7 +253,7 @@ def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     batch_size = min(batch_size, max(1, _BATCH_NUMBERS // math.prod(model.image_shape)))
-    block, beside = _block_rows(model), computed_beside()
+    block, beside = _block_rows(model), max_concurrent_calls()
     parts = max(1, -(-rows // batch_size)) * beside
     return max(1, -(-rows // (parts * block))) * block
 
@@ -270,7 +270,7 @@ def _in_batches(
         first = next(batches, None)
         if first is None:
             return
-        block, beside = _block_rows(model), computed_beside()
+        block, beside = _block_rows(model), max_concurrent_calls()
         blocks = -(-len(first) // block)
         like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
         program = model.compiled(function, like)

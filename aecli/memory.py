@@ -21,35 +21,35 @@ _FEWEST_BLOCKS = 64
 
 
 @dataclass(frozen=True)
-class Layout:
+class ShuffleLayout:
     """How rows that do not fit into memory pass through it.
 
-    Blocks of `block_rows` successive rows are read in random order; `window_blocks` of them are
+    Blocks of `block_rows` successive rows are read in random order; `buffer_blocks` of them are
     shuffled together, trained on, and let go. The order of the batches depends on both numbers.
     """
 
     block_rows: int
-    window_blocks: int
+    buffer_blocks: int
 
     @property
-    def window_rows(self) -> int:
+    def buffer_rows(self) -> int:
         """Rows that are shuffled together."""
-        return self.block_rows * self.window_blocks
+        return self.block_rows * self.buffer_blocks
 
     def needed(self, row_bytes: int) -> int:
         """Return the bytes that passing rows of this size takes."""
-        return _WINDOWS * self.window_rows * row_bytes
+        return _WINDOWS * self.buffer_rows * row_bytes
 
 
 @dataclass(frozen=True)
-class BegunEpoch:
-    """An epoch of streamed data that was stopped: what its first windows gave.
+class PartialEpoch:
+    """An epoch of streamed data that was stopped: what its first shuffle buffers gave.
 
     `loss` and `neighbor_loss` are the sums over their steps, `finite_steps` for how many of these
     the first was finite.
     """
 
-    windows: int
+    buffers: int
     loss: float
     neighbor_loss: float
     finite_steps: int
@@ -97,7 +97,7 @@ def needed_in_memory(pixel_bytes: int) -> int:
     return _COPIES * pixel_bytes
 
 
-def choose_layout(row_bytes: int, batch_size: int, memory: int) -> Layout:
+def choose_shuffle_layout(row_bytes: int, batch_size: int, memory: int) -> ShuffleLayout:
     """Return how rows of so many bytes pass through so much memory, in whole batches.
 
     Raises:
@@ -108,11 +108,11 @@ def choose_layout(row_bytes: int, batch_size: int, memory: int) -> Layout:
     block = min(window // _FEWEST_BLOCKS, _LARGEST_BLOCK)
     batches = max(1, block // (batch_size * row_bytes))
     block_rows = batches * batch_size
-    window_blocks = window // (block_rows * row_bytes)
-    if window_blocks < 1:
+    buffer_blocks = window // (block_rows * row_bytes)
+    if buffer_blocks < 1:
         least = math.ceil(_WINDOWS * batch_size * row_bytes / 10**6)
         raise InputError(
             f"--memory {memory / 10**6:g}MB is too small for batches of {batch_size} images: "
             f"expected at least {least}MB, or a smaller --batch-size"
         )
-    return Layout(block_rows, window_blocks)
+    return ShuffleLayout(block_rows, buffer_blocks)

@@ -17,7 +17,7 @@ from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
 from aecli.pca import PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
-from aecli.runs import RunFolder
+from aecli.run.folder import RunFolder
 
 # Distances are those of so many principal components: most of what tells images apart, without
 # the noise of single pixels.

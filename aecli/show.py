@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aecli.checkpoint import Checkpoint, load
 from aecli.files import kind_of
-from aecli.layers import encoder_inputs, encoder_widths
-from aecli.runs import folder_of
+from aecli.model.layers import encoder_inputs, encoder_widths
+from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.folder import folder_of
 
 Shape = tuple[int, ...]
 

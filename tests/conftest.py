@@ -16,8 +16,8 @@ import pytest
 
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import DATA_VARIABLE, Dataset, open_dataset
-from aecli.runs import RunFolder
-from aecli.train import train
+from aecli.run.folder import RunFolder
+from aecli.train.loop import train
 
 # Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
 # compiled once a session: the processes that run the tests take the folder of the one above them.

@@ -22,17 +22,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from aecli.checkpoint import load
 from aecli.config import Config
 from aecli.data import Source, open_dataset
+from aecli.data.arrays import to_images
 from aecli.data.idx import read_idx
 from aecli.data.npz import read_npz
-from aecli.data.pixels import to_images
 from aecli.data.splits import split_at_random
 from aecli.errors import AecliError, InputError
 from aecli.npy import read_npy
-from aecli.runs import RunFolder
-from aecli.train import train
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
+from aecli.train.loop import train
 
 GENERATOR = np.random.default_rng(0)
 PIXELS = GENERATOR.integers(0, 256, (90, 6, 5), np.uint8)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from aecli.checkpoint import (
+from aecli.config import Config
+from aecli.data import Dataset
+from aecli.errors import InputError
+from aecli.run.checkpoint import (
     Best,
     Checkpoint,
     Tensors,
@@ -19,10 +22,7 @@ from aecli.checkpoint import (
     save,
     unflatten,
 )
-from aecli.config import Config
-from aecli.data import Dataset
-from aecli.errors import InputError
-from aecli.runs import RunFolder, find_checkpoint
+from aecli.run.folder import RunFolder, find_checkpoint
 
 
 @pytest.fixture

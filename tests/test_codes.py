@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.codes import (
+from aecli.errors import InputError
+from aecli.run.codes import (
     CodeBlocks,
     labels_path,
     provenance_path,
@@ -12,7 +13,6 @@ from aecli.codes import (
     refuse_existing_codes,
     write_codes,
 )
-from aecli.errors import InputError
 
 VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])

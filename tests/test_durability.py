@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aecli import files
-from aecli.checkpoint import FORMAT_VERSION, load
 from aecli.cli import main
 from aecli.config import Config
 from aecli.data import Dataset
-from aecli.epoch import EpochInMemory, TrainState
 from aecli.errors import AecliError, InputError
-from aecli.runs import RunFolder
-from aecli.train import train
+from aecli.run.checkpoint import FORMAT_VERSION, load
+from aecli.run.folder import RunFolder
+from aecli.train.epochs import EpochInMemory, TrainState
+from aecli.train.loop import train
 
 TESTS = Path(__file__).parent
 QUICK = ("--epochs", "3", "--hidden", "4")
@@ -204,7 +204,7 @@ def test_nothing_that_is_not_finite_is_saved(
         return state, losses
 
     monkeypatch.setattr(EpochInMemory, "__call__", spoil)
-    monkeypatch.setattr("aecli.train._SECONDS_BETWEEN_SAVES", 0)
+    monkeypatch.setattr("aecli.train.loop._SECONDS_BETWEEN_SAVES", 0)
     with pytest.raises(AecliError, match=r"optimizer\..* is not finite after epoch 3"):
         train(digits, small_config, folder, about={})
     assert load(folder.last).epoch == 2

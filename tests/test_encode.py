@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from aecli.checkpoint import Checkpoint, load
 from aecli.config import choose_recipe, with_settings
 from aecli.data import Dataset, open_dataset
 from aecli.encode import TrainedModel, decode, encode, encode_split, load_model, reconstruct
 from aecli.errors import InputError
-from aecli.parameters import initial_parameters
-from aecli.runs import RunFolder
+from aecli.model.parameters import initial_parameters
+from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.folder import RunFolder
 
 
 @pytest.fixture

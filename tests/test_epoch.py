@@ -5,9 +5,9 @@ import pytest
 from jax.sharding import AxisType
 
 from aecli.config import Config, with_settings
-from aecli.epoch import EpochFunction, Neighborhood, TrainState
 from aecli.errors import InputError
-from aecli.objective import PARTNERS
+from aecli.losses import POSITIVES
+from aecli.train.epochs import EpochFunction, Neighborhood, TrainState
 
 
 def test_a_batch_must_split_over_the_devices(small_config: Config) -> None:
@@ -48,7 +48,7 @@ def test_each_image_comes_with_neighbours_of_its_own(small_config: Config) -> No
     batches = np.asarray(
         function.batches(Neighborhood(neighbors, jnp.float32(1)), jnp.uint32(1), jnp.uint32(0))
     )
-    assert batches.shape == (3, 1 + PARTNERS, 64)
+    assert batches.shape == (3, 1 + POSITIVES, 64)
     away = (batches[:, 1:] - batches[:, :1]) % 200
     assert set(away.reshape(-1).tolist()) == {1, 2, 3}
     # The images themselves are those of a training without neighbours.

@@ -20,14 +20,14 @@ import psutil
 import pytest
 from PIL import Image
 
-from aecli.checkpoint import load
 from aecli.cli import main
 from aecli.config import Config
 from aecli.data import Source, cache, open_dataset, parse_size
 from aecli.data.decoding import Batch, EncodedImage, batched, in_parallel
 from aecli.errors import AecliError, InputError
-from aecli.runs import RunFolder
-from aecli.train import train
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
+from aecli.train.loop import train
 
 GENERATOR = np.random.default_rng(0)
 GRAY = GENERATOR.integers(0, 256, (12, 6, 5), np.uint8)

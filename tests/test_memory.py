@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aecli.errors import InputError
-from aecli.memory import choose_layout, default_memory, parse_memory
+from aecli.memory import choose_shuffle_layout, default_memory, parse_memory
 
 
 @pytest.mark.parametrize(
@@ -44,22 +44,22 @@ def test_the_default_leaves_room_and_knows_a_containers_limit(
 )
 def test_a_layout_is_whole_batches_that_fit(row_bytes: int, batch_size: int, memory: int) -> None:
     try:
-        layout = choose_layout(row_bytes, batch_size, memory)
+        layout = choose_shuffle_layout(row_bytes, batch_size, memory)
     except InputError:
         assert 5 * batch_size * row_bytes > memory
         return
     assert layout.block_rows % batch_size == 0
-    assert layout.window_blocks >= 1
+    assert layout.buffer_blocks >= 1
     assert layout.needed(row_bytes) <= memory
 
 
 def test_much_memory_means_many_large_blocks() -> None:
-    layout = choose_layout(784, 256, 8 * 10**9)
+    layout = choose_shuffle_layout(784, 256, 8 * 10**9)
     assert 8_000_000 < layout.block_rows * 784 <= 64_000_000
-    assert layout.window_blocks >= 16
+    assert layout.buffer_blocks >= 16
 
 
 def test_too_little_memory_says_how_much_it_takes() -> None:
     with pytest.raises(InputError, match=r"--memory 1MB is too small .* expected at least 2MB"):
-        choose_layout(784, 256, 10**6)
-    choose_layout(784, 256, 2 * 10**6)
+        choose_shuffle_layout(784, 256, 10**6)
+    choose_shuffle_layout(784, 256, 2 * 10**6)

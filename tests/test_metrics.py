@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from aecli.metrics import (
+from aecli.score.metrics import (
     centroid_correlation,
     knn_accuracy,
     neighborhood_scores,
@@ -36,7 +36,7 @@ def test_trustworthiness_and_continuity_equal_scikit_learn(
 ) -> None:
     from sklearn.manifold import trustworthiness as reference
 
-    monkeypatch.setattr("aecli.metrics._BLOCK", block)
+    monkeypatch.setattr("aecli.score.metrics._BLOCK", block)
     codes = (TRAIN[:, :2] + GENERATOR.normal(size=(200, 2)) * 3).astype(np.float32)
     scores = neighborhood_scores(TRAIN, codes, (5, 15))
     for count in (5, 15):

@@ -7,9 +7,9 @@ from flax import nnx
 from numpy.testing import assert_allclose
 
 from aecli.config import Config, choose_recipe, with_settings
-from aecli.layers import patch_grid
-from aecli.model import Autoencoder, Patches, autoencoder, to_unit_range
-from aecli.parameters import initial_parameters, parameter_shapes
+from aecli.model.autoencoder import Autoencoder, Patches, autoencoder, to_unit_range
+from aecli.model.layers import patch_grid
+from aecli.model.parameters import initial_parameters, parameter_shapes
 
 SHAPE = (3, 4, 1)
 MEAN = np.full(SHAPE, 0.3, np.float32)

@@ -16,7 +16,7 @@ from aecli.neighbors import (
     neighbor_graph,
     save_graph,
 )
-from aecli.runs import RunFolder
+from aecli.run.folder import RunFolder
 
 POINTS = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
 

@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aecli.config import Loss, Output
-from aecli.objective import far_codes, neighbor_loss, pixel_loss
+from aecli.losses import latent_norm_penalty, neighbor_loss, pixel_loss
 
 LOGITS = np.array([[-12.0, -1.5, 0.0, 0.7, 9.0]])
 IMAGES = np.array([[0.0, 0.25, 0.5, 1.0, 1.0]])
@@ -29,7 +29,7 @@ def test_cross_entropy_stays_finite_where_the_sigmoid_saturates() -> None:
 
 
 def test_far_codes_count_by_the_fourth_power_of_their_length() -> None:
-    assert float(far_codes(jnp.float32([[3, 4], [0, 1]]))) == (5**4 + 1) / 2
+    assert float(latent_norm_penalty(jnp.float32([[3, 4], [0, 1]]))) == (5**4 + 1) / 2
 
 
 def test_the_neighbour_loss_equals_choosing_partners_by_hand() -> None:

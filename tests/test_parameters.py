@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aecli.config import choose_recipe, with_settings
-from aecli.parameters import initial_parameters, parameter_shapes
+from aecli.model.parameters import initial_parameters, parameter_shapes
 
 SHAPE = (3, 4, 1)
 MEAN = np.full(SHAPE, 0.3, np.float32)

@@ -7,9 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from aecli.checkpoint import EpochMetrics
-from aecli.codes import Codes
-from aecli.plot import (
+from aecli.plot.maps import (
     Classes,
     grid_figure,
     history_figure,
@@ -17,6 +15,8 @@ from aecli.plot import (
     reconstructions_figure,
     save_figure,
 )
+from aecli.run.checkpoint import EpochMetrics
+from aecli.run.codes import Codes
 
 GENERATOR = np.random.default_rng(0)
 PROVENANCE = {"data": "mnist", "split": "test", "class_names": ["zero", "one", "two"]}

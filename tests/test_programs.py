@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aecli import programs
-from aecli.checkpoint import load
-from aecli.programs import compiled
-from aecli.runs import RunFolder
+from aecli import compile_cache
+from aecli.compile_cache import compiled
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
 
 VALUES = np.array([1, 2, 3], np.float32)
 
@@ -47,7 +47,7 @@ def test_what_a_program_depends_on_makes_another_one(
     _double(traced)
     assert _double(traced, 3.0)(VALUES).tolist() == [3, 6, 9]
     compiled(lambda values: values, {"program": "double", "number": 2.0}, np.zeros(4, np.float32))
-    monkeypatch.setattr(programs, "_here", lambda: ["another machine"])
+    monkeypatch.setattr(compile_cache, "_environment", lambda: ["another machine"])
     _double(traced)
     assert len(traced) == 3
     assert len(list(folder.iterdir())) == 4
@@ -79,7 +79,7 @@ def test_the_least_lately_used_programs_go(folder: Path, monkeypatch: pytest.Mon
     used = next(path for path in folder.iterdir() if path != oldest)
     os.utime(used, (2, 2))
     _double(traced, 3.0)
-    monkeypatch.setattr(programs, "_MOST_BYTES", 2.5 * used.stat().st_size)
+    monkeypatch.setattr(compile_cache, "_MOST_BYTES", 2.5 * used.stat().st_size)
     _double(traced, 4.0)
     assert not oldest.exists()
     assert used.exists()

@@ -4,7 +4,7 @@ import optax
 import pytest
 
 from aecli.config import Config, with_settings
-from aecli.schedule import learning_rate_schedule, neighbor_weight_schedule
+from aecli.schedules import learning_rate_schedule, neighbor_weight_schedule
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from aecli.cli import main
 from aecli.data import Dataset
-from aecli.metrics import knn_accuracy
+from aecli.score.metrics import knn_accuracy
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_numbers_that_lie_where_others_would_go_are_not_removed(
 def test_a_resumed_run_tells_the_time_of_all_its_epochs(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from aecli.checkpoint import load
+    from aecli.run.checkpoint import load
 
     epochs = sum(epoch.seconds for epoch in load(run / "last.safetensors").history)
     summary = json.loads((run / "summary.json").read_text())

@@ -1,12 +1,12 @@
 from pathlib import Path
 
-from aecli.checkpoint import load
 from aecli.config import Config, with_settings
 from aecli.data import Dataset
-from aecli.layers import describe_encoder
-from aecli.runs import RunFolder
+from aecli.model.layers import describe_encoder
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
 from aecli.show import describe, layer_shapes
-from aecli.train import train
+from aecli.train.loop import train
 
 
 def test_a_run_is_described_by_its_own_files(digits_run: Path) -> None:

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from aecli.checkpoint import load
 from aecli.config import Config, with_settings
 from aecli.data import Dataset
 from aecli.encode import encode, load_model
 from aecli.errors import InputError
 from aecli.neighbors import find_neighbors
-from aecli.runs import RunFolder
-from aecli.stability import compare_maps, measure_stability
-from aecli.train import train
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
+from aecli.score.stability import compare_maps, measure_stability
+from aecli.train.loop import train
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
 

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.checkpoint import EpochMetrics, load
 from aecli.cli import main
 from aecli.config import Config, with_settings
 from aecli.data import Dataset, Source, StoredImages, open_dataset
 from aecli.encode import encode, encode_split, load_model
 from aecli.errors import InputError
-from aecli.memory import Layout
+from aecli.memory import ShuffleLayout
 from aecli.npy import write_header
-from aecli.runs import RunFolder
-from aecli.stream import prefetched, windows
-from aecli.train import Stopped, Summary, train
+from aecli.run.checkpoint import EpochMetrics, load
+from aecli.run.folder import RunFolder
+from aecli.train.loop import Stopped, Summary, train
+from aecli.train.stream import prefetched, shuffle_buffers
 
 ROWS = 1010
-LAYOUT = Layout(block_rows=32, window_blocks=4)
+LAYOUT = ShuffleLayout(block_rows=32, buffer_blocks=4)
 BATCH = 16
 # Enough for a few batches of the images below, not for all of them.
 MEMORY = 30_000
@@ -40,15 +40,20 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def _order(
-    dataset: Dataset, layout: Layout = LAYOUT, *, seed: int = 0, epoch: int = 1, shuffle: bool
+    dataset: Dataset,
+    layout: ShuffleLayout = LAYOUT,
+    *,
+    seed: int = 0,
+    epoch: int = 1,
+    shuffle: bool,
 ) -> list[int]:
     """Return the rows of the data set that an epoch trains on, in order."""
     rows = []
-    for images, batches, steps in windows(
+    for images, batches, steps in shuffle_buffers(
         dataset, layout, BATCH, seed=seed, epoch=epoch, shuffle=shuffle
     ):
-        assert images.shape == (layout.window_rows, 4, 4, 1)
-        assert batches.shape == (layout.window_rows // BATCH, 1, BATCH)
+        assert images.shape == (layout.buffer_rows, 4, 4, 1)
+        assert batches.shape == (layout.buffer_rows // BATCH, 1, BATCH)
         chosen = images[batches[:steps].reshape(-1), 0, :2, 0].astype(int)
         rows += (chosen[:, 0] + 256 * chosen[:, 1]).tolist()
     return rows
@@ -77,11 +82,11 @@ def test_partners_are_neighbours_of_their_images(dataset: Dataset, shuffle: bool
     position = {row: place for place, row in enumerate(trained_on.tolist())}
     steps_seen = 0
     drawn = []
-    for images, batches, steps in windows(
+    for images, batches, steps in shuffle_buffers(
         dataset, LAYOUT, BATCH, neighbors, partners=2, seed=0, epoch=1, shuffle=shuffle
     ):
-        assert images.shape == (3 * LAYOUT.window_rows, 4, 4, 1)
-        assert batches.shape == (LAYOUT.window_rows // BATCH, 3, BATCH)
+        assert images.shape == (3 * LAYOUT.buffer_rows, 4, 4, 1)
+        assert batches.shape == (LAYOUT.buffer_rows // BATCH, 3, BATCH)
         chosen = images[batches[:steps], 0, :2, 0].astype(int)
         rows = chosen[..., 0] + 256 * chosen[..., 1]
         for anchors, first, second in rows:
@@ -103,7 +108,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset: Dataset) -> None:
 
 def test_rows_are_mixed_within_a_window_and_blocks_between_them(dataset: Dataset) -> None:
     order = _order(dataset, shuffle=True)
-    window = np.array(order[: LAYOUT.window_rows])
+    window = np.array(order[: LAYOUT.buffer_rows])
     # In four blocks one after the other nearly all would follow a smaller one.
     assert 0.4 < np.mean(np.diff(window) > 0) < 0.6
     # Four blocks from anywhere: not the first 128 rows.
@@ -292,7 +297,7 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     asked = 0
 
     def stop() -> bool:
-        """Stop in the epoch `within`, after so many windows."""
+        """Stop in the epoch `within`, after so many shuffle buffers."""
         nonlocal asked
         asked = asked + 1 if len(ended) == within - 1 else 0
         # Before the first epoch it is asked once more.
@@ -307,7 +312,7 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     checkpoint = load(resumed.last)
     assert checkpoint.epoch == within - 1
     assert checkpoint.begun is not None
-    assert checkpoint.begun.windows == windows_done
+    assert checkpoint.begun.buffers == windows_done
     # Before its first whole epoch a run can only go on, and says so.
     for command in (["show"], ["encode"], ["plot", "--kind", "history"]):
         code = main([command[0], str(resumed.path), *command[1:]])

@@ -13,14 +13,14 @@ import pytest
 from jax.sharding import AxisType
 
 from aecli import files
-from aecli.checkpoint import load
 from aecli.config import Config, SplitName, choose_recipe, resume_config, with_settings
 from aecli.data import Dataset, Source
 from aecli.encode import decode, encode, load_model
-from aecli.epoch import EpochFunction
 from aecli.errors import AecliError, InputError
-from aecli.runs import RunFolder
-from aecli.train import Stopped, Summary, train
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
+from aecli.train.epochs import EpochFunction
+from aecli.train.loop import Stopped, Summary, train
 
 Floats = npt.NDArray[np.float64]
 PARTS: tuple[SplitName, ...] = ("train", "validation")
@@ -310,8 +310,8 @@ def test_a_batch_larger_than_the_data_is_all_of_them(tmp_path: Path, small_confi
 
 def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
     code = (
-        "import jax, sys; from pathlib import Path; from aecli.runs import RunFolder;"
-        "from test_train import _tiny; from aecli.train import train;"
+        "import jax, sys; from pathlib import Path; from aecli.run.folder import RunFolder;"
+        "from test_train import _tiny; from aecli.train.loop import train;"
         "from aecli.config import *; folder = RunFolder(Path(sys.argv[1]));"
         "train(_tiny(), with_settings(choose_recipe('modern'), {'epochs': 3, 'batch_size': 50}),"
         " folder, about={}); print(jax.device_count())"

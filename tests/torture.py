@@ -24,22 +24,22 @@ from typing import Any
 
 import numpy as np
 
-from aecli.checkpoint import load
-from aecli.codes import labels_path, provenance_path, read_codes
 from aecli.errors import InputError
-from aecli.runs import RunFolder
+from aecli.run.checkpoint import load
+from aecli.run.codes import labels_path, provenance_path, read_codes
+from aecli.run.folder import RunFolder
 
 # Real programs; the second saves after every epoch instead of every other second.
 _REAL = [sys.executable, "-m", "aecli"]
 _EAGER = [
     sys.executable,
     "-c",
-    "import sys, aecli.train; aecli.train._SECONDS_BETWEEN_SAVES = 0;"
+    "import sys, aecli.train.loop; aecli.train.loop._SECONDS_BETWEEN_SAVES = 0;"
     "from aecli.cli import main; sys.exit(main(sys.argv[1:]))",
 ]
 _EPOCHS = 30
 _SETTINGS = ["--epochs", str(_EPOCHS), "--hidden", "16,8", "--batch-size", "64"]
-# Room for four batches a window: the digits in a file then pass through it in five windows.
+# Room for four batches a shuffle buffer: the digits in a file then pass through five of them.
 _STREAMED = ["--memory", "100KB"]
 
 
@@ -324,10 +324,10 @@ def kill_at_calls(folder: Path, every: int) -> int:
     Every other one replaces an older run. The processes are forks of this one, which must not have
     begun to compute.
     """
-    import aecli.train
+    import aecli.train.loop
     from aecli.cli import main as run_aecli
 
-    aecli.train._SECONDS_BETWEEN_SAVES = 0
+    aecli.train.loop._SECONDS_BETWEEN_SAVES = 0
     train = ["train", "--epochs", "3", "--hidden", "4", "--quiet"]
 
     def attempt(killer: Killer, arguments: list[str]) -> int:

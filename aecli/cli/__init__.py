@@ -13,7 +13,7 @@ from aecli.cli.score import score
 from aecli.cli.show import show
 from aecli.cli.signals import exiting_on_sigterm
 from aecli.cli.train import train
-from aecli.cli.warned import warnings_in_a_line
+from aecli.cli.warnings import one_line_warnings
 from aecli.errors import AecliError
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ app.add_typer(data.app, name="data")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, `sys.argv` unless given; return the exit code of the process."""
     try:
-        with exiting_on_sigterm(), warnings_in_a_line():
+        with exiting_on_sigterm(), one_line_warnings():
             # Not standalone: usage errors come here too, to be one line like all others.
             return app(arguments, standalone_mode=False) or 0
     except AecliError as error:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    from aecli import console
+    from aecli.cli import console
 
     if message:
         console.error(" ".join(message.split()))

@@ -50,7 +50,7 @@ def list_(as_json: JsonOption = False) -> None:
 
       aecli data list
     """
-    from aecli.console import Reporter, print_table
+    from aecli.cli.console import Reporter, print_table
     from aecli.data import NAMED, find_named
 
     rows = [("digits", "1,797", "0.1 MB", "comes with scikit-learn")]
@@ -81,8 +81,8 @@ def fetch(
 
       aecli data fetch fashion-mnist
     """
+    from aecli.cli.console import Reporter
     from aecli.config import nearest
-    from aecli.console import Reporter
     from aecli.data import NAMED, fetch_named
 
     if name not in NAMED:
@@ -117,7 +117,7 @@ def show(
 
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
-    from aecli.console import Reporter, print_facts
+    from aecli.cli.console import Reporter, print_facts
     from aecli.data import open_dataset, rows_between
 
     if picture is not None:
@@ -140,7 +140,7 @@ def show(
     about = _describe(opened)
     if picture is not None:
         from aecli.pixels import unit_range
-        from aecli.plot import grid_figure, save_figure
+        from aecli.plot.maps import grid_figure, save_figure
 
         samples = opened.images[rows_between(opened.rows("train"), 0, _SAMPLES)]
         save_figure(grid_figure(unit_range(samples)), picture)

@@ -55,11 +55,11 @@ def decode(
     started = time.perf_counter()
     import numpy as np
 
-    from aecli.checkpoint import load
-    from aecli.codes import read_matrix
-    from aecli.console import Reporter
+    from aecli.cli.console import Reporter
     from aecli.npy import write_npy
-    from aecli.runs import find_checkpoint, folder_of
+    from aecli.run.checkpoint import load
+    from aecli.run.codes import read_matrix
+    from aecli.run.folder import find_checkpoint, folder_of
 
     folder = folder_of(run).path
     out = out or folder / "images.npy"
@@ -80,7 +80,7 @@ def decode(
         pixels = np.rint(images * 255).astype(np.uint8) if uint8 else images
         write_npy(out, pixels.dtype, pixels.shape, [pixels])
     else:
-        from aecli.plot import grid_figure, save_figure
+        from aecli.plot.maps import grid_figure, save_figure
 
         save_figure(grid_figure(images), out)
     seconds = time.perf_counter() - started

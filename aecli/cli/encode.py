@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aecli.cli.meanwhile import importing
+from aecli.cli.background_import import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -19,9 +19,9 @@ from aecli.cli.options import (
     memory_option,
     source_from,
 )
-from aecli.cli.reopen import reopen
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
 from aecli.files import refuse_inputs, require_suffix
+from aecli.run.reopen import reopen
 
 
 def encode(
@@ -62,12 +62,12 @@ def encode(
       aecli encode runs/mnist ~/data/fashion -o fashion.npy
     """
     started = time.perf_counter()
-    from aecli.checkpoint import load
-    from aecli.codes import labels_path, provenance_path, refuse_existing_codes, write_codes
-    from aecli.console import Reporter
+    from aecli.cli.console import Reporter
     from aecli.data import open_dataset
     from aecli.memory import default_memory, parse_memory
-    from aecli.runs import find_checkpoint, folder_of
+    from aecli.run.checkpoint import load
+    from aecli.run.codes import labels_path, provenance_path, refuse_existing_codes, write_codes
+    from aecli.run.folder import find_checkpoint, folder_of
 
     if out is None:
         end = "" if split in (None, "test") else f"-{split}"

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
-from aecli.cli.reopen import reopen
 from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, refuse_inputs, require_suffix
+from aecli.run.reopen import reopen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from aecli.codes import Codes
     from aecli.data import Bar
+    from aecli.run.codes import Codes
 
 Kind = Literal["map", "reconstructions", "history"]
 ColorBy = Literal["label", "trust", "error", "moved"]
@@ -80,7 +80,7 @@ def plot(
 
       aecli plot runs/mnist --kind history -o losses.svg
     """
-    from aecli.console import Reporter
+    from aecli.cli.console import Reporter
 
     if kind == "map":
         run = source if kind_of(source) == "folder" else None
@@ -101,7 +101,7 @@ def plot(
     else:
         figure = _history(source)
 
-    from aecli.plot import save_figure
+    from aecli.plot.maps import save_figure
 
     save_figure(figure, out)
     reporter.say(f"drew {out}")
@@ -110,8 +110,8 @@ def plot(
 
 def _map(path: Path, labels: Path | None, run: Path | None, color_by: ColorBy) -> "Figure":
     """Draw codes; `run` is the folder whose codes they have to be, if they were named by it."""
-    from aecli.codes import read_codes, read_point_values
-    from aecli.plot import Shades, map_figure
+    from aecli.plot.maps import ContinuousColors, map_figure
+    from aecli.run.codes import read_codes, read_point_values
 
     hint = f"aecli encode {shlex.quote(str(run))}"
     if run is not None and kind_of(path) != "file":
@@ -122,13 +122,13 @@ def _map(path: Path, labels: Path | None, run: Path | None, color_by: ColorBy) -
     if color_by == "label":
         return map_figure(codes, path.name)
     values = read_point_values(path, color_by, len(codes.values))
-    return map_figure(codes, path.name, Shades(_MEANINGS[color_by], values))
+    return map_figure(codes, path.name, ContinuousColors(_MEANINGS[color_by], values))
 
 
 def _made_by(run: Path, codes: "Codes") -> bool:
     """Return whether a run's best or last parameters made these codes, as far as they tell."""
-    from aecli.checkpoint import load
-    from aecli.runs import RunFolder
+    from aecli.run.checkpoint import load
+    from aecli.run.folder import RunFolder
 
     folder = RunFolder(run)
     made_by = (codes.provenance or {}).get("model_sha256")
@@ -138,9 +138,9 @@ def _made_by(run: Path, codes: "Codes") -> bool:
 
 
 def _history(run: Path) -> "Figure":
-    from aecli.checkpoint import load
-    from aecli.plot import history_figure
-    from aecli.runs import RunFolder, find_checkpoint
+    from aecli.plot.maps import history_figure
+    from aecli.run.checkpoint import load
+    from aecli.run.folder import RunFolder, find_checkpoint
 
     find_checkpoint(run)
     checkpoint = load(RunFolder(run).last)
@@ -149,14 +149,14 @@ def _history(run: Path) -> "Figure":
 
 
 def _reconstructions(run: Path, count: int, bar: "Bar") -> "Figure":
-    from aecli.checkpoint import load
-    from aecli.runs import find_checkpoint
+    from aecli.run.checkpoint import load
+    from aecli.run.folder import find_checkpoint
 
     checkpoint = load(find_checkpoint(run))
     dataset = reopen(checkpoint, bar)
 
     from aecli.encode import reconstruct
-    from aecli.plot import reconstructions_figure
+    from aecli.plot.maps import reconstructions_figure
 
     originals, reconstructions = reconstruct(checkpoint, dataset, count)
     title = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from aecli.cli.meanwhile import importing
+from aecli.cli.background_import import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -22,19 +22,19 @@ from aecli.cli.options import (
     SplitOption,
     source_from,
 )
-from aecli.cli.reopen import reopen
 from aecli.config import DEFAULT_SAMPLE, SplitName
 from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, refuse_inputs, require_suffix
+from aecli.run.reopen import reopen
 
 if TYPE_CHECKING:
-    from aecli.baselines import Placed, Rival
-    from aecli.checkpoint import Checkpoint
-    from aecli.codes import Codes, PointValue
-    from aecli.console import Reporter
+    from aecli.cli.console import Reporter
     from aecli.data import Bar, Dataset
-    from aecli.score import Floats, Scores
-    from aecli.stability import Stability
+    from aecli.run.checkpoint import Checkpoint
+    from aecli.run.codes import Codes, PerPointMetric
+    from aecli.score.baselines import Baseline, Embedding
+    from aecli.score.scores import Floats, Scores
+    from aecli.score.stability import Stability
 
 
 def score(
@@ -98,7 +98,7 @@ def score(
 
       aecli score codes.npy ~/data/fashion --split test
     """
-    from aecli.console import Reporter
+    from aecli.cli.console import Reporter
 
     outputs = [picture] if picture else []
     if picture:
@@ -121,30 +121,30 @@ def score(
         job = _of_run(source, options, split, reporter.bar, per_point=per_point)
     else:
         job = _of_codes(source, options, split, train_codes, reporter.bar)
-    points: list[PointValue] = ["trust"]
+    points: list[PerPointMetric] = ["trust"]
     points += ["error"] if is_run else []
     points += ["moved"] if stability is not None else []
     if per_point:
-        from aecli.codes import point_path
+        from aecli.run.codes import point_path
 
         outputs += [point_path(job.codes_path, what) for what in points]
     refuse_existing(*outputs, force=force)
     refuse_inputs(*outputs[:1], source, *([train_codes] if train_codes else []))
 
-    from aecli.baselines import check_installed, place_with, place_with_pca
     from aecli.memory import refuse_beyond_memory
-    from aecli.score import judge_of, per_point_trust
+    from aecli.score.baselines import check_installed, place_with, place_with_pca
+    from aecli.score.scores import make_scorer, per_point_trust
 
     check_installed(rivals, job.dimensions)
     if stability is not None and job.checkpoint is not None:
-        from aecli.stability import check_seeds
+        from aecli.score.stability import check_seeds
 
         check_seeds(job.checkpoint, stability)
     if per_point:
         # As pixels, as float32, and once more in the search.
         pixels = 12 * job.dataset.count(job.split) * math.prod(job.dataset.image_shape)
         refuse_beyond_memory(pixels, f"{job.dataset.name} {job.split}", "leave out --per-point")
-    judge = judge_of(job.dataset, job.split, sample)
+    judge = make_scorer(job.dataset, job.split, sample)
     own, errors = job.place(reporter.bar)
     placed = [own, place_with_pca(job.dataset, job.split, job.dimensions)]
     for rival in rivals:
@@ -155,18 +155,18 @@ def score(
 
     written: list[Path] = []
     if per_point:
-        from aecli.codes import write_point_values
         from aecli.pixels import unit_rows
+        from aecli.run.codes import write_point_values
 
         images = unit_rows(job.dataset.split(job.split).images)
-        values: dict[PointValue, Floats] = {"trust": per_point_trust(images, own.codes)}
+        values: dict[PerPointMetric, Floats] = {"trust": per_point_trust(images, own.codes)}
         if errors is not None:
             values["error"] = errors
         if stable is not None:
             values["moved"] = stable.moved
         written += [write_point_values(job.codes_path, *item) for item in values.items()]
     if picture:
-        from aecli.plot import maps_figure, save_figure
+        from aecli.plot.maps import maps_figure, save_figure
 
         labels_of_rows = job.dataset.labels_of(job.split)
         titled = [(_title(one, its), one.codes) for one, its in zip(placed, scores, strict=True)]
@@ -188,20 +188,20 @@ class _Job:
     codes: "Codes | None" = None
     train_codes: "Codes | None" = None
 
-    def place(self, bar: "Bar") -> "tuple[Placed, Floats | None]":
+    def place(self, bar: "Bar") -> "tuple[Embedding, Floats | None]":
         """Return the codes, and the error of each reconstruction where there is a decoder."""
-        from aecli.baselines import Placed
-        from aecli.score import of_run
+        from aecli.score.baselines import Embedding
+        from aecli.score.scores import embed_run
 
         if self.checkpoint is not None:
-            return of_run(
+            return embed_run(
                 self.checkpoint, self.dataset, self.split, fit_seconds=self.fit_seconds, bar=bar
             )
         if self.codes is None:
             raise ValueError("neither a run nor codes")
         train = None if self.train_codes is None else self.train_codes.values
         return (
-            Placed(
+            Embedding(
                 self.codes_path.name,
                 self.codes.values,
                 train,
@@ -211,14 +211,14 @@ class _Job:
         )
 
 
-def _rivals(against: str | None) -> "list[Rival]":
-    from aecli.baselines import Rival
+def _rivals(against: str | None) -> "list[Baseline]":
+    from aecli.score.baselines import Baseline
 
     names = [name.strip() for name in against.split(",")] if against else []
     for name in names:
-        if name not in get_args(Rival):
+        if name not in get_args(Baseline):
             raise InputError(
-                f"--against {name!r} is unknown: expected some of {', '.join(get_args(Rival))}"
+                f"--against {name!r} is unknown: expected some of {', '.join(get_args(Baseline))}"
             )
     return list(dict.fromkeys(names))  # type: ignore[arg-type]
 
@@ -231,14 +231,14 @@ def _of_run(
     *,
     per_point: bool,
 ) -> _Job:
-    from aecli.checkpoint import load
-    from aecli.codes import read_codes
     from aecli.data import open_dataset
-    from aecli.runs import find_checkpoint, folder_of
+    from aecli.run.checkpoint import load
+    from aecli.run.codes import read_codes
+    from aecli.run.folder import find_checkpoint, folder_of
 
     checkpoint = load(find_checkpoint(run))
     source = source_from(**options, like=checkpoint.data.source)
-    with importing("aecli.score"):
+    with importing("aecli.score.scores"):
         data = open_dataset(source, bar) if source else reopen(checkpoint, bar)
     folder = folder_of(run)
     # As aecli encode calls them.
@@ -269,16 +269,16 @@ def _of_codes(
     train_codes: Path | None,
     bar: "Bar",
 ) -> _Job:
-    from aecli.baselines import has_voters
-    from aecli.codes import read_codes
     from aecli.data import Source, open_dataset, reopen_dataset
+    from aecli.run.codes import read_codes
+    from aecli.score.baselines import has_separate_train_split
 
     codes = read_codes(path)
     about = codes.provenance or {}
     # New images are treated as those were that the codes are of.
     like = Source.from_json(about["source"]) if about else None
     source = source_from(**options, like=like)
-    with importing("aecli.score"):
+    with importing("aecli.score.scores"):
         if source is not None:
             data = open_dataset(source, bar)
         elif like is not None:
@@ -301,7 +301,7 @@ def _of_codes(
                 f"{name} has {len(rows.values):,} codes, {data.name} has {data.count(part):,} "
                 f"images in its {part} split: expected a code for each; --split names another"
             )
-    if train is not None and not has_voters(data, split):
+    if train is not None and not has_separate_train_split(data, split):
         raise InputError(
             f"--train-codes cannot vote on {path}, whose {split} split has the training images"
         )
@@ -315,8 +315,8 @@ def _of_codes(
 
 def _stability(job: _Job, count: int, reporter: "Reporter") -> "Stability":
     from aecli.neighbors import find_neighbors
-    from aecli.runs import RunFolder
-    from aecli.stability import measure_stability
+    from aecli.run.folder import RunFolder
+    from aecli.score.stability import measure_stability
 
     checkpoint = job.checkpoint
     if checkpoint is None:
@@ -328,7 +328,7 @@ def _stability(job: _Job, count: int, reporter: "Reporter") -> "Stability":
         return measure_stability(checkpoint, job.dataset, job.split, count, graph, report=advance)
 
 
-def _title(placed: "Placed", scores: "Scores") -> str:
+def _title(placed: "Embedding", scores: "Scores") -> str:
     trust = scores.trustworthiness[min(scores.trustworthiness)]
     parts = [f"trust {trust:.3f}"]
     if scores.knn_accuracy is not None:
@@ -341,7 +341,7 @@ def _title(placed: "Placed", scores: "Scores") -> str:
 def _report(
     reporter: "Reporter",
     job: _Job,
-    placed: "Sequence[Placed]",
+    placed: "Sequence[Embedding]",
     scores: "Sequence[Scores]",
     stable: "Stability | None",
     sampled: int,
@@ -350,7 +350,7 @@ def _report(
     """Print the numbers of all maps, for people and for programs."""
     import numpy as np
 
-    from aecli.console import print_table
+    from aecli.cli.console import print_table
 
     rows = job.dataset.count(job.split)
     if sampled < rows:

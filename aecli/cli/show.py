@@ -28,10 +28,10 @@ def show(
 
       aecli show runs/mnist --shapes -n 1
     """
-    from aecli.checkpoint import load
-    from aecli.console import Reporter, print_facts, print_table
-    from aecli.layers import describe_encoder
-    from aecli.runs import find_checkpoint
+    from aecli.cli.console import Reporter, print_facts, print_table
+    from aecli.model.layers import describe_encoder
+    from aecli.run.checkpoint import load
+    from aecli.run.folder import find_checkpoint
     from aecli.show import describe, layer_shapes, shapes_to_json
 
     if rows < 1:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aecli.cli.meanwhile import importing
+from aecli.cli.background_import import importing
 from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
@@ -27,7 +27,6 @@ from aecli.cli.options import (
     setting_option,
     source_from,
 )
-from aecli.cli.reopen import check_same_data, reopen
 from aecli.cli.signals import StopRequest, catching_signals
 from aecli.config import (
     DEFAULT_DATASET,
@@ -48,13 +47,14 @@ from aecli.config import (
 )
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_files_above
-from aecli.layers import describe_encoder
+from aecli.model.layers import describe_encoder
+from aecli.run.reopen import check_same_data, reopen
 
 if TYPE_CHECKING:
-    from aecli.checkpoint import Checkpoint
     from aecli.data import Bar, Dataset, Source
-    from aecli.runs import RunFolder
-    from aecli.train import Summary
+    from aecli.run.checkpoint import Checkpoint
+    from aecli.run.folder import RunFolder
+    from aecli.train.loop import Summary
 
 
 def train(
@@ -225,9 +225,9 @@ def train(
       AECLI_EPOCHS=20 aecli train ~/data/fashion
     """
     with catching_signals() as stop:
-        from aecli.console import Reporter
+        from aecli.cli.console import Reporter
         from aecli.memory import parse_memory
-        from aecli.runs import RunFolder
+        from aecli.run.folder import RunFolder
 
         settings = read_toml(config) if config else {}
         settings |= {
@@ -263,8 +263,8 @@ def train(
         reporter.say(job.headline)
 
         from aecli.neighbors import find_neighbors
-        from aecli.train import Stopped
-        from aecli.train import train as run_training
+        from aecli.train.loop import Stopped
+        from aecli.train.loop import train as run_training
 
         with folder.locked():
             job.check_still_right(folder, force=force)
@@ -324,7 +324,7 @@ class _Job:
 
     def check_still_right(self, folder: "RunFolder", *, force: bool) -> None:
         """Raise `InputError` where another process has trained here while the data were read."""
-        from aecli.checkpoint import load
+        from aecli.run.checkpoint import load
 
         if self.checkpoint is None:
             _refuse_run(folder, force=force)
@@ -364,7 +364,7 @@ def _begin(
         raise InputError(f"{folder.path} is a file: -o expects the folder of a run")
     refuse_files_above(folder.path)
     _refuse_run(folder, force=force)
-    with importing("aecli.train"):
+    with importing("aecli.train.loop"):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
     return _Job(fit_to_rows(config, data.count("train"), settings), data, None)
@@ -380,8 +380,8 @@ def _go_on(
 
     `options` returns what the user says of the data; the rest is as the run has it.
     """
-    from aecli.checkpoint import load
     from aecli.data import open_dataset
+    from aecli.run.checkpoint import load
 
     if kind_of(folder.last) != "file":
         raise InputError(
@@ -391,7 +391,7 @@ def _go_on(
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
     source = options(like=checkpoint.data.source, as_split=True)
-    with importing("aecli.train"):
+    with importing("aecli.train.loop"):
         if source is None:
             return _Job(config, reopen(checkpoint, bar), checkpoint)
         data = open_dataset(source, bar)

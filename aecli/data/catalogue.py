@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aecli.config import nearest
+from aecli.data.arrays import to_images
 from aecli.data.cifar import is_cifar10_folder, read_cifar10
 from aecli.data.dataset import Dataset
 from aecli.data.folders import read_image_folder
@@ -15,7 +16,6 @@ from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.npz import read_npz
 from aecli.data.parquet import MAGIC as PARQUET_MAGIC
 from aecli.data.parquet import find_parquet, read_parquet
-from aecli.data.pixels import to_images
 from aecli.data.progress import Bar, no_bar
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
-from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError

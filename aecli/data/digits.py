@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
-from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.stored import Rows
 from aecli.errors import AecliError

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
 from aecli.data.decoding import SUFFIXES, EncodedImage
-from aecli.data.pixels import to_images
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random, split_parts

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
+from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
-from aecli.data.pixels import to_images
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError

@@ -28,11 +28,11 @@ def peak_megabytes() -> float:
 
 def train_on(rows: int, wider: int = 1) -> dict[str, float]:
     """Return seconds of an epoch of the classic network on so many images, and the memory."""
-    from aecli.checkpoint import load
     from aecli.config import choose_recipe, with_settings
     from aecli.data import Dataset, Source, open_dataset
-    from aecli.runs import RunFolder
-    from aecli.train import train
+    from aecli.run.checkpoint import load
+    from aecli.run.folder import RunFolder
+    from aecli.train.loop import train
 
     mnist = open_dataset("mnist").split("all").images
     images = np.resize(mnist, (rows + 2_000, 28, 28, 1))

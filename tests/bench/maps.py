@@ -16,22 +16,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from aecli.baselines import Placed, place_with, place_with_pca
-from aecli.checkpoint import load
 from aecli.config import RECIPES
 from aecli.data import Dataset, open_dataset
-from aecli.metrics import knn_accuracy, trustworthiness
 from aecli.pixels import unit_rows
-from aecli.plot import maps_figure, save_figure
-from aecli.runs import RunFolder
-from aecli.score import of_run
+from aecli.plot.maps import maps_figure, save_figure
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
+from aecli.score.baselines import Embedding, place_with, place_with_pca
+from aecli.score.metrics import knn_accuracy, trustworthiness
+from aecli.score.scores import embed_run
 
 UMAP = "umap-learn"
 Row = dict[str, float]
 Floats = npt.NDArray[np.float32]
 
 
-def judge(dataset: Dataset, placed: Placed) -> Row:
+def judge(dataset: Dataset, placed: Embedding) -> Row:
     """Return 5-NN accuracy and the trustworthiness of the first 2,000 test codes, in pixels."""
     labels = dataset.labels_of("test")
     if labels is None or placed.train_codes is None or placed.train_labels is None:
@@ -57,7 +57,7 @@ def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> tuple[Row,
         subprocess.run([*command, "-o", f"{name}/run"], check=True, capture_output=True)
         seconds = time.perf_counter() - started
         checkpoint = load(RunFolder(Path(name) / "run").best)
-    placed, _ = of_run(checkpoint, dataset, "test")
+    placed, _ = embed_run(checkpoint, dataset, "test")
     row = judge(dataset, placed)
     row |= {"parameters": checkpoint.parameter_count, "seconds": seconds}
     return row, placed.codes

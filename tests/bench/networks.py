@@ -50,11 +50,11 @@ def _timed(epochs: int, run: Callable[[], object]) -> list[float]:
 
 
 def aecli_epochs(hidden: Widths, batch: int, epochs: int) -> list[float]:
-    """Train with `aecli.train`; saving is not part of an epoch."""
-    from aecli.checkpoint import load
+    """Train with `aecli.train.loop`; saving is not part of an epoch."""
     from aecli.config import choose_recipe, with_settings
-    from aecli.runs import RunFolder
-    from aecli.train import train
+    from aecli.run.checkpoint import load
+    from aecli.run.folder import RunFolder
+    from aecli.train.loop import train
 
     settings = {"epochs": epochs + 1, "hidden": hidden, "batch_size": batch}
     config = with_settings(choose_recipe("classic"), settings)
@@ -197,7 +197,7 @@ def _aecli_encoding(recipe: str, images: npt.NDArray[np.uint8]) -> list[float]:
 
     from aecli.config import choose_recipe
     from aecli.encode import TrainedModel, encode
-    from aecli.parameters import initial_parameters
+    from aecli.model.parameters import initial_parameters
 
     config, shape = choose_recipe(recipe), (28, 28, 1)
     parameters = initial_parameters(config, np.zeros(shape, np.float32))

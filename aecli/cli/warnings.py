@@ -7,7 +7,7 @@ from typing import TextIO
 
 
 @contextmanager
-def warnings_in_a_line() -> Iterator[None]:
+def one_line_warnings() -> Iterator[None]:
     """Print a warning as one line, once."""
     said: set[str] = set()
 
@@ -19,7 +19,7 @@ def warnings_in_a_line() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        from aecli import console
+        from aecli.cli import console
 
         text = " ".join(str(message).split())
         if text not in said:

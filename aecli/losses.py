@@ -7,7 +7,7 @@ import optax
 from aecli.config import Loss, Output
 
 # Neighbours of each image in a batch, drawn anew each epoch.
-PARTNERS = 2
+POSITIVES = 2
 
 
 def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output) -> jax.Array:
@@ -50,7 +50,7 @@ def neighbor_loss(codes: jax.Array, partners: jax.Array) -> jax.Array:
     return jnp.stack([cross_entropy(log_likeness(others)) for others in partners]).mean()
 
 
-def far_codes(codes: jax.Array) -> jax.Array:
+def latent_norm_penalty(codes: jax.Array) -> jax.Array:
     """Return the mean fourth power of the length of codes, float32 (n, d); a scalar.
 
     A plain autoencoder sends some images so far out that the others are a dot on the map. The

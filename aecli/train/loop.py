@@ -14,18 +14,24 @@ import numpy as np
 from jax.sharding import AxisType
 
 from aecli import files
-from aecli.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
 from aecli.config import Config
 from aecli.data import DataDescription, Dataset
 from aecli.device import enough_memory
-from aecli.epoch import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 from aecli.errors import AecliError, InputError
-from aecli.memory import BegunEpoch, Layout, choose_layout, default_memory, needed_in_memory
+from aecli.memory import (
+    PartialEpoch,
+    ShuffleLayout,
+    choose_shuffle_layout,
+    default_memory,
+    needed_in_memory,
+)
+from aecli.model.parameters import Parameters
 from aecli.neighbors import FoundNeighbors, find_neighbors
-from aecli.parameters import Parameters
 from aecli.pca import FIT_BYTES, fit_on_training
 from aecli.pixels import unit_rows
-from aecli.runs import RunFolder
+from aecli.run.checkpoint import Best, Checkpoint, EpochMetrics, flatten, save, unflatten
+from aecli.run.folder import RunFolder
+from aecli.train.epochs import EpochFunction, EpochInMemory, EpochStreamed, Evaluation, TrainState
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
 _SECONDS_BETWEEN_SAVES = 2.0
@@ -39,7 +45,7 @@ class Progress:
 
     state: TrainState
     epoch: int = 0
-    begun: BegunEpoch | None = None
+    begun: PartialEpoch | None = None
     best: Best = Best(0, math.inf)  # noqa: RUF009
     best_parameters: Parameters = None
     history: list[EpochMetrics] = field(default_factory=list)
@@ -151,7 +157,7 @@ def train(
         save_run(progress)
     while not (stopped or _ended(config, progress)):
         epoch_started = time.perf_counter()
-        windows_saved = progress.begun.windows if progress.begun else 0
+        windows_saved = progress.begun.buffers if progress.begun else 0
         # The first epoch pays for what comes once.
         traced = progress.epoch == min(begun_with + 1, config.epochs - 1)
         with _trace(profile) if profile and traced else nullcontext():
@@ -159,10 +165,10 @@ def train(
                 progress.state, progress.epoch + 1, progress.begun, stop
             )
             jax.block_until_ready(progress.state)
-        progress.begun = losses if isinstance(losses, BegunEpoch) else None
-        if isinstance(losses, BegunEpoch):
+        progress.begun = losses if isinstance(losses, PartialEpoch) else None
+        if isinstance(losses, PartialEpoch):
             stopped = True
-            if losses.windows > windows_saved or progress.epoch > epoch_saved:
+            if losses.buffers > windows_saved or progress.epoch > epoch_saved:
                 save_run(progress)
                 saved_at = time.perf_counter()
             break
@@ -179,7 +185,7 @@ def train(
                 f"is; try --learning-rate {min(config.learning_rate / 10, 1e-3):g}"
             )
         # Without those that were trained on before the epoch was stopped.
-        before = windows_saved * layout.window_rows if layout else 0
+        before = windows_saved * layout.buffer_rows if layout else 0
         images_seen = epoch_function.images_seen - before
         progress.history.append(
             EpochMetrics(
@@ -242,13 +248,13 @@ def _trace(folder: Path) -> Iterator[None]:
         yield
 
 
-def _choose_layout(dataset: Dataset, function: EpochFunction, memory: int) -> Layout | None:
+def _choose_layout(dataset: Dataset, function: EpochFunction, memory: int) -> ShuffleLayout | None:
     if needed_in_memory(dataset.nbytes) <= memory:
         return None
-    return choose_layout(function.group * dataset.image_bytes, function.batch_size, memory)
+    return choose_shuffle_layout(function.group * dataset.image_bytes, function.batch_size, memory)
 
 
-def _check_layout(dataset: Dataset, group: int, layout: Layout | None, memory: int) -> None:
+def _check_layout(dataset: Dataset, group: int, layout: ShuffleLayout | None, memory: int) -> None:
     """Raise `InputError` where so much memory is too little to go on as a run began."""
     needed = (
         needed_in_memory(dataset.nbytes)
@@ -262,7 +268,7 @@ def _check_layout(dataset: Dataset, group: int, layout: Layout | None, memory: i
         )
 
 
-def _pca_errors(dataset: Dataset, dimensions: int, layout: Layout | None) -> list[float]:
+def _pca_errors(dataset: Dataset, dimensions: int, layout: ShuffleLayout | None) -> list[float]:
     """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
     memory = FIT_BYTES if layout is None else layout.needed(dataset.image_bytes)
     components = fit_on_training(dataset, dimensions, memory)
@@ -283,7 +289,7 @@ def _save_run(
     folder: RunFolder,
     config: Config,
     data: DataDescription,
-    layout: Layout | None,
+    layout: ShuffleLayout | None,
     about: Mapping[str, Any],
     stale: list[Path],
     found: FoundNeighbors | None,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import Config
-from aecli.layers import FEATURES, PATCH, ImageShape, encoder_inputs
+from aecli.model.layers import FEATURES, PATCH, ImageShape, encoder_inputs
 
 Parameters = Any  # A nested dict of arrays, named like the attributes of `model.Autoencoder`.
 

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from jax.sharding import AxisType
 
-from aecli.checkpoint import Checkpoint
+from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.device import enough_memory
 from aecli.encode import TrainedModel, encode
-from aecli.epoch import EpochFunction, Neighborhood
 from aecli.errors import AecliError, InputError
 from aecli.neighbors import NeighborGraph, nearest_rows, share_in_common
-from aecli.programs import compiled
+from aecli.run.checkpoint import Checkpoint
+from aecli.train.epochs import EpochFunction, Neighborhood
 
 # Nearest codes whose sameness is compared.
 _NEIGHBORS = 15

@@ -24,7 +24,7 @@ from rich.text import Text
 from aecli.errors import AecliError
 
 if TYPE_CHECKING:
-    from aecli.checkpoint import EpochMetrics
+    from aecli.run.checkpoint import EpochMetrics
 
 Rows = Sequence[tuple[str, str]]
 

@@ -14,20 +14,20 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from aecli.compile_cache import compiled
 from aecli.config import Config, Loss, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
-from aecli.layers import ImageShape, most_numbers
-from aecli.memory import BegunEpoch, Layout
+from aecli.losses import POSITIVES, latent_norm_penalty, neighbor_loss, pixel_loss
+from aecli.memory import PartialEpoch, ShuffleLayout
+from aecli.model.layers import ImageShape, most_numbers
+from aecli.model.parameters import Parameters, initial_parameters
 from aecli.neighbors import NeighborGraph
-from aecli.objective import PARTNERS, far_codes, neighbor_loss, pixel_loss
-from aecli.parameters import Parameters, initial_parameters
-from aecli.programs import compiled
-from aecli.schedule import learning_rate_schedule, neighbor_weight_schedule
-from aecli.stream import prefetched, windows
+from aecli.schedules import learning_rate_schedule, neighbor_weight_schedule
+from aecli.train.stream import prefetched, shuffle_buffers
 
 if TYPE_CHECKING:
-    from aecli.model import Autoencoder
+    from aecli.model.autoencoder import Autoencoder
 
 # Rows of one product while evaluating, and the bytes that they may have as float32.
 _EVALUATION_ROWS = 1_000
@@ -95,7 +95,7 @@ class EpochFunction:
         self.steps = rows // self.batch_size
         self.images_seen = self.steps * self.batch_size
         # A batch has so many rows for each of its images: the image, and neighbours of it.
-        self.group = 1 + PARTNERS if config.neighbor_weight else 1
+        self.group = 1 + POSITIVES if config.neighbor_weight else 1
         self.split_over_devices = NamedSharding(mesh, P(None, "data"))
         self.replicated = NamedSharding(mesh, P())
         self.schedule = learning_rate_schedule(config, self.steps)
@@ -112,7 +112,7 @@ class EpochFunction:
 
     def model(self, parameters: Parameters) -> "Autoencoder":
         """Return the model with these parameters."""
-        from aecli.model import autoencoder
+        from aecli.model.autoencoder import autoencoder
 
         return autoencoder(self.config, self.image_shape, parameters)
 
@@ -247,7 +247,7 @@ class EpochFunction:
         config, model = self.config, self.model(parameters)
         losses, codes = _pixel_losses(model, batch[0], config, config.loss)
         loss = losses.mean()
-        minimized = loss + config.code_penalty * far_codes(codes)
+        minimized = loss + config.code_penalty * latent_norm_penalty(codes)
         if weight is None:
             return minimized, (loss, jnp.float32(0))
         partners = _encode(model, batch[1:].reshape(-1, *self.image_shape))
@@ -306,7 +306,7 @@ class EpochInMemory:
         )
 
     def __call__(
-        self, state: TrainState, epoch: int, begun: BegunEpoch | None, stop: Callable[[], bool]
+        self, state: TrainState, epoch: int, begun: PartialEpoch | None, stop: Callable[[], bool]
     ) -> tuple[TrainState, EpochLosses]:
         """Return the state and the losses after an epoch; its number counts from 1.
 
@@ -331,16 +331,16 @@ class EpochStreamed:
         function: EpochFunction,
         dataset: Dataset,
         state: TrainState,
-        layout: Layout,
+        layout: ShuffleLayout,
         graph: NeighborGraph | None,
     ) -> None:
         self._function, self._dataset, self._layout = function, dataset, layout
         self._neighbors = None if graph is None else graph.neighbors
         self._variance = None if graph is None else np.float32(graph.variance)
         self._evaluation = Evaluation(function)
-        steps = layout.window_rows // function.batch_size
+        steps = layout.buffer_rows // function.batch_size
         batches = (steps, function.group, function.batch_size)
-        images = (function.group * layout.window_rows, *dataset.image_shape)
+        images = (function.group * layout.buffer_rows, *dataset.image_shape)
         self._program = compiled(
             function.window,
             {"program": "window", **function.about},
@@ -356,19 +356,19 @@ class EpochStreamed:
         )
 
     def __call__(
-        self, state: TrainState, epoch: int, begun: BegunEpoch | None, stop: Callable[[], bool]
-    ) -> tuple[TrainState, EpochLosses | BegunEpoch]:
+        self, state: TrainState, epoch: int, begun: PartialEpoch | None, stop: Callable[[], bool]
+    ) -> tuple[TrainState, EpochLosses | PartialEpoch]:
         """Return the state and the losses after an epoch; its number counts from 1.
 
         `begun` is what it has of this epoch already. Where `stop` ends it after a window, what it
         has then takes the place of the losses.
         """
         function, config = self._function, self._function.config
-        begun = begun or BegunEpoch(0, 0.0, 0.0, 0)
-        done, finite_steps = begun.windows, begun.finite_steps
+        begun = begun or PartialEpoch(0, 0.0, 0.0, 0)
+        done, finite_steps = begun.buffers, begun.finite_steps
         total, neighbor_total = begun.loss, begun.neighbor_loss
         for images, batches, steps in prefetched(
-            windows(
+            shuffle_buffers(
                 self._dataset,
                 self._layout,
                 function.batch_size,
@@ -381,12 +381,12 @@ class EpochStreamed:
             )
         ):
             if stop():
-                return state, BegunEpoch(done, total, neighbor_total, finite_steps)
+                return state, PartialEpoch(done, total, neighbor_total, finite_steps)
             images, batches = jax.device_put((images, batches), function.replicated)
             state, loss, neighbor_loss, finite = self._program(
                 state, images, self._variance, batches, np.uint32(steps)
             )
-            # Waits for the device: windows must not pile up.
+            # Waits for the device: buffers must not pile up.
             total += float(loss)
             neighbor_total += float(neighbor_loss)
             finite_steps += int(finite)
@@ -436,7 +436,7 @@ def _pixel_losses(
     model: "Autoencoder", pixels: jax.Array, config: Config, loss: Loss
 ) -> tuple[jax.Array, jax.Array]:
     """Return the loss of each pixel of images (n, h, w, c), and the codes (n, d)."""
-    from aecli.model import to_unit_range
+    from aecli.model.autoencoder import to_unit_range
 
     images = to_unit_range(pixels)
     codes = model.encoder(images)
@@ -444,7 +444,7 @@ def _pixel_losses(
 
 
 def _encode(model: "Autoencoder", pixels: jax.Array) -> jax.Array:
-    from aecli.model import to_unit_range
+    from aecli.model.autoencoder import to_unit_range
 
     codes: jax.Array = model.encoder(to_unit_range(pixels))
     return codes

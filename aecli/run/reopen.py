@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from aecli.errors import InputError
 
 if TYPE_CHECKING:
-    from aecli.checkpoint import Checkpoint
     from aecli.data import Bar, Dataset
+    from aecli.run.checkpoint import Checkpoint
 
 
 def reopen(checkpoint: "Checkpoint", bar: "Bar") -> "Dataset":

@@ -15,9 +15,9 @@ from aecli.labels import Labels
 from aecli.pca import fit_pca, rows_to_fit
 from aecli.pixels import unit_rows
 
-Rival = Literal["umap", "tsne"]
+Baseline = Literal["umap", "tsne"]
 # The package that has a method, as pip and as Python call it.
-_PACKAGES: dict[Rival, tuple[str, str]] = {
+_PACKAGES: dict[Baseline, tuple[str, str]] = {
     "umap": ("umap-learn", "umap"),
     "tsne": ("openTSNE", "openTSNE"),
 }
@@ -33,7 +33,7 @@ Place = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class Embedding:
     """What a method made of a data set.
 
     `codes`: float32 (n, d), of the images in question. `train_codes`: float32 (m, d), of the
@@ -49,17 +49,17 @@ class Placed:
     place_seconds: float | None = None
 
 
-def has_voters(dataset: Dataset, split: SplitName) -> bool:
+def has_separate_train_split(dataset: Dataset, split: SplitName) -> bool:
     """Return whether there are training images beside those of a split, to fit and to vote."""
     return split not in ("train", "all") and dataset.count("train") > 0
 
 
-def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
+def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Embedding:
     """Return what PCA makes of a split, fitted on training images, where there are any others.
 
     Its reconstructions have an error too.
     """
-    others = has_voters(dataset, split)
+    others = has_separate_train_split(dataset, split)
     most = min(MOST_FITTED, rows_to_fit(dataset))
     sample = dataset.sample("train" if others else split, most)
     fitted = unit_rows(sample.images)
@@ -73,7 +73,7 @@ def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Place
         parts.append(pca.project(rows))
         place_seconds += time.perf_counter() - started
         errors.append(pca.error([rows]) * len(rows))
-    return Placed(
+    return Embedding(
         "PCA",
         np.concatenate(parts),
         pca.project(fitted) if others else None,
@@ -84,7 +84,7 @@ def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Place
     )
 
 
-def check_installed(rivals: list[Rival], dimensions: int) -> None:
+def check_installed(rivals: list[Baseline], dimensions: int) -> None:
     """Raise `InputError` where a method is not installed, or has no maps of so many dimensions."""
     from importlib.util import find_spec
 
@@ -101,7 +101,7 @@ def check_installed(rivals: list[Rival], dimensions: int) -> None:
         )
 
 
-def place_with(rival: Rival, dataset: Dataset, split: SplitName, dimensions: int) -> Placed:
+def place_with(rival: Baseline, dataset: Dataset, split: SplitName, dimensions: int) -> Embedding:
     """Return what another method, with its package's defaults, makes of a split.
 
     It is fitted on training images, where there are any others; else it only places the images
@@ -109,20 +109,20 @@ def place_with(rival: Rival, dataset: Dataset, split: SplitName, dimensions: int
     """
     fit = {"umap": _fit_umap, "tsne": _fit_tsne}[rival]
     name = {"umap": "UMAP", "tsne": "t-SNE"}[rival]
-    others = has_voters(dataset, split)
+    others = has_separate_train_split(dataset, split)
     fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()
     codes, place = fit(rows, dimensions)
     fit_seconds = time.perf_counter() - started
     if not others:
-        return Placed(name, codes, fit_seconds=fit_seconds)
+        return Embedding(name, codes, fit_seconds=fit_seconds)
     asked = unit_rows(dataset.split(split).images)
     place(asked[:_WARM_UP])
     started = time.perf_counter()
     placed = place(asked)
     place_seconds = time.perf_counter() - started
-    return Placed(
+    return Embedding(
         name,
         placed,
         codes,

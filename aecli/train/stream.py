@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.data import Dataset, Rows, count_of, rows_at, rows_between
-from aecli.memory import Layout
+from aecli.memory import ShuffleLayout
 from aecli.pixels import Images
 
 Item = TypeVar("Item")
 
 
-class Window(NamedTuple):
+class ShuffleBuffer(NamedTuple):
     """Rows that are trained on together.
 
     `images`: pixels (w, h, w, c), of which the first of each group are filled. `batches`: int32
@@ -26,9 +26,9 @@ class Window(NamedTuple):
     steps: int
 
 
-def windows(
+def shuffle_buffers(
     dataset: Dataset,
-    layout: Layout,
+    layout: ShuffleLayout,
     batch_size: int,
     neighbors: npt.NDArray[np.int32] | None = None,
     *,
@@ -37,12 +37,12 @@ def windows(
     epoch: int,
     shuffle: bool,
     skip: int = 0,
-) -> Iterator[Window]:
+) -> Iterator[ShuffleBuffer]:
     """Read the training images of one epoch, in an order that is a function of seed and epoch.
 
     Blocks of neighbouring rows come in random order and are shuffled within each window; without
     `shuffle` rows come in file order. All blocks but the last are whole batches, so that one
-    incomplete batch is left out, as it is in memory. The first `skip` windows are left out.
+    incomplete batch is left out, as it is in memory. The first `skip` shuffle_buffers are left out.
 
     With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with so
     many `partners`, drawn from its neighbours and read too: groups of 1 + `partners`.
@@ -53,11 +53,11 @@ def windows(
     starts = np.arange(0, count, layout.block_rows)
     if shuffle:
         np.random.default_rng((seed, epoch)).shuffle(starts)
-    for first in range(skip * layout.window_blocks, len(starts), layout.window_blocks):
-        images = np.empty((group, layout.window_rows, *dataset.image_shape), dataset.images.dtype)
-        positions = np.empty(layout.window_rows, np.int64)
+    for first in range(skip * layout.buffer_blocks, len(starts), layout.buffer_blocks):
+        images = np.empty((group, layout.buffer_rows, *dataset.image_shape), dataset.images.dtype)
+        positions = np.empty(layout.buffer_rows, np.int64)
         filled = 0
-        for start in starts[first : first + layout.window_blocks].tolist():
+        for start in starts[first : first + layout.buffer_blocks].tolist():
             stop = min(start + layout.block_rows, count)
             positions[filled : filled + stop - start] = np.arange(start, stop)
             images[0, filled : filled + stop - start] = dataset.images[
@@ -77,11 +77,11 @@ def windows(
         # The rest is never looked at, but should not be chance.
         images[:, filled:] = 0
         steps = filled // batch_size
-        batches = np.zeros((layout.window_rows // batch_size, group, batch_size), np.int32)
-        # Partners lie as many windows behind their image as they are the first, second, ...
+        batches = np.zeros((layout.buffer_rows // batch_size, group, batch_size), np.int32)
+        # Partners lie as many shuffle_buffers behind their image as they are the first, second, ...
         taken = order[: steps * batch_size].reshape(steps, 1, batch_size)
-        batches[:steps] = taken + layout.window_rows * np.arange(group)[:, np.newaxis]
-        yield Window(images.reshape(-1, *dataset.image_shape), batches, steps)
+        batches[:steps] = taken + layout.buffer_rows * np.arange(group)[:, np.newaxis]
+        yield ShuffleBuffer(images.reshape(-1, *dataset.image_shape), batches, steps)
 
 
 def _read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.int32], into: Images) -> None:

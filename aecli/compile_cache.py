@@ -56,7 +56,7 @@ def compiled(
         "structure": str(structure),
         "donate": donate,
         "side_by_side": side_by_side,
-        "here": _here(),
+        "here": _environment(),
     }
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     path = files.cache_folder() / "programs" / digest
@@ -120,14 +120,14 @@ def _keep(path: Path, program: jax.stages.Compiled) -> None:
     packed = pickle.dumps(serialize(program))
     try:
         files.write_bytes(path, hashlib.sha256(packed).digest() + packed)
-        _make_room(path.parent)
+        _evict_least_recent(path.parent)
     except AecliError as error:
         cause = error.__cause__
         reason = cause.strerror if isinstance(cause, OSError) else error
         warnings.warn(f"compiled programs cannot be kept in {path.parent}: {reason}", stacklevel=2)
 
 
-def _make_room(folder: Path) -> None:
+def _evict_least_recent(folder: Path) -> None:
     """Remove the programs that were not used for longest, beyond what all may take."""
     room = _MOST_BYTES
     # Another process may remove them at the same time.
@@ -144,7 +144,7 @@ def _place(leaf: Any) -> str:
 
 
 @cache
-def _here() -> list[str]:
+def _environment() -> list[str]:
     """Return what a program depends on here: processor, devices, libraries, and our own code."""
     about = [platform.machine(), jax.__version__, str(jax.devices())]
     about += [f"{device.device_kind}" for device in jax.devices()]

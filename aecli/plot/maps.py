@@ -20,10 +20,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from aecli import files
-from aecli.checkpoint import EpochMetrics
-from aecli.codes import Codes
 from aecli.errors import InputError
 from aecli.pca import pca_projection
+from aecli.run.checkpoint import EpochMetrics
+from aecli.run.codes import Codes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ class Classes:
 
 
 @dataclass(frozen=True, eq=False)
-class Shades:
+class ContinuousColors:
     """A number for each code, float32 (n,), and what it is: codes are coloured by it."""
 
     name: str
@@ -105,7 +105,7 @@ class Shades:
         return ScalarMappable(matplotlib.colors.Normalize(*self.limits), _SHADES)
 
 
-def map_figure(codes: Codes, name: str, shades: Shades | None = None) -> Figure:
+def map_figure(codes: Codes, name: str, shades: ContinuousColors | None = None) -> Figure:
     """Draw codes (n, d) as a map, coloured by label where there are labels, or by `shades`.
 
     d = 1 gives a histogram for each label, d = 2 and 3 a scatter, d > 3 a scatter of the first
@@ -181,7 +181,7 @@ def maps_figure(
     return figure
 
 
-def draw_scatter(axes: "Axes", values: Floats, classes: Classes | Shades | None) -> None:
+def draw_scatter(axes: "Axes", values: Floats, classes: Classes | ContinuousColors | None) -> None:
     """Scatter codes (n, 2) at equal scale, with the name of each class at its median.
 
     Beyond 50,000 they are counted into dots of the picture, each in the mean colour of its codes:
@@ -209,7 +209,9 @@ def draw_scatter(axes: "Axes", values: Floats, classes: Classes | Shades | None)
         )
 
 
-def draw_scatter_3d(axes: "Axes3D", values: Floats, classes: Classes | Shades | None) -> None:
+def draw_scatter_3d(
+    axes: "Axes3D", values: Floats, classes: Classes | ContinuousColors | None
+) -> None:
     """Scatter codes (n, 3) at equal scale."""
     _scatter(axes, values, classes)
     axes.set_aspect("equal")
@@ -330,7 +332,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     files.write_bytes(path, picture.getvalue())
 
 
-def _scatter(axes: Any, values: Floats, classes: Classes | Shades | None) -> None:
+def _scatter(axes: Any, values: Floats, classes: Classes | ContinuousColors | None) -> None:
     """Scatter in a random but fixed order, or the last class would cover the others."""
     rows = len(values)
     style = {
@@ -346,7 +348,7 @@ def _scatter(axes: Any, values: Floats, classes: Classes | Shades | None) -> Non
     if classes is None:
         axes.scatter(*values[order].T, color=_UNLABELLED, **style)
         return
-    if isinstance(classes, Shades):
+    if isinstance(classes, ContinuousColors):
         axes.scatter(*values[order].T, c=classes.colors()[order], **style)
         return
     colors = classes.colors()
@@ -366,7 +368,7 @@ def _opacity(rows: int) -> float:
     return float(np.clip((2_000 / rows) ** 0.35, 0.15, 0.9))
 
 
-def _draw_counted(axes: "Axes", values: Floats, classes: Classes | Shades | None) -> None:
+def _draw_counted(axes: "Axes", values: Floats, classes: Classes | ContinuousColors | None) -> None:
     """Draw codes (n, 2) as a picture of square dots, each as opaque as its codes together."""
     low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
     dot = max((high - low).max() / _COUNTED_DOTS, 1e-6 * np.abs([low, high]).max(), 1e-12)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from aecli.config import Activation, Config
-from aecli.layers import FEATURES, PATCH, STRIDE, ImageShape, encoder_inputs, patch_grid
-from aecli.parameters import Parameters
+from aecli.model.layers import FEATURES, PATCH, STRIDE, ImageShape, encoder_inputs, patch_grid
+from aecli.model.parameters import Parameters
 from aecli.pixels import scale_of
 
 

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aecli.baselines import Placed, has_voters
-from aecli.checkpoint import Checkpoint
-from aecli.codes import CodeArray
 from aecli.config import DEFAULT_SAMPLE, SplitName
 from aecli.data import Bar, Dataset, no_bar, spread_evenly
 from aecli.encode import encode, encode_split, image_errors, load_model
 from aecli.errors import InputError
 from aecli.labels import Labels
-from aecli.metrics import (
+from aecli.neighbors import nearest_rows, share_in_common
+from aecli.pixels import unit_rows
+from aecli.run.checkpoint import Checkpoint
+from aecli.run.codes import CodeArray
+from aecli.score.baselines import Embedding, has_separate_train_split
+from aecli.score.metrics import (
     centroid_correlation,
     knn_accuracy,
     neighborhood_scores,
     peak_signal_to_noise,
     silhouette,
 )
-from aecli.neighbors import nearest_rows, share_in_common
-from aecli.pixels import unit_rows
 
 # Neighbourhoods that are compared, and how many neighbours vote on a label.
 NEIGHBORS = (5, 15)
@@ -60,14 +60,14 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class Scorer:
     """Scores maps of one split of a data set, all on the same sample of its images."""
 
     images: Floats
     sampled: npt.NDArray[np.int64]
     labels: Labels | None
 
-    def scores(self, placed: Placed) -> Scores:
+    def scores(self, placed: Embedding) -> Scores:
         """Return the numbers of what a method made of these images."""
         codes = placed.codes[self.sampled]
         labels = None if self.labels is None else self.labels[self.sampled]
@@ -87,7 +87,7 @@ class Judge:
             place_seconds=placed.place_seconds,
         )
 
-    def _knn_accuracy(self, placed: Placed) -> float | None:
+    def _knn_accuracy(self, placed: Embedding) -> float | None:
         if self.labels is None:
             return None
         codes, labels = placed.train_codes, placed.train_labels
@@ -102,7 +102,7 @@ class Judge:
         return float((voted == self.labels).mean())
 
 
-def judge_of(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -> Judge:
+def make_scorer(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -> Scorer:
     """Return the judge of a split, on at most `sample` of its images, spread evenly.
 
     Raises:
@@ -119,17 +119,17 @@ def judge_of(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -
             f"least {least} to compare neighbourhoods"
         )
     images = unit_rows(dataset.sample(split, sample).images)
-    return Judge(images, spread_evenly(count, sample), dataset.labels_of(split))
+    return Scorer(images, spread_evenly(count, sample), dataset.labels_of(split))
 
 
-def of_run(
+def embed_run(
     checkpoint: Checkpoint,
     dataset: Dataset,
     split: SplitName,
     *,
     fit_seconds: float | None = None,
     bar: Bar = no_bar,
-) -> tuple[Placed, Floats]:
+) -> tuple[Embedding, Floats]:
     """Return what a run makes of a split, and the error of each image's reconstruction.
 
     Raises:
@@ -138,12 +138,12 @@ def of_run(
     """
     codes = _encoded(checkpoint, dataset, split, bar)
     train_codes, train_labels = None, None
-    if dataset.labels is not None and has_voters(dataset, split):
+    if dataset.labels is not None and has_separate_train_split(dataset, split):
         train_codes = _encoded(checkpoint, dataset, "train", bar)
         train_labels = dataset.labels_of("train")
     with bar("decoding", dataset.count(split)) as advance:
         errors = image_errors(checkpoint, dataset, split, report=advance)
-    placed = Placed(
+    placed = Embedding(
         f"aecli {checkpoint.config.recipe}",
         codes,
         train_codes,

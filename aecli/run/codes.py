@@ -18,7 +18,7 @@ from aecli.npy import read_npy, write_npy
 CodeArray = npt.NDArray[np.float32]
 # What may be known of each code: the share of its image's true neighbours that are near, the error
 # of its reconstruction, and how far it moves with the seed.
-PointValue = Literal["trust", "error", "moved"]
+PerPointMetric = Literal["trust", "error", "moved"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +64,12 @@ def provenance_path(codes: Path) -> Path:
     return codes.with_suffix(".json")
 
 
-def point_path(codes: Path, what: PointValue) -> Path:
+def point_path(codes: Path, what: PerPointMetric) -> Path:
     """Return where a number for each of `codes` lies: `codes.npy` -> `codes.trust.npy`."""
     return codes.with_suffix(f".{what}.npy")
 
 
-def read_point_values(codes: Path, what: PointValue, rows: int) -> CodeArray:
+def read_point_values(codes: Path, what: PerPointMetric, rows: int) -> CodeArray:
     """Read a number for each of `codes`, float32 (n,).
 
     Raises:
@@ -89,7 +89,7 @@ def read_point_values(codes: Path, what: PointValue, rows: int) -> CodeArray:
     return values.astype(np.float32)
 
 
-def write_point_values(codes: Path, what: PointValue, values: CodeArray) -> Path:
+def write_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> Path:
     """Write a number for each of `codes`, float32 (n,), and return where.
 
     Raises:
@@ -106,7 +106,7 @@ def refuse_existing_codes(path: Path, *, force: bool) -> None:
 
     A JSON file of another kind beside it, such as a run's summary, is refused in any case.
     """
-    beside_all = [point_path(path, what) for what in get_args(PointValue)]
+    beside_all = [point_path(path, what) for what in get_args(PerPointMetric)]
     files.refuse_existing(path, labels_path(path), provenance_path(path), *beside_all, force=force)
     beside = provenance_path(path)
     if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
@@ -125,7 +125,7 @@ def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
 
     def remove_points() -> None:
         """Remove what is known of each of the older codes of this name."""
-        for what in get_args(PointValue):
+        for what in get_args(PerPointMetric):
             files.remove(point_path(path, what))
 
     written = [path]

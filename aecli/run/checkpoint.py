@@ -14,8 +14,8 @@ from aecli import __version__, files
 from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
-from aecli.memory import BegunEpoch, Layout
-from aecli.runs import RunFolder
+from aecli.memory import PartialEpoch, ShuffleLayout
+from aecli.run.folder import RunFolder
 
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls.
@@ -68,8 +68,8 @@ class Checkpoint:
     epoch: int
     best: Best
     tensors: Tensors
-    layout: Layout | None = None
-    begun: BegunEpoch | None = None
+    layout: ShuffleLayout | None = None
+    begun: PartialEpoch | None = None
     history: tuple[EpochMetrics, ...] = ()
 
     @property
@@ -236,13 +236,13 @@ def _first_not_finite(tensors: Tensors) -> str | None:
     return next((name for name, values in tensors.items() if not np.isfinite(values).all()), None)
 
 
-def _layout(values: Mapping[str, Any]) -> Layout:
-    return Layout(int(values["block_rows"]), int(values["window_blocks"]))
+def _layout(values: Mapping[str, Any]) -> ShuffleLayout:
+    return ShuffleLayout(int(values["block_rows"]), int(values["buffer_blocks"]))
 
 
-def _begun(values: Mapping[str, Any]) -> BegunEpoch:
-    return BegunEpoch(
-        windows=int(values["windows"]),
+def _begun(values: Mapping[str, Any]) -> PartialEpoch:
+    return PartialEpoch(
+        buffers=int(values["windows"]),
         loss=float(values["loss"]),
         # Older versions had none.
         neighbor_loss=float(values.get("neighbor_loss", 0)),

@@ -1,0 +1,1 @@
+"""The autoencoder: its layers, their parameters, and the Flax modules built from them."""

@@ -1,0 +1,1 @@
+"""How good a map is: metrics, baselines, and stability over seeds."""
