@@ -27,10 +27,10 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 def compiled(
     function: Callable[..., Any],
-    about: Mapping[str, Any],
+    key: Mapping[str, Any],
     *arguments: Any,
     donate: tuple[int, ...] = (),
-    side_by_side: bool = False,
+    single_threaded: bool = False,
 ) -> Callable[..., Any]:
     """Return `function`, compiled for arguments of these shapes, types and places.
 
@@ -39,31 +39,31 @@ def compiled(
 
     Args:
         function: a pure function of arrays, as for `jax.jit`.
-        about: all that it depends on beside its arguments, in JSON's types; its name in any case.
+        key: all that it depends on besides its arguments, in JSON's types; its name in any case.
         arguments: arrays or `jax.ShapeDtypeStruct`, or trees of them.
         donate: the places of the arguments whose memory the results may take.
-        side_by_side: on a processor the products take one thread each, so that as many calls as it
+        single_threaded: on a processor each product takes one thread, so that as many calls as it
             has cores can run at the same time.
 
     """
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         # The user has told jax to keep programs elsewhere, or with "" nowhere.
-        return _compile(function, arguments, donate, side_by_side)
+        return _compile(function, arguments, donate, single_threaded)
     leaves, structure = jax.tree.flatten(arguments)
-    key = {
-        "about": about,
+    whole_key = {
+        "key": key,
         "arguments": [(leaf.shape, str(leaf.dtype), _place(leaf)) for leaf in leaves],
         "structure": str(structure),
         "donate": donate,
-        "side_by_side": side_by_side,
-        "here": _environment(),
+        "single_threaded": single_threaded,
+        "environment": _environment(),
     }
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(whole_key).encode()).hexdigest()
     path = files.cache_folder() / "programs" / digest
     kept = _load(path)
     if kept is not None:
         return kept
-    program = _compile(function, arguments, donate, side_by_side)
+    program = _compile(function, arguments, donate, single_threaded)
     _keep(path, program)
     return program
 
@@ -72,11 +72,11 @@ def _compile(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     donate: tuple[int, ...],
-    side_by_side: bool,
+    single_threaded: bool,
 ) -> jax.stages.Compiled:
     lowered = jax.jit(function, donate_argnums=donate).lower(*arguments)
     try:
-        return lowered.compile(_options(side_by_side))
+        return lowered.compile(_options(single_threaded))
     except jax.errors.JaxRuntimeError as error:
         if "No such compile option" not in str(error):
             raise
@@ -84,11 +84,11 @@ def _compile(
         return lowered.compile()
 
 
-def _options(side_by_side: bool) -> dict[str, str | bool]:
+def _options(single_threaded: bool) -> dict[str, str | bool]:
     """Return how XLA is to compile here, where its own choice is not the quickest."""
     if jax.default_backend() != "cpu":
         return {}
-    options: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": not side_by_side}
+    options: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": not single_threaded}
     if " avx512f " not in " ".join(_processor()):
         # Without AVX-512 its kernels from YNNPACK are slower than the others that it has.
         options["xla_cpu_experimental_ynn_fusion_type"] = ""
@@ -146,20 +146,26 @@ def _place(leaf: Any) -> str:
 @cache
 def _environment() -> list[str]:
     """Return what a program depends on here: processor, devices, libraries, and our own code."""
-    about = [platform.machine(), jax.__version__, str(jax.devices())]
-    about += [f"{device.device_kind}" for device in jax.devices()]
-    about += sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(_VARIABLES))
-    about += _processor()
+    environment = [platform.machine(), jax.__version__, str(jax.devices())]
+    environment += [f"{device.device_kind}" for device in jax.devices()]
+    environment += sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(_VARIABLES))
+    environment += _processor()
     for library in ("flax", "jaxlib", "optax"):
         # Importing one to ask its version would take longer than all else.
         spec = importlib.util.find_spec(library)
         if spec is not None and spec.origin is not None:
             site = Path(spec.origin).parents[1]
-            about += sorted(path.name for path in site.glob(f"{library}-*.dist-info"))
-    sources = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        sources.update(path.read_bytes())
-    return [*about, sources.hexdigest()]
+            environment += sorted(path.name for path in site.glob(f"{library}-*.dist-info"))
+    return [*environment, source_digest(Path(__file__).parent)]
+
+
+def source_digest(package: Path) -> str:
+    """Return the SHA-256 over names and contents of all sources of a package, in hex."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 @cache

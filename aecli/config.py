@@ -1,11 +1,18 @@
-"""What a run is told to do: one frozen dataclass, the recipes that fill it, and its checks."""
+"""The settings of a run: each declared once, the recipes that fill them, and their checks.
 
+A setting is one field of `Config`. Its options, its `AECLI_*` variable, its checks, the facts of
+`aecli show`, the rule of what may change on resuming, the keys of compiled programs and the table
+in the documentation follow from its declaration.
+"""
+
+import math
 import tomllib
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecli.errors import InputError
 
@@ -17,93 +24,255 @@ Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]
 SplitName = Literal["train", "validation", "test", "all"]
 
+Panel = Literal["Model", "Training"]
+# What a setting decides: what the encoder and decoder compute; what a training step computes; where
+# training starts, which compiled programs take as an argument; when it stops.
+Affects = Literal["model", "training", "start", "stopping"]
+
 DEFAULT_DATASET = "digits"
 DEFAULT_ROWS_AT_A_TIME = 16_384  # Of encode and decode.
 DEFAULT_SAMPLE = 2_000  # Images whose neighbourhoods are compared, all with all.
 
 
 @dataclass(frozen=True)
-class Config:
-    """The resolved settings of a run; every value is set, none is looked up elsewhere.
+class Range:
+    """The numbers that a setting may be: finite, from `low`, which may be excluded, to `high`."""
 
-    `hidden` lists the widths of the encoder's hidden layers from the image to the code; the
-    decoder mirrors them. A `conv` encoder sees features of small patches in place of the pixels.
-    With `normalize` each hidden layer ends with a layer normalization. A `neighbor_weight` above 0
-    adds a loss that keeps each image's `neighbors` nearest ones near; `neighbor_final` is the share
-    of that weight which is left at the end.
+    words: str
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.above else self.low <= value) and (
+            value <= self.high and math.isfinite(value)
+        )
+
+
+COUNT = Range("at least 1", 1)
+POSITIVE = Range("a positive number", 0, above=True)
+WEIGHT = Range("0 or a positive number", 0)
+SHARE = Range("a share in 0..1", 0, 1)
+UINT32 = Range("in 0..4294967295", 0, 2**32 - 1)
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    panel: Panel = "Training",
+    affects: tuple[Affects, ...] = ("training",),
+    valid: Range | None = None,
+    since: int = 1,
+) -> Any:
+    """Declare a setting.
+
+    `default` is what it is where neither the user nor the recipe says anything, and in runs of
+    checkpoint formats before `since`. `text` is its help, one sentence.
     """
+    declaration = {"text": text, "panel": panel, "affects": affects, "valid": valid, "since": since}
+    return field(default=default, metadata=declaration)
 
-    recipe: str
-    encoder: Encoder
-    hidden: tuple[int, ...]
-    latent: int
-    activation: Activation
-    normalize: bool
-    output: Output
-    init: Initializer
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: Schedule
-    shuffle: bool
-    loss: Loss
-    code_penalty: float
-    neighbor_weight: float
-    neighbor_final: float
-    neighbors: int
-    seed: int
-    patience: int | None
+
+@dataclass(frozen=True)
+class Config:
+    """The resolved settings of a run; every value is set, none is looked up elsewhere."""
+
+    recipe: str = setting("", "The set of defaults to start from.", panel="Model", affects=())
+    encoder: Encoder = setting(
+        "dense",
+        "What the encoder's hidden layers see: pixels, or features of patches.",
+        panel="Model",
+        affects=("model",),
+        since=4,
+    )
+    hidden: tuple[int, ...] = setting(
+        (128, 64, 10),
+        "Widths of the hidden layers from image to code; the decoder mirrors them.",
+        panel="Model",
+        affects=("model",),
+        valid=COUNT,
+    )
+    latent: int = setting(2, "Numbers in a code.", panel="Model", affects=("model",), valid=COUNT)
+    activation: Activation = setting(
+        "sigmoid", "Function after each hidden layer.", panel="Model", affects=("model",)
+    )
+    normalize: bool = setting(
+        False,
+        "Layer normalization after each hidden layer.",
+        panel="Model",
+        affects=("model",),
+        since=3,
+    )
+    output: Output = setting(
+        "sigmoid", "Function after the decoder's last layer.", panel="Model", affects=("model",)
+    )
+    init: Initializer = setting(
+        "normal", "Distribution of the initial weights.", panel="Model", affects=("start",)
+    )
+    epochs: int = setting(
+        50,
+        "Passes over the training images; by default more on few images.",
+        affects=(
+            "training",
+            "stopping",
+        ),
+        valid=COUNT,
+    )
+    batch_size: int = setting(
+        256, "Images per step; by default fewer on fewer than 8,192 images.", valid=COUNT
+    )
+    learning_rate: float = setting(1e-3, "Learning rate of Adam, at its highest.", valid=POSITIVE)
+    schedule: Schedule = setting("constant", "How the learning rate changes over the steps.")
+    shuffle: bool = setting(False, "Take the images in a new order each epoch.")
+    loss: Loss = setting("mse", "Reconstruction loss: mean squared error, or binary cross-entropy.")
+    code_penalty: float = setting(
+        0.0, "Weight of the mean fourth power of the codes' length; 0 is off.", valid=WEIGHT
+    )
+    neighbor_weight: float = setting(
+        0.0,
+        "Weight of the loss that keeps neighbours together; 0 is off.",
+        valid=WEIGHT,
+        since=3,
+    )
+    neighbor_final: float = setting(
+        1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
+    )
+    neighbors: int = setting(
+        15, "Neighbours of each image that the neighbour loss knows.", valid=COUNT, since=3
+    )
+    seed: int = setting(
+        0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
+    )
+    patience: int | None = setting(
+        None,
+        "Stop after this many epochs without a better validation loss.",
+        affects=("stopping",),
+        valid=COUNT,
+    )
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("latent", self.latent),
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("neighbors", self.neighbors),
-            *(("hidden", width) for width in self.hidden),
-            *((("patience", self.patience),) if self.patience is not None else ()),
-        ):
-            if value < 1:
-                raise InputError(f"{flag(name)} must be at least 1, got {value}")
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError(
-                f"{flag('learning_rate')} must be a positive number, got {self.learning_rate}"
-            )
-        for name in ("code_penalty", "neighbor_weight"):
-            if not 0 <= (weight := getattr(self, name)) < float("inf"):
-                raise InputError(f"{flag(name)} must be 0 or a positive number, got {weight}")
-        if not 0 <= self.neighbor_final <= 1:
-            raise InputError(
-                f"{flag('neighbor_final')} is a share and must lie in 0..1, "
-                f"got {self.neighbor_final}"
-            )
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"{flag('seed')} must lie in 0..4294967295, got {self.seed}")
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise InputError(
-                    f"{flag(name)} {value!r} is unknown: expected one of {', '.join(choices)}"
-                )
+        for one in SETTINGS.values():
+            one.check(getattr(self, one.name))
         if self.loss == "bce" and self.output == "linear":
             raise InputError(
-                "--loss bce needs --output sigmoid: a linear output is no probability; "
+                "--loss bce needs --output sigmoid: a linear output is not a probability; "
                 "use --loss mse with it"
             )
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""
-        return asdict(self) | {"hidden": list(self.hidden)}
+        return self.affecting()
+
+    def affecting(self, *affects: Affects) -> dict[str, Any]:
+        """Return the settings that affect one of these, or all settings, as JSON's types.
+
+        Compiled programs are kept by what affects them.
+        """
+        values = {
+            name: getattr(self, name)
+            for name, one in SETTINGS.items()
+            if not affects or not set(affects).isdisjoint(one.affects)
+        }
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "encoder": get_args(Encoder),
-    "activation": get_args(Activation),
-    "output": get_args(Output),
-    "init": get_args(Initializer),
-    "schedule": get_args(Schedule),
-    "loss": get_args(Loss),
-}
+@dataclass(frozen=True)
+class Setting:
+    """A field of `Config`, as it is declared there."""
+
+    name: str
+    type: Any
+    default: Any
+    text: str
+    panel: Panel
+    affects: tuple[Affects, ...]
+    valid: Range | None
+    since: int
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag: `batch_size` -> `--batch-size`."""
+        return flag(self.name)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The names that the value may be; empty where it is not chosen from names."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+    @property
+    def optional(self) -> bool:
+        """Whether the setting may be off altogether."""
+        return isinstance(self.type, UnionType)
+
+    @property
+    def help(self) -> str:
+        """The help, with the names there are to choose from."""
+        names = tuple(RECIPES) if self.name == "recipe" else self.choices
+        return f"{self.text.removesuffix('.')} ({', '.join(names)})." if names else self.text
+
+    def check(self, value: Any) -> None:
+        """Raise `InputError` where a value of the right type is not a valid one."""
+        if self.choices and value not in self.choices:
+            raise InputError(
+                f"{self.flag} {value!r} is unknown: expected one of {', '.join(self.choices)}"
+            )
+        if self.valid is None or value is None:
+            return
+        for number in value if isinstance(value, tuple) else (value,):
+            if number not in self.valid:
+                raise InputError(f"{self.flag} must be {self.valid.words}, got {number}")
+
+    def parse(self, value: Any) -> Any:
+        """Return a value of TOML, JSON or the command line as the field's type.
+
+        Raises:
+            InputError: it is of another type.
+
+        """
+        if self.type == tuple[int, ...]:
+            if isinstance(value, str):
+                return parse_widths(value)
+            if isinstance(value, list | tuple) and all(type(width) is int for width in value):
+                return tuple(value)
+        elif self.type is float:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+        elif self.optional and value is None:
+            return None
+        elif type(value) is self._plain_type:
+            return value
+        raise InputError(f"{self.flag} has a value of the wrong type: {value!r}")
+
+    def show(self, value: Any) -> str:
+        """Return a value as people write it: `192,128`, `on`, `0.005`."""
+        if isinstance(value, list | tuple):
+            return ",".join(map(str, value))
+        if value is None or isinstance(value, bool):
+            return "on" if value else "off"
+        return str(value)
+
+    @property
+    def option_type(self) -> Any:
+        """The type of the command-line option; lists are given as text."""
+        return str if self.type == tuple[int, ...] else self.type
+
+    @property
+    def _plain_type(self) -> type:
+        if self.optional:
+            return next(kind for kind in get_args(self.type) if kind is not type(None))
+        return str if self.choices else self.type
+
+
+def _settings() -> dict[str, Setting]:
+    types = get_type_hints(Config)
+    return {
+        one.name: Setting(one.name, types[one.name], one.default, **one.metadata)
+        for one in fields(Config)
+    }
+
+
+SETTINGS: dict[str, Setting] = _settings()
 
 # The program of the tutorial that this project grew from, to the letter: sigmoid layers, weights
 # and biases drawn from a standard normal, constant Adam, batches in file order.
@@ -113,7 +282,6 @@ _CLASSIC = Config(
     hidden=(128, 64, 10),
     latent=2,
     activation="sigmoid",
-    normalize=False,
     output="sigmoid",
     init="normal",
     epochs=50,
@@ -122,19 +290,13 @@ _CLASSIC = Config(
     schedule="constant",
     shuffle=False,
     loss="mse",
-    code_penalty=0.0,
-    neighbor_weight=0.0,
-    neighbor_final=1.0,
-    neighbors=15,
-    seed=0,
-    patience=None,
 )
 
-# What we recommend: no more parameters than the classic on MNIST, and the same number of epochs.
+# A plain autoencoder: no more parameters than the classic on MNIST, and the same number of epochs.
 # The widths leave no bottleneck before the code; the rest was chosen by measurement.
-_MODERN = replace(
+_PLAIN = replace(
     _CLASSIC,
-    recipe="modern",
+    recipe="plain",
     hidden=(80, 160, 128),
     activation="silu",
     init="glorot",
@@ -144,10 +306,11 @@ _MODERN = replace(
     code_penalty=1e-8,
 )
 
-# Neighbours stay together: a wider network, normalized, which sees patches and takes few epochs at
-# a high rate. Neighbours pull less towards the end: the reconstruction has the last word.
+# The clearest map, and the default: neighbours stay together. A wider network, normalized, which
+# sees patches and takes few epochs at a high rate. Neighbours pull less towards the end: the
+# reconstruction has the last word.
 _MAP = replace(
-    _MODERN,
+    _PLAIN,
     recipe="map",
     encoder="conv",
     hidden=(192, 192, 128),
@@ -159,19 +322,11 @@ _MAP = replace(
     neighbor_final=0.1,
 )
 
-RECIPES: dict[str, Config] = {config.recipe: config for config in (_MODERN, _MAP, _CLASSIC)}
-DEFAULT_RECIPE = _MODERN.recipe
+RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}
+DEFAULT_RECIPE = _MAP.recipe
+# Recipes of older runs, by the name that they had.
+_RENAMED = {"modern": "plain"}
 _FEWEST_STEPS = 32  # Of an epoch, where there are as many images.
-# Settings that say when to stop, not what is computed on the way.
-_CHANGED_ON_RESUME = ("epochs", "patience")
-# Settings that came later, and what the versions before did.
-_ADDED: dict[str, Any] = {
-    "encoder": "dense",
-    "normalize": False,
-    "neighbor_weight": 0.0,
-    "neighbor_final": 1.0,
-    "neighbors": 15,
-}
 
 
 def flag(name: str) -> str:
@@ -187,16 +342,22 @@ def choose_recipe(name: str) -> Config:
 
     """
     if name not in RECIPES:
-        raise InputError(f"--recipe {name!r} is unknown: expected one of {', '.join(RECIPES)}")
+        renamed = f", which is now called {_RENAMED[name]}" if name in _RENAMED else ""
+        raise InputError(
+            f"--recipe {name!r} is unknown{renamed}: expected one of {', '.join(RECIPES)}"
+        )
     return RECIPES[name]
 
 
-def fit_to_rows(config: Config, rows: int, chosen: Collection[str]) -> Config:
-    """Return `config` with smaller batches and more epochs for few training images.
+def fit_to_data(config: Config, rows: int, chosen: Collection[str], *, vectors: bool) -> Config:
+    """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Otherwise the batch is halved until an epoch has 32
-    of them, and there are at least as many epochs as give the steps of 50 such epochs.
+    Settings that the user has `chosen` stay. Vectors get a dense encoder: they have no patches. The
+    batch is halved until an epoch has 32 of them, and there are at least as many epochs as give the
+    steps of 50 such epochs.
     """
+    if vectors and "encoder" not in chosen:
+        config = replace(config, encoder="dense")
     if "batch_size" in chosen:
         return config
     batch_size = config.batch_size
@@ -216,11 +377,11 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
         InputError: a value is out of range or of the wrong type.
 
     """
-    return replace(config, **{name: _typed(name, value) for name, value in settings.items()})
+    return replace(config, **{name: SETTINGS[name].parse(v) for name, v in settings.items()})
 
 
 def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Config:
-    """Return the config to go on with: the run's own, with epochs and patience as now asked for.
+    """Return the config to resume with: the run's own, but for what says when to stop.
 
     `settings` are fields of `Config` that the user set now; `epoch` is how many the run has.
 
@@ -229,12 +390,13 @@ def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Con
 
     """
     wanted = with_settings(saved, settings)
-    for name in (setting.name for setting in fields(Config)):
-        old, new = getattr(saved, name), getattr(wanted, name)
-        if old != new and name not in _CHANGED_ON_RESUME:
+    for one in SETTINGS.values():
+        old, new = getattr(saved, one.name), getattr(wanted, one.name)
+        if old != new and "stopping" not in one.affects:
             raise InputError(
-                f"{flag(name)} {new} differs from the run's {old}: leave it out to go on (the "
-                f"option, AECLI_{name.upper()} or the config file), or start another run with -o"
+                f"{one.flag} {one.show(new)} differs from the run's {one.show(old)}: leave it out "
+                f"to resume (the option, AECLI_{one.name.upper()} or the config file), or start "
+                "another run with -o"
             )
     if wanted.epochs < epoch:
         raise InputError(f"--epochs {wanted.epochs} is fewer than the {epoch} that the run has")
@@ -242,18 +404,19 @@ def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Con
 
 
 def from_json(settings: Mapping[str, Any]) -> Config:
-    """Return the settings that `Config.to_json` wrote.
+    """Return the settings that `Config.to_json` wrote, also in an older version.
 
     Raises:
         InputError: a field is missing, unknown or out of range.
 
     """
-    expected = {field.name for field in fields(Config)}
-    settings = {**_ADDED, **settings}
-    if set(settings) != expected:
-        differing = ", ".join(sorted(expected ^ set(settings)))
+    added = {name: one.default for name, one in SETTINGS.items() if one.since > 1}
+    settings = added | dict(settings)
+    if set(settings) != set(SETTINGS):
+        differing = ", ".join(sorted(set(SETTINGS) ^ set(settings)))
         raise InputError(f"these settings are missing or unknown to this version: {differing}")
-    return Config(**{name: _typed(name, value) for name, value in settings.items()})
+    config = with_settings(Config(), settings)
+    return replace(config, recipe=_RENAMED.get(config.recipe, config.recipe))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -275,11 +438,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(settings) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"--config {path} sets {twice} twice, with - and with _")
-    known = [field.name for field in fields(Config)]
     for name in settings:
-        if name not in known:
+        if name not in SETTINGS:
             raise InputError(
-                f"--config {path}: no setting is called {name!r}{nearest(name, known)}"
+                f"--config {path}: no setting is called {name!r}{nearest(name, SETTINGS)}"
             )
     return settings
 
@@ -295,31 +457,13 @@ def parse_widths(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError as error:
         raise InputError(
-            f"--hidden {text!r} is no list of widths: expected whole numbers such as 128,64,10"
+            f"--hidden {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
         ) from error
 
 
-def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest one and all of them."""
+    known = list(known)
     close = get_close_matches(name, known, n=1)
     guess = f"; did you mean {close[0]!r}?" if close else ""
     return f"{guess} (known: {', '.join(known)})"
-
-
-def _typed(name: str, value: Any) -> Any:
-    """Return `value` as the type of its field; TOML and JSON have lists and whole floats."""
-    if name == "hidden":
-        if isinstance(value, str):
-            return parse_widths(value)
-        if isinstance(value, list | tuple) and all(type(width) is int for width in value):
-            return tuple(value)
-    elif name in ("learning_rate", "code_penalty", "neighbor_weight", "neighbor_final"):
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    elif name == "patience" and value is None:
-        return None
-    else:
-        expected = type(getattr(_CLASSIC, name)) if name != "patience" else int
-        if type(value) is expected:
-            return value
-    raise InputError(f"{flag(name)} has a value of the wrong type: {value!r}")

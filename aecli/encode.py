@@ -10,16 +10,16 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from aecli.compile_cache import compiled
 from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
-from aecli.device import enough_memory, max_concurrent_calls
+from aecli.device import max_concurrent_calls, out_of_memory_advice
 from aecli.errors import InputError
-from aecli.model.layers import ImageShape, most_numbers
+from aecli.model import network
+from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, parameter_shapes
 from aecli.pixels import Images, unit_range
 from aecli.run.checkpoint import Checkpoint, unflatten
@@ -54,23 +54,27 @@ class TrainedModel:
         default_factory=dict, init=False, repr=False
     )
 
+    @property
+    def key(self) -> dict[str, Any]:
+        """What its compiled functions depend on besides their arguments, in JSON's types."""
+        return {"config": self.config.affecting("model"), "image_shape": self.image_shape}
+
     def compiled(
         self, function: Callable[[Parameters, jax.Array], jax.Array], like: jax.ShapeDtypeStruct
     ) -> Callable[[Parameters, npt.NDArray[Any]], jax.Array]:
         """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...)."""
-        key = f"{function.__name__} {like}"
-        if key not in self._programs:
+        name = f"{function.__name__} {like}"
+        if name not in self._programs:
 
             def in_blocks(parameters: Parameters, rows: jax.Array) -> jax.Array:
                 done: jax.Array = jax.lax.map(partial(function, parameters), rows)
                 return done
 
-            names = ("encoder", "activation", "normalize", "output")
-            about = {name: getattr(self.config, name) for name in names}
-            about |= {"program": function.__name__, "image_shape": self.image_shape}
-            program = compiled(in_blocks, about, self.parameters, like, side_by_side=True)
-            self._programs[key] = program
-        return self._programs[key]
+            key = {"program": function.__name__, **self.key}
+            self._programs[name] = compiled(
+                in_blocks, key, self.parameters, like, single_threaded=True
+            )
+        return self._programs[name]
 
     def encode(self, parameters: Parameters, images: jax.Array) -> jax.Array:
         """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
@@ -80,14 +84,11 @@ class TrainedModel:
 
     def decode(self, parameters: Parameters, codes: jax.Array) -> jax.Array:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
-        return jnp.clip(self._autoencoder(parameters).decoder(codes), 0, 1)
+        return self._autoencoder(parameters).decode(codes)
 
     def errors(self, parameters: Parameters, images: jax.Array) -> jax.Array:
         """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
-        from aecli.model.autoencoder import to_unit_range
-
-        lost = self.decode(parameters, self.encode(parameters, images)) - to_unit_range(images)
-        return jnp.square(lost).mean(axis=(1, 2, 3))
+        return self._autoencoder(parameters).squared_errors(images)
 
     def _autoencoder(self, parameters: Parameters) -> "Autoencoder":
         from aecli.model.autoencoder import autoencoder
@@ -236,7 +237,7 @@ def _all_at_once(
 
 
 def _block_rows(model: TrainedModel) -> int:
-    row_bytes = 4 * most_numbers(model.config, model.image_shape)
+    row_bytes = 4 * network(model.config, model.image_shape).cost
     rows = max(1, min(_BLOCK, _BLOCK_BYTES // row_bytes))
     whole = _ROWS_OF_A_KERNEL
     while whole > rows:
@@ -265,7 +266,7 @@ def _in_batches(
     report: Report,
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
-    with enough_memory("try a smaller --batch-size"):
+    with out_of_memory_advice("try a smaller --batch-size"):
         batches = iter(batches)
         first = next(batches, None)
         if first is None:

@@ -65,6 +65,13 @@ def refuse_files_above(path: Path) -> None:
             raise InputError(f"cannot write {path}: {folder} is a file, expected a folder")
 
 
+def refuse_file(path: Path, expected: str) -> None:
+    """Raise `InputError` where a folder cannot be at `path`: a file is there, or stands above."""
+    if kind_of(path) == "file":
+        raise InputError(f"{path} is a file: {expected}")
+    refuse_files_above(path)
+
+
 def remove(path: Path) -> None:
     """Remove a file if it is there.
 

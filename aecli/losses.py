@@ -1,13 +1,105 @@
-"""The terms of the training loss."""
+"""The terms of the training loss: a name, a value, and a weight as a function of the step.
+
+A training step minimizes the weighted sum of the terms of `loss_terms` and returns their values by
+name; nothing behind the step knows a name. A new term is a function here, a row of `loss_terms`,
+and a setting in `aecli.config`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from aecli.config import Loss, Output
+from aecli.config import Config, Loss, Output
+from aecli.schedules import neighbor_weight_schedule
 
-# Neighbours of each image in a batch, drawn anew each epoch.
+# The term that the validation loss is measured by, too.
+RECONSTRUCTION = "reconstruction"
+# Neighbours of each image in a batch, drawn anew in each epoch.
 POSITIVES = 2
+
+
+class Forward(NamedTuple):
+    """What one pass over a batch of n images computes; each term reads what it needs.
+
+    `images`: float32 (n, h, w, c) in 0..1. `codes`: float32 (n, d). `logits`: float32 (n, h, w, c),
+    the decoder's result before its output activation. `positives`: float32 (k, n, d), the codes of
+    k neighbours of each image, and `pixel_variance`: float32, the mean over the pixels of their
+    variance over the training images; None without a term that needs them. `key`: a random key of
+    this step alone.
+    """
+
+    images: jax.Array
+    codes: jax.Array
+    logits: jax.Array
+    positives: jax.Array | None
+    pixel_variance: jax.Array | None
+    key: jax.Array
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the training loss.
+
+    `value` is a float32 scalar. `weight`, float32, depends on the step, from 0, and on the pass;
+    None is 1. `positives` is how many neighbours of each image the term needs in a batch.
+    """
+
+    name: str
+    value: Callable[[Forward], jax.Array]
+    weight: Callable[[jax.Array, Forward], jax.Array] | None = None
+    positives: int = 0
+
+
+def loss_terms(config: Config, steps_per_epoch: int) -> list[Term]:
+    """Return the terms that a config asks for, in the order of their sum."""
+    terms = [Term(RECONSTRUCTION, lambda forward: _reconstruction(forward, config))]
+    if config.code_penalty:
+        terms.append(
+            Term(
+                "latent norm",
+                lambda forward: latent_norm_penalty(forward.codes),
+                lambda step, forward: jnp.float32(config.code_penalty),
+            )
+        )
+    if config.neighbor_weight:
+        schedule = neighbor_weight_schedule(config, steps_per_epoch)
+        terms.append(
+            Term(
+                "neighbor",
+                lambda forward: neighbor_loss(forward.codes, _needed(forward.positives)),
+                # In units of the variance of a pixel a weight means the same for pale images as
+                # for those of high contrast.
+                lambda step, forward: _needed(forward.pixel_variance) * schedule(step),
+                positives=POSITIVES,
+            )
+        )
+    return terms
+
+
+def weighted_sum(
+    terms: list[Term], step: jax.Array, forward: Forward
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return what a step minimizes, and the value of each term by name; float32 scalars."""
+    values = {term.name: term.value(forward) for term in terms}
+    total = jnp.float32(0)
+    for term in terms:
+        value = values[term.name]
+        total += value if term.weight is None else term.weight(step, forward) * value
+    return total, values
+
+
+def _reconstruction(forward: Forward, config: Config) -> jax.Array:
+    return pixel_loss(forward.logits, forward.images, config.loss, config.output).mean()
+
+
+def _needed(value: jax.Array | None) -> jax.Array:
+    if value is None:
+        raise ValueError("a batch without neighbours cannot have a neighbour loss")
+    return value
 
 
 def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output) -> jax.Array:
@@ -24,30 +116,30 @@ def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output)
     return jnp.square(reconstruction - images)
 
 
-def neighbor_loss(codes: jax.Array, partners: jax.Array) -> jax.Array:
-    """Return how hard the codes of a batch find their partners among all others; a scalar, in nats.
+def neighbor_loss(anchors: jax.Array, positives: jax.Array) -> jax.Array:
+    """Return InfoNCE: the cross-entropy of identifying each anchor's positive; a scalar, in nats.
 
-    `codes`: float32 (n, d). `partners`: float32 (p, n, d), where `partners[j, i]` is the code of a
-    neighbour of image i. Two codes are alike by 1 / (1 + their squared distance); the loss is the
-    cross-entropy of choosing, by likeness, the partner of each code from those of the batch, and
-    the code of each partner.
+    `anchors`: float32 (n, d), the codes of a batch. `positives`: float32 (k, n, d), where
+    `positives[j, i]` is the code of a neighbour of image i. Two codes are similar by
+    1 / (1 + their squared distance). Each anchor chooses, by similarity, among the positives of
+    the batch, and each positive among the anchors; the others are the negatives.
 
     Sources: InfoNCE of van den Oord et al. (2018) with the Cauchy kernel of t-SNE, as in Damrich
     et al., *From t-SNE to UMAP with contrastive learning* (2023).
     """
 
-    def cross_entropy(likeness: jax.Array) -> jax.Array:
-        chosen = jnp.diagonal(likeness)
-        by_row, by_column = (jax.nn.logsumexp(likeness, axis=axis) for axis in (1, 0))
+    def cross_entropy(similarity: jax.Array) -> jax.Array:
+        chosen = jnp.diagonal(similarity)
+        by_row, by_column = (jax.nn.logsumexp(similarity, axis=axis) for axis in (1, 0))
         entropy: jax.Array = ((by_row + by_column) / 2 - chosen).mean()
         return entropy
 
-    def log_likeness(others: jax.Array) -> jax.Array:
-        lengths = jnp.square(codes).sum(axis=1)[:, None], jnp.square(others).sum(axis=1)[None, :]
-        squared = lengths[0] + lengths[1] - 2 * jnp.matmul(codes, others.T, precision="highest")
+    def log_similarity(others: jax.Array) -> jax.Array:
+        lengths = jnp.square(anchors).sum(axis=1)[:, None], jnp.square(others).sum(axis=1)[None, :]
+        squared = lengths[0] + lengths[1] - 2 * jnp.matmul(anchors, others.T, precision="highest")
         return -jnp.log1p(jnp.maximum(squared, 0))
 
-    return jnp.stack([cross_entropy(log_likeness(others)) for others in partners]).mean()
+    return jnp.stack([cross_entropy(log_similarity(others)) for others in positives]).mean()
 
 
 def latent_norm_penalty(codes: jax.Array) -> jax.Array:

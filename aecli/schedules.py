@@ -1,4 +1,4 @@
-"""What changes with the steps of a training: the learning rate, and the weight of neighbours."""
+"""Functions of the training step: the learning rate, and the weight of the neighbour loss."""
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,14 @@ from aecli.config import Config
 _RISE = 0.3
 
 
-def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:
+def learning_rate_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
     """Return the learning rate, float32, as a function of the step, from 0.
 
     `cosine` falls from the learning rate to 0 along half a cosine. `one-cycle` rises to it from a
     25th over the first 30 % of the steps, and falls to a 250,000th, both along half a cosine
     (Smith and Topin, *Super-convergence*, 2018, with the proportions of fast.ai's version).
     """
-    peak, steps = config.learning_rate, config.epochs * steps_an_epoch
+    peak, steps = config.learning_rate, config.epochs * steps_per_epoch
     rise = _RISE * steps
 
     def schedule(step: jax.Array) -> jax.Array:
@@ -35,13 +35,13 @@ def learning_rate_schedule(config: Config, steps_an_epoch: int) -> optax.Schedul
     return schedule
 
 
-def neighbor_weight_schedule(config: Config, steps_an_epoch: int) -> optax.Schedule:
+def neighbor_weight_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
     """Return the weight of the neighbour loss, float32, as a function of the step, from 0.
 
     It falls to the share `neighbor_final` of it while a one-cycle learning rate falls. Neighbours
     put the images into place; the reconstruction then settles those places finer.
     """
-    steps = config.epochs * steps_an_epoch
+    steps = config.epochs * steps_per_epoch
     start, end = config.neighbor_weight, config.neighbor_weight * config.neighbor_final
 
     def schedule(step: jax.Array) -> jax.Array:

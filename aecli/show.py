@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aecli.config import SETTINGS
 from aecli.files import kind_of
-from aecli.model.layers import encoder_inputs, encoder_widths
+from aecli.model import network
+from aecli.model.layers import Shape
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import folder_of
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "run": str(run),
         "recipe": config.recipe,
-        "layers": encoder_widths(config, data.image_shape),
+        "layers": network(config, data.image_shape).widths,
         "parameters": checkpoint.parameter_count,
         "epochs": epochs,
         "best_epoch": checkpoint.best.epoch,
@@ -57,42 +57,56 @@ def describe(run: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
+def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """Return what a run is, as names and values for people.
+
+    Raises:
+        InputError: another file of the run is damaged.
+
+    """
+    values = describe(run, checkpoint)
+    config, data, best = checkpoint.config, checkpoint.data, checkpoint.best
+    counts = ", ".join(f"{rows:,} {split}" for split, rows in data.rows.items())
+    widths = network(config, data.image_shape)
+    rows = [
+        ("run", str(run)),
+        ("data", f"{data.name}: {counts}, images of {'x'.join(map(str, data.image_shape))}"),
+        ("layers", f"{widths}; the decoder mirrors the hidden ones"),
+        ("parameters", f"{checkpoint.parameter_count:,}"),
+        (
+            "epochs",
+            f"{values['epochs']} of {config.epochs}, the best is {best.epoch}",
+        ),
+        (f"validation {config.loss}", f"{best.validation_loss:.4f}"),
+    ]
+    test_mse, pca_mse = values["test_mse"], values["pca_mse"]
+    if isinstance(test_mse, float) and isinstance(pca_mse, float):
+        rows.append(("test mse", f"{test_mse:.4f} (PCA: {pca_mse:.4f})"))
+    rows += [
+        (name.replace("_", " "), one.show(getattr(config, name))) for name, one in SETTINGS.items()
+    ]
+    return rows + [(name, f"{size:,} bytes") for name, size in values["files"].items()]
+
+
 def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
     """Return the walk of `rows` images through the layers, from image to code and back."""
+    layers = network(checkpoint.config, checkpoint.data.image_shape)
     walk = []
-    config, image_shape = checkpoint.config, checkpoint.data.image_shape
-    if config.encoder == "conv":
-        features = (rows, *encoder_inputs(config, image_shape))
+    for layer in layers.layers:
+        part, _, name = layer.name.partition(".")
+        group, _, index = name.partition(".")
+        product = (rows, *layer.output)
         walk.append(
             LayerShapes(
-                layer="encoder patches",
-                input=(rows, *image_shape),
-                weight=checkpoint.parameters["parameters.encoder.patches.kernel"].shape,
-                product=features,
-                bias=features[-1:],
-                sum=features,
-                activation="relu",
+                layer=f"{part} {int(index) + 1}" if index else f"{part} {group}",
+                input=(rows, *layer.input),
+                weight=layer.kernel,
+                product=product,
+                bias=layer.bias,
+                sum=product,
+                activation=layer.ending,
             )
         )
-    between = f"{config.activation}, normalized" if config.normalize else config.activation
-    for part in ("encoder", "decoder"):
-        depth = len(config.hidden) + 1
-        for index in range(depth):
-            name = f"{part}.layers.{index}"
-            weight = checkpoint.parameters[f"parameters.{name}.kernel"].shape
-            bias = checkpoint.parameters[f"parameters.{name}.bias"].shape
-            last = "linear" if part == "encoder" else config.output
-            walk.append(
-                LayerShapes(
-                    layer=f"{part} {index + 1}",
-                    input=(rows, weight[0]),
-                    weight=weight,
-                    product=(rows, weight[1]),
-                    bias=bias,
-                    sum=(rows, weight[1]),
-                    activation=between if index < depth - 1 else last,
-                )
-            )
     return walk
 
 

@@ -83,7 +83,7 @@ def test_partners_are_neighbours_of_their_images(dataset: Dataset, shuffle: bool
     steps_seen = 0
     drawn = []
     for images, batches, steps in shuffle_buffers(
-        dataset, LAYOUT, BATCH, neighbors, partners=2, seed=0, epoch=1, shuffle=shuffle
+        dataset, LAYOUT, BATCH, neighbors, positives=2, seed=0, epoch=1, shuffle=shuffle
     ):
         assert images.shape == (3 * LAYOUT.buffer_rows, 4, 4, 1)
         assert batches.shape == (LAYOUT.buffer_rows // BATCH, 3, BATCH)

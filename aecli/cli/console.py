@@ -24,7 +24,7 @@ from rich.text import Text
 from aecli.errors import AecliError
 
 if TYPE_CHECKING:
-    from aecli.run.checkpoint import EpochMetrics
+    from aecli.run.states import EpochMetrics
 
 Rows = Sequence[tuple[str, str]]
 
@@ -94,7 +94,7 @@ class Reporter:
             with Progress(*columns, console=console, expand=True) as progress:
                 task = progress.add_task("compiling", total=total, completed=done)
                 yield lambda metrics, saved: progress.update(
-                    task, completed=metrics.epoch, description=_losses(metrics)
+                    task, completed=metrics.epoch, description=_losses(metrics, 3)
                 )
 
 
@@ -154,20 +154,15 @@ def _print_result(lines: Sequence[str]) -> None:
             raise AecliError(f"cannot write to stdout: {fault.strerror or fault}") from fault
 
 
-def _losses(metrics: "EpochMetrics") -> str:
-    return (
-        f"train {metrics.train_loss:.4f}{_neighbor(metrics)}  val {metrics.validation_loss:.4f}  "
-        f"{metrics.images_per_second:,.0f} img/s"
-    )
-
-
-def _neighbor(metrics: "EpochMetrics") -> str:
-    return f"  neighbour {metrics.neighbor_loss:.3f}" if metrics.neighbor_loss else ""
+def _losses(metrics: "EpochMetrics", precision: int) -> str:
+    """Return each term of the training loss, and the validation loss, by name."""
+    losses = {**metrics.losses, "validation": metrics.validation_loss}
+    return "  ".join(f"{name} {loss:#.{precision}g}" for name, loss in losses.items())
 
 
 def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:
     line = (
-        f"epoch {metrics.epoch}/{total}  train {metrics.train_loss:.5f}{_neighbor(metrics)}  "
-        f"validation {metrics.validation_loss:.5f}  {metrics.images_per_second:,.0f} images/s"
+        f"epoch {metrics.epoch}/{total}  {_losses(metrics, 4)}  "
+        f"{metrics.images_per_second:,.0f} images/s"
     )
     return f"{line}\nsaved epoch {metrics.epoch}" if saved else line

@@ -13,7 +13,7 @@ from aecli.cli.options import (
     QuietOption,
     RescaleOption,
     SizeOption,
-    source_from,
+    source_options,
 )
 from aecli.config import DEFAULT_DATASET
 from aecli.errors import InputError
@@ -118,20 +118,14 @@ def show(
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
     from aecli.cli.console import Reporter, print_facts
-    from aecli.data import open_dataset, rows_between
+    from aecli.data import choose_source, open_dataset, rows_between
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
         refuse_existing(picture, force=force)
-    source = source_from(
-        dataset,
-        labels=labels,
-        rescale=rescale,
-        size=size,
-        grayscale=grayscale,
-    )
+    options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
     reporter = Reporter(json=as_json)
-    opened = open_dataset(source or dataset, reporter.bar)
+    opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
     if picture is not None and kind_of(picture) != "nothing":
         place = Path(opened.source.location)
         refuse_inputs(picture, place, *([labels] if labels else []))

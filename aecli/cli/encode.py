@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aecli.cli.background_import import importing
+from aecli.background_import import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -17,11 +17,10 @@ from aecli.cli.options import (
     RunArgument,
     SplitOption,
     memory_option,
-    source_from,
+    source_options,
 )
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
 from aecli.files import refuse_inputs, require_suffix
-from aecli.run.reopen import reopen
 
 
 def encode(
@@ -63,27 +62,33 @@ def encode(
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter
-    from aecli.data import open_dataset
+    from aecli.data import choose_source
     from aecli.memory import default_memory, parse_memory
     from aecli.run.checkpoint import load
-    from aecli.run.codes import labels_path, provenance_path, refuse_existing_codes, write_codes
+    from aecli.run.codes import (
+        default_codes_path,
+        labels_path,
+        provenance_path,
+        refuse_existing_codes,
+        write_codes,
+    )
     from aecli.run.folder import find_checkpoint, folder_of
+    from aecli.run.reopen import default_split, open_for
 
-    if out is None:
-        end = "" if split in (None, "test") else f"-{split}"
-        out = folder_of(run).path / f"codes{end}.npy"
+    out = out or default_codes_path(folder_of(run).path, split)
     require_suffix(out, ".npy")
     checkpoint = load(find_checkpoint(run))
     refuse_existing_codes(out, force=force)
     # New images are treated as those were that the run was trained on.
-    source = source_from(dataset, labels=labels, like=checkpoint.data.source)
+    options = source_options(labels=labels)
+    source = choose_source(dataset, options, like=checkpoint.data.source)
     read = source or checkpoint.data.source
     for path in (out, labels_path(out), provenance_path(out)):
         refuse_inputs(path, *[Path(name) for name in (read.location, read.labels) if name])
     reporter = Reporter(quiet, as_json)
     with importing("aecli.encode"):
-        data = open_dataset(source, reporter.bar) if source else reopen(checkpoint, reporter.bar)
-    split = split or ("test" if data.has_own_splits or source is None else "all")
+        data = open_for(checkpoint, source, reporter.bar)
+    split = split or default_split(data, named=source is not None)
 
     from aecli.encode import encode_split
 

@@ -1,16 +1,22 @@
 """Options that several commands share, and what they mean."""
 
-from dataclasses import asdict
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
-from aecli.config import CHOICES, DEFAULT_DATASET, DEFAULT_RECIPE, RECIPES, SplitName, flag
-from aecli.errors import InputError
+from aecli.config import (
+    DEFAULT_DATASET,
+    DEFAULT_RECIPE,
+    RECIPES,
+    SETTINGS,
+    Setting,
+    SplitName,
+)
 
-if TYPE_CHECKING:
-    from aecli.data import Source
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 RUNS = Path("runs")
 DEFAULT_RUN = RUNS / DEFAULT_DATASET
@@ -53,23 +59,47 @@ def memory_option(panel: str | None = None) -> Any:
     )
 
 
-def setting_option(name: str, panel: str, text: str) -> Any:
-    """Return the option of a field of `Config`; unset, the config file or the recipe decides."""
-    default = getattr(RECIPES[DEFAULT_RECIPE], name)
-    both_ways = [flag(name), f"--no-{name}"] if isinstance(default, bool) else [flag(name)]
-    if isinstance(default, tuple):
-        default = ",".join(str(width) for width in default)
-    elif isinstance(default, bool):
-        default = name if default else f"no-{name}"
-    choices = CHOICES.get(name)
-    return typer.Option(
-        "/".join(both_ways),
-        help=f"{text} {', '.join(choices)}." if choices else text,
-        metavar="NAME" if choices else None,
-        envvar=f"AECLI_{name.upper()}",
+def with_setting_options(before: str) -> Callable[[Command], Command]:
+    """Return a decorator: an option for each field of `Config` in place of `**settings`.
+
+    They stand in the help before the parameter `before`. An option that is not given is None: the
+    config file or the recipe decides.
+    """
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command)
+        parameters = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        place = list(signature.parameters).index(before)
+        parameters[place:place] = map(_setting_parameter, SETTINGS.values())
+        command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def _setting_parameter(setting: Setting) -> inspect.Parameter:
+    default = getattr(RECIPES[DEFAULT_RECIPE], setting.name)
+    flags = [setting.flag]
+    if isinstance(default, bool):
+        flags.append(f"--no-{setting.name}")
+    option = typer.Option(
+        "/".join(flags),
+        help=setting.help,
+        metavar="NAME" if setting.choices else None,
+        envvar=f"AECLI_{setting.name.upper()}",
         show_envvar=False,
-        show_default="off" if default is None else str(default),
-        rich_help_panel=panel,
+        show_default=setting.show(default),
+        rich_help_panel=setting.panel,
+    )
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=None,
+        annotation=Annotated[setting.option_type | None, option],
     )
 
 
@@ -104,7 +134,7 @@ SizeOption = Annotated[
 ]
 GrayscaleOption = Annotated[
     bool,
-    typer.Option("--grayscale", help="Take the colours from image files.", rich_help_panel="Data"),
+    typer.Option("--grayscale", help="Convert images to grayscale.", rich_help_panel="Data"),
 ]
 SplitOption = Annotated[
     SplitName | None,
@@ -117,8 +147,7 @@ SplitOption = Annotated[
 ]
 
 
-def source_from(
-    dataset: str | None,
+def source_options(
     *,
     labels: Path | None = None,
     validation: float | None = None,
@@ -127,21 +156,16 @@ def source_from(
     rescale: str | None = None,
     size: str | None = None,
     grayscale: bool = False,
-    like: "Source | None" = None,
-    as_split: bool = False,
-) -> "Source | None":
-    """Return what the options say of the data, or None where DATASET was left out.
-
-    What they do not say is as in the source `like`: how images are treated, and with `as_split`
-    how they are split too.
+) -> dict[str, Any]:
+    """Return what the options say of the data, as fields of `Source`; None is left out.
 
     Raises:
-        InputError: a value is out of range, or is about a DATASET that was left out.
+        InputError: a value cannot be read.
 
     """
-    from aecli.data import Source, parse_rescale, parse_size
+    from aecli.data import parse_rescale, parse_size
 
-    given: dict[str, Any] = {
+    return {
         "labels": None if labels is None else str(labels),
         "validation": validation,
         "test": test,
@@ -150,16 +174,3 @@ def source_from(
         "size": None if size is None else parse_size(size),
         "grayscale": grayscale or None,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    if dataset is not None:
-        if like is not None:
-            kept = asdict(like)
-            names = ["rescale", "size", "grayscale"]
-            if as_split:
-                names += ["labels", "validation", "test", "split_seed"]
-            given = {name: kept[name] for name in names} | given
-        return Source(dataset, **given)
-    if given:
-        flags = ", ".join(flag(name) for name in given)
-        raise InputError(f"{flags} without a DATASET: expected the data that this is about")
-    return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from aecli.cli.background_import import importing
+from aecli.background_import import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -20,7 +20,7 @@ from aecli.cli.options import (
     RescaleOption,
     SizeOption,
     SplitOption,
-    source_from,
+    source_options,
 )
 from aecli.config import DEFAULT_SAMPLE, SplitName
 from aecli.errors import InputError
@@ -110,13 +110,9 @@ def score(
     if is_run and train_codes is not None:
         raise InputError("--train-codes goes with CODES: a run encodes its training images itself")
     reporter = Reporter(quiet, as_json)
-    options = {
-        "dataset": dataset,
-        "labels": labels,
-        "rescale": rescale,
-        "size": size,
-        "grayscale": grayscale,
-    }
+    options = {"dataset": dataset} | source_options(
+        labels=labels, rescale=rescale, size=size, grayscale=grayscale
+    )
     if is_run:
         job = _of_run(source, options, split, reporter.bar, per_point=per_point)
     else:
@@ -231,13 +227,13 @@ def _of_run(
     *,
     per_point: bool,
 ) -> _Job:
-    from aecli.data import open_dataset
+    from aecli.data import choose_source, open_dataset
     from aecli.run.checkpoint import load
     from aecli.run.codes import read_codes
     from aecli.run.folder import find_checkpoint, folder_of
 
     checkpoint = load(find_checkpoint(run))
-    source = source_from(**options, like=checkpoint.data.source)
+    source = choose_source(options.pop("dataset"), options, like=checkpoint.data.source)
     with importing("aecli.score.scores"):
         data = open_dataset(source, bar) if source else reopen(checkpoint, bar)
     folder = folder_of(run)
@@ -245,7 +241,7 @@ def _of_run(
     codes = folder.path / ("codes.npy" if split in (None, "test") else f"codes-{split}.npy")
     split = split or ("test" if data.has_own_splits or source is None else "all")
     if per_point:
-        words = [str(run), *([options["dataset"]] if source else []), "--split", split]
+        words = [str(run), *([source.location] if source else []), "--split", split]
         again = f"aecli encode {shlex.join([*words, '-o', str(codes)])}"
         if kind_of(codes) != "file":
             raise InputError(f"--per-point writes beside {codes}, which is not there: {again}")
@@ -269,7 +265,7 @@ def _of_codes(
     train_codes: Path | None,
     bar: "Bar",
 ) -> _Job:
-    from aecli.data import Source, open_dataset, reopen_dataset
+    from aecli.data import Source, choose_source, open_dataset, reopen_dataset
     from aecli.run.codes import read_codes
     from aecli.score.baselines import has_separate_train_split
 
@@ -277,7 +273,7 @@ def _of_codes(
     about = codes.provenance or {}
     # New images are treated as those were that the codes are of.
     like = Source.from_json(about["source"]) if about else None
-    source = source_from(**options, like=like)
+    source = choose_source(options.pop("dataset"), options, like=like)
     with importing("aecli.score.scores"):
         if source is not None:
             data = open_dataset(source, bar)

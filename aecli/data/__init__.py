@@ -4,7 +4,7 @@ from aecli.data.catalogue import dataset_names, open_dataset, reopen_dataset
 from aecli.data.dataset import DataDescription, Dataset, Split
 from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_named
 from aecli.data.progress import Bar, no_bar
-from aecli.data.source import Source, parse_rescale, parse_size
+from aecli.data.source import Source, choose_source, parse_rescale, parse_size
 from aecli.data.stored import (
     Rows,
     StoredImages,
@@ -26,6 +26,7 @@ __all__ = [
     "Source",
     "Split",
     "StoredImages",
+    "choose_source",
     "count_of",
     "dataset_names",
     "extremes",

@@ -129,6 +129,7 @@ def _whole(source: Source, values: Array | StoredArray) -> Dataset:
             len(images), labels, source.validation, source.test, source.split_seed
         ),
         has_own_splits=False,
+        vectors=len(values.shape) == 2,
     )
 
 
@@ -160,6 +161,7 @@ def _parts(source: Source, parts: dict[str, tuple[Array, Array | None]]) -> Data
         labels=np.concatenate([labels[name] for name in order]) if labels else None,
         class_names=None,
         splits=split_parts({name: len(images[name]) for name in order}, str(path)),
+        vectors=any(len(values.shape) == 2 for values, _ in parts.values()),
     )
 
 

@@ -47,6 +47,7 @@ class Dataset:
     (n, h, w, c), all splits, in file order. `labels`: int64 (n,), which index `class_names` where
     those are known. `splits` has the rows of train, validation, test; `has_own_splits` says
     whether they came with the data. `row_ids` are the file names of the rows, where they have any.
+    `vectors`: whether the rows came as vectors, which are images of one line or a square here.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Dataset:
     splits: Mapping[str, Rows]
     has_own_splits: bool = True
     row_ids: tuple[str, ...] | None = None
+    vectors: bool = False
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` is every row.

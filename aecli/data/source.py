@@ -74,6 +74,39 @@ class Source:
         )
 
 
+# How images are treated, and how they are split.
+_TREATMENT = ("rescale", "size", "grayscale")
+_SPLITTING = ("labels", "validation", "test", "split_seed")
+
+
+def choose_source(
+    location: str | None,
+    options: Mapping[str, Any],
+    *,
+    like: Source | None = None,
+    as_split: bool = False,
+) -> Source | None:
+    """Return the data set at a location with some fields of `Source`, or None without a location.
+
+    Images are treated as those of the source `like` where `options` leave that out, and with
+    `as_split` they are split as those were too. An option that is None is left out.
+
+    Raises:
+        InputError: a value is out of range, or given without a location.
+
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if location is None:
+        if given:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise InputError(f"{flags} without a DATASET: expected the data that this is about")
+        return None
+    if like is None:
+        return Source(location, **given)
+    inherited = _TREATMENT + (_SPLITTING if as_split else ())
+    return Source(location, **{name: getattr(like, name) for name in inherited} | given)
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Parse `"28"`, a square, or `"32x48"`, height and width.
 

@@ -1,89 +1,69 @@
-"""The autoencoder: from image to code and back by dense layers, or through patches at first."""
+"""The autoencoder as Flax modules, built from the descriptions of its layers."""
 
-import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from aecli.config import Activation, Config
-from aecli.model.layers import FEATURES, PATCH, STRIDE, ImageShape, encoder_inputs, patch_grid
+from aecli.config import Config, Output
+from aecli.model import network
+from aecli.model.layers import ImageShape, Layer, Network, nested
 from aecli.model.parameters import Parameters
 from aecli.pixels import scale_of
 
 
-class Encoder(nnx.Module):
-    """Images to codes: maybe the features of patches, then dense layers.
+class LayerModule(nnx.Module):
+    """The parameters of a layer, and what its description does with them."""
 
-    An activation follows every dense layer but the last, which is linear. With `normalize` the
-    activations of an image are then brought to mean 0 and variance 1: layer normalization (Ba et
-    al., 2016) without scale and shift, which the next layer has.
-    """
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        # Only the shapes matter here: `initial_parameters` draws the values.
+        for name, shape in layer.parameters.items():
+            setattr(self, name, nnx.Param(jnp.zeros(shape)))
 
-    def __init__(self, config: Config, image_shape: ImageShape) -> None:
-        self.patches = Patches(image_shape[2]) if config.encoder == "conv" else None
-        inputs = encoder_inputs(config, image_shape)
-        self.layers = _dense_layers((math.prod(inputs), *config.hidden, config.latent))
-        self.activation = config.activation
-        self.normalize = config.normalize
-
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Encode `images`, float32 (n, h, w, c) in 0..1, to codes, float32 (n, d)."""
-        values = images if self.patches is None else self.patches(images)
-        flat = values.reshape(len(images), -1)
-        return _apply(self.layers, self.activation, flat, self.normalize)
+    def __call__(self, values: jax.Array, *, activate: bool = True) -> jax.Array:
+        """Apply the layer to values, float32 (n, *input)."""
+        parameters = {name: getattr(self, name)[...] for name in self.layer.parameters}
+        return self.layer.apply(values, parameters, activate=activate)
 
 
-class Patches(nnx.Module):
-    """Features of small squares of an image, each half over the next one: a convolution and ReLU.
+class Stack(nnx.Module):
+    """Layers one after the other, each an attribute of the name in its description."""
 
-    The image lies in the middle of black pixels, half a patch or more of them, both sides together:
-    the padding SAME of a strided convolution. XLA's convolution takes up to four times as long on a
-    processor as the product here; and any other activation of so many numbers takes as long as that
-    again, while the maps are no better.
-    """
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.order = tuple(layer.name.partition(".")[2] for layer in layers)
+        modules = (LayerModule(layer) for layer in layers)
+        for name, part in nested(zip(self.order, modules, strict=True)).items():
+            setattr(self, name, nnx.List(part.values()) if isinstance(part, Mapping) else part)
 
-    def __init__(self, channels: int) -> None:
-        self.kernel = nnx.Param(jnp.zeros((PATCH, PATCH, channels, FEATURES)))
-        self.bias = nnx.Param(jnp.zeros(FEATURES))
-
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Return the features of `images`, float32 (n, h, w, c), as (n, rows, columns, f)."""
-        count, height, width, channels = images.shape
-        rows, columns = patch_grid((height, width, channels))
-        missing = (rows + 1) * STRIDE - height, (columns + 1) * STRIDE - width
-        margins = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
-        padded = jnp.pad(images, [(0, 0), *margins, (0, 0)])
-        # A patch is two by two cells; one after the other they are a row of the product.
-        cells = padded.reshape(count, rows + 1, STRIDE, columns + 1, STRIDE, channels)
-        cells = cells.swapaxes(2, 3).reshape(count, rows + 1, columns + 1, -1)
-        corners = [(top, left) for top in (0, 1) for left in (0, 1)]
-        patches = [cells[:, top : top + rows, left : left + columns] for top, left in corners]
-        kernel = self.kernel[...].reshape(2, STRIDE, 2, STRIDE, channels, FEATURES)
-        kernel = kernel.swapaxes(1, 2).reshape(-1, FEATURES)
-        bias = self.bias[...].reshape(1, 1, 1, FEATURES)
-        return jax.nn.relu(jnp.concatenate(patches, axis=-1) @ kernel + bias)
+    def __call__(self, values: jax.Array, *, activate_last: bool = True) -> jax.Array:
+        """Apply all layers to values, float32 (n, ...); the last one without its activation."""
+        for name in self.order:
+            group, _, index = name.partition(".")
+            module = getattr(self, group)[int(index)] if index else getattr(self, group)
+            values = values.reshape(len(values), *module.layer.input)
+            values = module(values, activate=activate_last or name != self.order[-1])
+        return values
 
 
-class Decoder(nnx.Module):
-    """Codes to images; the encoder's widths in reverse."""
+class Encoder(Stack):
+    """Images, float32 (n, h, w, c) in 0..1, to codes, float32 (n, d)."""
 
-    def __init__(self, config: Config, image_shape: ImageShape) -> None:
-        widths = (config.latent, *reversed(config.hidden), math.prod(image_shape))
-        self.layers = _dense_layers(widths)
-        self.activation = config.activation
-        self.normalize = config.normalize
-        self.output = config.output
+
+class Decoder(Stack):
+    """Codes to images."""
+
+    def __init__(self, layers: Sequence[Layer], image_shape: ImageShape, output: Output) -> None:
+        super().__init__(layers)
         self.image_shape = image_shape
+        self.output = output
 
     def logits(self, codes: jax.Array) -> jax.Array:
         """Decode `codes`, float32 (n, d), to pixels before the output activation, (n, h, w, c)."""
-        flat = _apply(self.layers, self.activation, codes, self.normalize)
-        return flat.reshape(-1, *self.image_shape)
+        return super().__call__(codes, activate_last=False).reshape(-1, *self.image_shape)
 
-    def __call__(self, codes: jax.Array) -> jax.Array:
+    def __call__(self, codes: jax.Array) -> jax.Array:  # type: ignore[override]
         """Decode `codes`, float32 (n, d), to images, float32 (n, h, w, c).
 
         They lie in 0..1 with a sigmoid output; a linear output may leave that range.
@@ -95,9 +75,22 @@ class Decoder(nnx.Module):
 class Autoencoder(nnx.Module):
     """An encoder, and the decoder that is trained to undo it."""
 
-    def __init__(self, config: Config, image_shape: ImageShape) -> None:
-        self.encoder = Encoder(config, image_shape)
-        self.decoder = Decoder(config, image_shape)
+    def __init__(self, layers: Network, output: Output) -> None:
+        self.encoder = Encoder(layers.encoder)
+        self.decoder = Decoder(layers.decoder, layers.image_shape, output)
+
+    def decode(self, codes: jax.Array) -> jax.Array:
+        """Decode `codes`, float32 (n, d), to images, float32 (n, h, w, c), clipped to 0..1."""
+        return jnp.clip(self.decoder(codes), 0, 1)
+
+    def squared_errors(self, pixels: jax.Array) -> jax.Array:
+        """Return the mean squared error of the reconstruction of each image, float32 (n,).
+
+        `pixels`: (n, h, w, c), from 0 to `scale_of` their type. The error is that of the images
+        that `decode` returns.
+        """
+        images = to_unit_range(pixels)
+        return jnp.square(self.decode(self.encoder(images)) - images).mean(axis=(1, 2, 3))
 
 
 def to_unit_range(pixels: jax.Array) -> jax.Array:
@@ -107,26 +100,7 @@ def to_unit_range(pixels: jax.Array) -> jax.Array:
 
 def autoencoder(config: Config, image_shape: ImageShape, parameters: Parameters) -> Autoencoder:
     """Return the model with these parameters, of the shapes of `parameter_shapes`."""
-    structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(config, image_shape)))
+    layers = network(config, image_shape)
+    structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(layers, config.output)))
     model: Autoencoder = nnx.merge(structure, parameters)
     return model
-
-
-def _dense_layers(widths: Sequence[int]) -> nnx.List[nnx.Linear]:
-    # Only the shapes matter here: `initial_parameters` draws the values.
-    rngs = nnx.Rngs(0)
-    return nnx.List(
-        [nnx.Linear(inputs, outputs, rngs=rngs) for inputs, outputs in pairwise(widths)]
-    )
-
-
-def _apply(
-    layers: nnx.List[nnx.Linear], activation: Activation, values: jax.Array, normalize: bool
-) -> jax.Array:
-    # The names of the activations are those of jax.nn.
-    activate = getattr(jax.nn, activation)
-    for layer in layers[:-1]:
-        values = activate(layer(values))
-        if normalize:
-            values = jax.nn.standardize(values)
-    return layers[-1](values)

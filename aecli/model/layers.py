@@ -1,45 +1,133 @@
-"""The sizes of the network, as its settings give them."""
+"""The layers of a network, described once.
+
+Shapes of parameters, initial values, costs, the walk of `aecli show --shapes` and the Flax modules
+follow from these descriptions. They are plain data: importing them imports no jax.
+"""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from aecli.config import Config
+if TYPE_CHECKING:
+    import jax
 
+Shape = tuple[int, ...]
 ImageShape = tuple[int, int, int]
 
-# A conv encoder's patches, in pixels: squares, each half over the next one. Chosen on MNIST.
-PATCH = 8
-STRIDE = PATCH // 2
-FEATURES = 16
+
+@dataclass(frozen=True)
+class Layer(ABC):
+    """One layer: a product with a kernel, a bias, an activation, and maybe a normalization.
+
+    `name` is where its parameters lie in the model, such as `encoder.layers.0`. `input` and
+    `output` are shapes of one image's values, without the axis of the images. `kernel` ends with
+    the number of outputs, which is the length of the bias. `activation` is a name in `jax.nn`, or
+    `linear`. With `normalize` the activations of an image are then brought to mean 0 and variance 1
+    (layer normalization without scale and shift, which the next layer has; Ba et al., 2016).
+    `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
+    """
+
+    name: str
+    input: Shape
+    output: Shape
+    kernel: Shape
+    activation: str
+    normalize: bool = False
+    starts_at_mean: bool = False
+
+    @property
+    def bias(self) -> Shape:
+        """The shape of the bias."""
+        return self.kernel[-1:]
+
+    @property
+    def cost(self) -> int:
+        """How many numbers an image is at most within the layer."""
+        return max(math.prod(self.input), math.prod(self.output))
+
+    @property
+    def parameters(self) -> Mapping[str, Shape]:
+        """The shapes of the parameters by name."""
+        return {"bias": self.bias, "kernel": self.kernel}
+
+    @property
+    def ending(self) -> str:
+        """What follows the sum, in words."""
+        return f"{self.activation}, normalized" if self.normalize else self.activation
+
+    @abstractmethod
+    def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
+        """Return the product of values, float32 (n, *input), with the kernel: (n, *output)."""
+
+    def apply(
+        self, values: "jax.Array", parameters: Mapping[str, "jax.Array"], *, activate: bool = True
+    ) -> "jax.Array":
+        """Return the layer's result, float32 (n, *output), for values (n, *input)."""
+        import jax
+
+        bias = parameters["bias"].reshape(*(1 for _ in self.output), -1)
+        values = self.product(values, parameters["kernel"]) + bias
+        if activate and self.activation != "linear":
+            values = getattr(jax.nn, self.activation)(values)
+        return jax.nn.standardize(values) if self.normalize else values
 
 
-def patch_grid(image_shape: ImageShape) -> tuple[int, int]:
-    """Return how many patches a conv encoder sees along height and width of an image."""
-    return -(-image_shape[0] // STRIDE), -(-image_shape[1] // STRIDE)
+@dataclass(frozen=True)
+class Dense(Layer):
+    """A layer in which every output sees every input."""
+
+    def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
+        """Return values, float32 (n, i), times the kernel (i, o)."""
+        return values @ kernel
 
 
-def encoder_inputs(config: Config, image_shape: ImageShape) -> ImageShape:
-    """Return what the encoder's dense layers see: the image, or the features of its patches."""
-    return image_shape if config.encoder == "dense" else (*patch_grid(image_shape), FEATURES)
+def dense(name: str, inputs: int, outputs: int, activation: str, **options: bool) -> Dense:
+    """Return the description of a dense layer."""
+    return Dense(name, (inputs,), (outputs,), (inputs, outputs), activation, **options)
 
 
-def most_numbers(config: Config, image_shape: ImageShape) -> int:
-    """Return how many numbers an image is at most on its way to the code: pixels, or patches."""
-    if config.encoder == "dense":
-        return math.prod(image_shape)
-    return math.prod(patch_grid(image_shape)) * PATCH * PATCH * image_shape[2]
+@dataclass(frozen=True)
+class Network:
+    """The layers from image to code, and those back."""
+
+    encoder: tuple[Layer, ...]
+    decoder: tuple[Layer, ...]
+    image_shape: ImageShape
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, in the order in which an image goes through them."""
+        return self.encoder + self.decoder
+
+    @property
+    def cost(self) -> int:
+        """How many numbers an image is at most on its way through the network."""
+        return max(layer.cost for layer in self.layers)
+
+    @property
+    def widths(self) -> list[int]:
+        """How many numbers an image is, after each step from its pixels to its code."""
+        return [math.prod(shape) for shape in self._steps]
+
+    def __str__(self) -> str:
+        """Return the widths for people: `784-128-2`, with a grid of features as `7x7x16`."""
+        pixels, *steps = self._steps
+        return "-".join([str(math.prod(pixels)), *("x".join(map(str, step)) for step in steps)])
+
+    @property
+    def _steps(self) -> list[Shape]:
+        return [self.image_shape, *(layer.output for layer in self.encoder)]
 
 
-def encoder_widths(config: Config, image_shape: ImageShape) -> list[int]:
-    """Return how many numbers an image is, after each step from its pixels to its code."""
-    widths = [math.prod(image_shape), *config.hidden, config.latent]
-    if config.encoder == "conv":
-        widths.insert(1, math.prod(encoder_inputs(config, image_shape)))
-    return widths
-
-
-def describe_encoder(config: Config, image_shape: ImageShape) -> str:
-    """Return the widths for people: `784-128-2`, with a grid of features as `7x7x16`."""
-    widths = list(map(str, encoder_widths(config, image_shape)))
-    if config.encoder == "conv":
-        widths[1] = "x".join(map(str, encoder_inputs(config, image_shape)))
-    return "-".join(widths)
+def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return values by dotted names as dicts in dicts; digits in a name are int keys."""
+    tree: dict[Any, Any] = {}
+    for name, value in values:
+        *above, last = (int(part) if part.isdecimal() else part for part in name.split("."))
+        place = tree
+        for part in above:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return tree

@@ -1,8 +1,6 @@
 """The parameters of the autoencoder: their names and shapes, and how they are drawn."""
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import jax
@@ -10,19 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import Config
-from aecli.model.layers import FEATURES, PATCH, ImageShape, encoder_inputs
+from aecli.model import network
+from aecli.model.layers import ImageShape, nested
 
-Parameters = Any  # A nested dict of arrays, named like the attributes of `model.Autoencoder`.
+Parameters = Any  # A nested dict of arrays, named like the attributes of `Autoencoder`.
 
 
 def parameter_shapes(config: Config, image_shape: ImageShape) -> Parameters:
-    """Return the parameters of `model.Autoencoder` as shapes, without importing Flax."""
-    inputs = encoder_inputs(config, image_shape)
-    encoder = _dense_shapes((math.prod(inputs), *config.hidden, config.latent))
-    if config.encoder == "conv":
-        encoder["patches"] = _layer_shapes(PATCH, PATCH, image_shape[2], FEATURES)
-    decoder = _dense_shapes((config.latent, *reversed(config.hidden), math.prod(image_shape)))
-    return {"encoder": encoder, "decoder": decoder}
+    """Return the parameters of `Autoencoder` as shapes, without importing Flax."""
+    return nested(
+        (f"{layer.name}.{name}", jax.ShapeDtypeStruct(shape, np.float32))
+        for layer in network(config, image_shape).layers
+        for name, shape in layer.parameters.items()
+    )
 
 
 def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> Parameters:
@@ -52,26 +50,23 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
         return generator.standard_normal(shape, np.float32) * np.float32(math.sqrt(gain / inputs))
 
     height, width, channels = mean_image.shape
-    shapes = parameter_shapes(config, (height, width, channels))
-    parameters = jax.tree.map(lambda leaf: draw(leaf.shape), shapes)
+    image_shape = height, width, channels
+    parameters = jax.tree.map(lambda leaf: draw(leaf.shape), parameter_shapes(config, image_shape))
     if config.init != "normal":
-        mean = mean_image.reshape(-1)
-        if config.output == "sigmoid":
-            # Pixels that are always black or white would need an infinite logit.
-            mean = np.clip(mean, 1e-3, 1 - 1e-3)
-            mean = np.log(mean / (1 - mean))
-        parameters["decoder"]["layers"][len(config.hidden)]["bias"] = mean
+        for layer in network(config, image_shape).layers:
+            if layer.starts_at_mean:
+                place = parameters
+                for part in layer.name.split("."):
+                    place = place[int(part) if part.isdecimal() else part]
+                place["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
     return parameters
 
 
-def _dense_shapes(widths: Sequence[int]) -> Parameters:
-    layers = [_layer_shapes(*inputs_and_outputs) for inputs_and_outputs in pairwise(widths)]
-    return {"layers": dict(enumerate(layers))}
-
-
-def _layer_shapes(*kernel: int) -> Parameters:
-    """Return the shapes of a layer whose kernel has this one; the last of it are the outputs."""
-    return {
-        "kernel": jax.ShapeDtypeStruct(kernel, np.float32),
-        "bias": jax.ShapeDtypeStruct(kernel[-1:], np.float32),
-    }
+def _before_activation(mean: npt.NDArray[np.float32], activation: str) -> npt.NDArray[np.float32]:
+    """Return the values whose activation, sigmoid or linear, is the mean image."""
+    if activation != "sigmoid":
+        return mean
+    # Pixels that are always black or white would need an infinite logit.
+    mean = np.clip(mean, 1e-3, 1 - 1e-3)
+    logits: npt.NDArray[np.float32] = np.log(mean / (1 - mean))
+    return logits

@@ -22,8 +22,8 @@ from matplotlib.patheffects import withStroke
 from aecli import files
 from aecli.errors import InputError
 from aecli.pca import pca_projection
-from aecli.run.checkpoint import EpochMetrics
 from aecli.run.codes import Codes
+from aecli.run.states import EpochMetrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -274,7 +274,12 @@ def history_figure(history: Sequence[EpochMetrics], loss: str, title: str) -> Fi
 def draw_history(axes: "Axes", history: Sequence[EpochMetrics]) -> None:
     """Draw train and validation loss by epoch on a logarithmic scale."""
     epochs = [metrics.epoch for metrics in history]
-    axes.plot(epochs, [metrics.train_loss for metrics in history], label="train", color=_COLORS[0])
+    axes.plot(
+        epochs,
+        [metrics.losses["reconstruction"] for metrics in history],
+        label="train",
+        color=_COLORS[0],
+    )
     axes.plot(
         epochs,
         [metrics.validation_loss for metrics in history],

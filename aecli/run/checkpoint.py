@@ -14,42 +14,16 @@ from aecli import __version__, files
 from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
-from aecli.memory import PartialEpoch, ShuffleLayout
 from aecli.run.folder import RunFolder
+from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
 
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
-# 4: with conv encoders, and a weight of neighbours that falls.
-FORMAT_VERSION = 4
+# 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
+FORMAT_VERSION = 5
 _METADATA_KEY = "aecli"
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 Tree = TypeVar("Tree")
-
-
-@dataclass(frozen=True)
-class Best:
-    """The epoch with the lowest validation loss so far; epoch 0 before the first."""
-
-    epoch: int
-    validation_loss: float
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """What one epoch gave.
-
-    The losses are those of the config, means over pixels; `train_loss` is the mean over the
-    epoch's steps, as is `neighbor_loss`, in nats, which is 0 without one. `learning_rate` is that
-    of the epoch's last step. `seconds` is wall time.
-    """
-
-    epoch: int
-    train_loss: float
-    neighbor_loss: float
-    validation_loss: float
-    learning_rate: float
-    images_per_second: float
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +32,8 @@ class Checkpoint:
 
     `tensors` maps names such as `parameters.encoder.layers.0.kernel` to arrays. Batch order needs
     no state of its own: it follows from the seed in `config`, the epoch and `layout`, which is how
-    the data were streamed, or None where they were in memory. `begun` is what the state has of the
-    next epoch, where that was stopped. `history` has one entry an epoch; it is empty in the
+    the data were streamed, or None where they were in memory. `partial` is what the state has of
+    the next epoch, where that was stopped. `history` has one entry an epoch; it is empty in the
     checkpoint of the best parameters.
     """
 
@@ -69,7 +43,7 @@ class Checkpoint:
     best: Best
     tensors: Tensors
     layout: ShuffleLayout | None = None
-    begun: PartialEpoch | None = None
+    partial: PartialEpoch | None = None
     history: tuple[EpochMetrics, ...] = ()
 
     @property
@@ -97,13 +71,13 @@ def save(path: Path, checkpoint: Checkpoint, before: Callable[[], None] = lambda
     """
     from safetensors.numpy import save as to_bytes
 
-    spoilt = _first_not_finite(checkpoint.tensors)
-    if spoilt is not None:
+    non_finite = _first_not_finite(checkpoint.tensors)
+    if non_finite is not None:
         raise AecliError(
-            f"{spoilt} is not finite after epoch {checkpoint.epoch}: the training diverged; "
+            f"{non_finite} is not finite after epoch {checkpoint.epoch}: the training diverged; "
             f"{path.name} was left as it was; try a lower --learning-rate"
         )
-    about = {
+    metadata = {
         "format_version": FORMAT_VERSION,
         "aecli_version": __version__,
         "config": checkpoint.config.to_json(),
@@ -111,12 +85,12 @@ def save(path: Path, checkpoint: Checkpoint, before: Callable[[], None] = lambda
         "epoch": checkpoint.epoch,
         "best": asdict(checkpoint.best),
         "layout": None if checkpoint.layout is None else asdict(checkpoint.layout),
-        "begun": None if checkpoint.begun is None else asdict(checkpoint.begun),
+        "partial": None if checkpoint.partial is None else asdict(checkpoint.partial),
         "history": [asdict(metrics) for metrics in checkpoint.history],
     }
     # One key: safetensors writes several in any order, and the same run gives the same bytes.
-    metadata = json.dumps({"sha256": _digest(about, checkpoint.tensors), **about})
-    data = to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: metadata})
+    text = json.dumps({"sha256": _digest(metadata, checkpoint.tensors), **metadata})
+    data = to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: text})
     files.write_bytes(path, data, before)
 
 
@@ -158,29 +132,32 @@ def _load(path: Path) -> Checkpoint:
     if text is None:
         raise InputError(f"{path} is a safetensors file, but no checkpoint of aecli")
     try:
-        about = json.loads(text)
-        version = about["format_version"]
+        metadata = json.loads(text)
+        version = metadata["format_version"]
         if version not in range(1, FORMAT_VERSION + 1):
             raise InputError(
                 f"its format version is {version}, this aecli reads up to {FORMAT_VERSION}; "
-                f"install the aecli that wrote it, {about.get('aecli_version')}"
+                f"install the aecli that wrote it, {metadata.get('aecli_version')}"
             )
-        if version == 1 and "sha256" not in about:
-            about = {"layout": None, "begun": None} | about
-        elif about.pop("sha256") != _digest(about, tensors):
+        # At first the first format had no checksum.
+        has_checksum = version > 1 or "sha256" in metadata
+        if has_checksum and metadata.pop("sha256") != _digest(metadata, tensors):
             raise InputError("it is damaged: its content is not that of its checksum")
-        spoilt = _first_not_finite(tensors)
-        if spoilt is not None:
-            raise InputError(f"{spoilt} holds numbers that are not finite")
+        non_finite = _first_not_finite(tensors)
+        if non_finite is not None:
+            raise InputError(f"{non_finite} holds numbers that are not finite")
+        config = from_json(metadata["config"])
+        if version < 5:
+            metadata = _upgrade(metadata, config)
         return Checkpoint(
-            config=from_json(about["config"]),
-            data=DataDescription.from_json(about["data"]),
-            epoch=int(about["epoch"]),
-            best=Best(int(about["best"]["epoch"]), float(about["best"]["validation_loss"])),
+            config=config,
+            data=DataDescription.from_json(metadata["data"]),
+            epoch=int(metadata["epoch"]),
+            best=Best(int(metadata["best"]["epoch"]), float(metadata["best"]["validation_loss"])),
             tensors=tensors,
-            layout=None if about["layout"] is None else _layout(about["layout"]),
-            begun=None if about["begun"] is None else _begun(about["begun"]),
-            history=tuple(_epoch_metrics(line) for line in about["history"]),
+            layout=None if metadata["layout"] is None else _layout(metadata["layout"]),
+            partial=None if metadata["partial"] is None else _partial(metadata["partial"]),
+            history=tuple(_epoch_metrics(line) for line in metadata["history"]),
         )
     except InputError as error:
         raise InputError(f"the checkpoint {path} cannot be used: {error}") from error
@@ -222,9 +199,9 @@ def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
     return filled
 
 
-def _digest(about: Mapping[str, Any], tensors: Tensors) -> str:
+def _digest(metadata: Mapping[str, Any], tensors: Tensors) -> str:
     """Return the SHA-256 over metadata and names, types, shapes and bytes of tensors, in hex."""
-    digest = hashlib.sha256(json.dumps(about).encode())
+    digest = hashlib.sha256(json.dumps(metadata).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
         digest.update(np.ascontiguousarray(tensor).data)
@@ -236,30 +213,47 @@ def _first_not_finite(tensors: Tensors) -> str | None:
     return next((name for name, values in tensors.items() if not np.isfinite(values).all()), None)
 
 
+def _upgrade(metadata: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """Return metadata of a format before 5 as those of format 5."""
+
+    def losses(values: Mapping[str, Any], reconstruction: str) -> dict[str, Any]:
+        """Return the two losses that there were, by the names of their terms."""
+        named = {"reconstruction": values[reconstruction]}
+        return named | ({"neighbor": values["neighbor_loss"]} if config.neighbor_weight else {})
+
+    layout, begun = metadata.get("layout"), metadata.get("begun")
+    return {
+        **metadata,
+        "layout": layout and {**layout, "buffer_blocks": layout["window_blocks"]},
+        "partial": begun
+        and {**begun, "buffers": begun["windows"], "losses": losses(begun, "loss")},
+        "history": [{**line, "losses": losses(line, "train_loss")} for line in metadata["history"]],
+    }
+
+
 def _layout(values: Mapping[str, Any]) -> ShuffleLayout:
     return ShuffleLayout(int(values["block_rows"]), int(values["buffer_blocks"]))
 
 
-def _begun(values: Mapping[str, Any]) -> PartialEpoch:
+def _partial(values: Mapping[str, Any]) -> PartialEpoch:
     return PartialEpoch(
-        buffers=int(values["windows"]),
-        loss=float(values["loss"]),
-        # Older versions had none.
-        neighbor_loss=float(values.get("neighbor_loss", 0)),
-        finite_steps=int(values["finite_steps"]),
+        int(values["buffers"]), _losses(values["losses"]), int(values["finite_steps"])
     )
 
 
 def _epoch_metrics(line: Mapping[str, Any]) -> EpochMetrics:
     return EpochMetrics(
         epoch=int(line["epoch"]),
-        train_loss=float(line["train_loss"]),
-        neighbor_loss=float(line.get("neighbor_loss", 0)),
+        losses=_losses(line["losses"]),
         validation_loss=float(line["validation_loss"]),
         learning_rate=float(line["learning_rate"]),
         images_per_second=float(line["images_per_second"]),
         seconds=float(line["seconds"]),
     )
+
+
+def _losses(values: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): float(loss) for name, loss in values.items()}
 
 
 def _name(prefix: str, path: Any) -> str:

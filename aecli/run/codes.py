@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli import files
+from aecli.config import SplitName
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
 from aecli.npy import read_npy, write_npy
@@ -52,6 +53,11 @@ class CodeBlocks:
     shape: tuple[int, int]
     labels: Labels | None
     provenance: Mapping[str, Any]
+
+
+def default_codes_path(folder: Path, split: SplitName | None = None) -> Path:
+    """Return where a run's folder keeps the codes of a split: `codes.npy` for the test split."""
+    return folder / ("codes.npy" if split in (None, "test") else f"codes-{split}.npy")
 
 
 def labels_path(codes: Path) -> Path:

@@ -7,17 +7,17 @@ from functools import partial
 import jax
 import numpy as np
 import numpy.typing as npt
-from jax.sharding import AxisType
 
 from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
-from aecli.device import enough_memory
+from aecli.device import out_of_memory_advice
 from aecli.encode import TrainedModel, encode
 from aecli.errors import AecliError, InputError
 from aecli.neighbors import NeighborGraph, nearest_rows, share_in_common
 from aecli.run.checkpoint import Checkpoint
 from aecli.train.epochs import EpochFunction, Neighborhood
+from aecli.train.step import TrainStep
 
 # Nearest codes whose sameness is compared.
 _NEIGHBORS = 15
@@ -50,7 +50,7 @@ def check_seeds(checkpoint: Checkpoint, count: int) -> None:
         raise InputError("--stability trains in memory, and this run's data were streamed")
 
 
-@enough_memory("try fewer seeds")
+@out_of_memory_advice("try fewer seeds")
 def measure_stability(
     checkpoint: Checkpoint,
     dataset: Dataset,
@@ -73,25 +73,23 @@ def measure_stability(
     config = checkpoint.config
     check_seeds(checkpoint, count)
     seeds = tuple((config.seed + i) % 2**32 for i in range(count))
-    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-    function = EpochFunction(config, dataset.image_shape, dataset.count("train"), mesh)
-    place = partial(jax.device_put, device=function.replicated)
+    step = TrainStep(config, dataset.image_shape, dataset.count("train"))
+    place = partial(jax.device_put, device=step.devices.replicated)
     mean_image = dataset.mean_image("train")
     states = jax.tree.map(
         lambda *leaves: np.stack(leaves),
-        *(function.initial_state(mean_image, seed) for seed in seeds),
+        *(step.initial_state(mean_image, seed) for seed in seeds),
     )
-    neighborhood = graph and Neighborhood(graph.neighbors, np.float32(graph.variance))
     arguments = [
         place(dataset.split("train").images),
-        place(neighborhood),
+        place(Neighborhood.of(graph)),
         place(dataset.split("validation").images),
     ]
     states = place(states)
     seed_array = np.array(seeds, np.uint32)
     program = compiled(
-        jax.vmap(function, in_axes=(0, None, None, None, None, 0)),
-        {"program": "epoch of several seeds", **function.about},
+        jax.vmap(EpochFunction(step), in_axes=(0, None, None, None, None, 0)),
+        {"program": "epoch of several seeds", **step.key},
         states,
         *arguments,
         np.uint32(1),
@@ -99,8 +97,8 @@ def measure_stability(
         donate=(0,),
     )
     for epoch in range(1, config.epochs + 1):
-        states, losses = program(states, *arguments, np.uint32(epoch), seed_array)
-        if not np.isfinite(losses.train).all():
+        states, result = program(states, *arguments, np.uint32(epoch), seed_array)
+        if not all(np.isfinite(losses).all() for losses in result.losses.values()):
             raise AecliError(f"the loss is not finite in epoch {epoch}: a training diverged")
         report(1)
     images = dataset.split(split).images

@@ -1,5 +1,6 @@
 """Data sets larger than memory: their rows on the way to the device."""
 
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -8,10 +9,51 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.data import Dataset, Rows, count_of, rows_at, rows_between
-from aecli.memory import ShuffleLayout
+from aecli.errors import InputError
 from aecli.pixels import Images
+from aecli.run.states import ShuffleLayout
 
 Item = TypeVar("Item")
+
+# In memory, pixels lie on the host and on the device.
+_COPIES = 2
+# One shuffle buffer is trained on, one waits, one is being read; each may lie on host and device
+# for a moment.
+_BUFFERS = 5
+# Larger blocks are read faster; more blocks in a buffer mix rows better that lie far apart.
+_LARGEST_BLOCK = 64_000_000
+_FEWEST_BLOCKS = 64
+
+
+def bytes_in_memory(pixel_bytes: int) -> int:
+    """Return the bytes that training on so many bytes of pixels takes without streaming."""
+    return _COPIES * pixel_bytes
+
+
+def bytes_streamed(layout: ShuffleLayout, row_bytes: int) -> int:
+    """Return the bytes that streaming rows of this size takes."""
+    return _BUFFERS * layout.buffer_rows * row_bytes
+
+
+def choose_shuffle_layout(row_bytes: int, batch_size: int, memory: int) -> ShuffleLayout:
+    """Return how rows of so many bytes pass through so much memory, in whole batches.
+
+    Raises:
+        InputError: not even one batch fits.
+
+    """
+    buffer = memory // _BUFFERS
+    block = min(buffer // _FEWEST_BLOCKS, _LARGEST_BLOCK)
+    batches = max(1, block // (batch_size * row_bytes))
+    block_rows = batches * batch_size
+    buffer_blocks = buffer // (block_rows * row_bytes)
+    if buffer_blocks < 1:
+        least = math.ceil(_BUFFERS * batch_size * row_bytes / 10**6)
+        raise InputError(
+            f"--memory {memory / 10**6:g}MB is too small for batches of {batch_size} images: "
+            f"expected at least {least}MB, or a smaller --batch-size"
+        )
+    return ShuffleLayout(block_rows, buffer_blocks)
 
 
 class ShuffleBuffer(NamedTuple):
@@ -32,7 +74,7 @@ def shuffle_buffers(
     batch_size: int,
     neighbors: npt.NDArray[np.int32] | None = None,
     *,
-    partners: int = 0,
+    positives: int = 0,
     seed: int,
     epoch: int,
     shuffle: bool,
@@ -40,16 +82,16 @@ def shuffle_buffers(
 ) -> Iterator[ShuffleBuffer]:
     """Read the training images of one epoch, in an order that is a function of seed and epoch.
 
-    Blocks of neighbouring rows come in random order and are shuffled within each window; without
+    Blocks of neighbouring rows come in random order and are shuffled within each buffer; without
     `shuffle` rows come in file order. All blocks but the last are whole batches, so that one
-    incomplete batch is left out, as it is in memory. The first `skip` shuffle_buffers are left out.
+    incomplete batch is left out, as it is in memory. The first `skip` shuffle buffers are left out.
 
     With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with so
-    many `partners`, drawn from its neighbours and read too: groups of 1 + `partners`.
+    many `positives`, drawn from its neighbours and read too: groups of 1 + `positives`.
     """
     rows = dataset.rows("train")
     count = count_of(rows)
-    group = 1 + partners
+    group = 1 + positives
     starts = np.arange(0, count, layout.block_rows)
     if shuffle:
         np.random.default_rng((seed, epoch)).shuffle(starts)
@@ -64,21 +106,21 @@ def shuffle_buffers(
                 rows_between(rows, start, stop)
             ]
             filled += stop - start
-        # An order of its own, so that an epoch can begin with any window.
+        # An order of its own, so that an epoch can begin with any buffer.
         generator = np.random.default_rng((seed, epoch, first))
         order = np.arange(filled)
         if shuffle:
             generator.shuffle(order)
         if neighbors is not None:
-            chosen = generator.integers(neighbors.shape[1], size=(partners, filled))
+            chosen = generator.integers(neighbors.shape[1], size=(positives, filled))
             drawn = neighbors[positions[:filled], chosen]
-            for images_of_partner, wanted in zip(images[1:], drawn, strict=True):
-                _read_rows(dataset, rows, wanted, images_of_partner[:filled])
+            for images_of_positive, wanted in zip(images[1:], drawn, strict=True):
+                _read_rows(dataset, rows, wanted, images_of_positive[:filled])
         # The rest is never looked at, but should not be chance.
         images[:, filled:] = 0
         steps = filled // batch_size
         batches = np.zeros((layout.buffer_rows // batch_size, group, batch_size), np.int32)
-        # Partners lie as many shuffle_buffers behind their image as they are the first, second, ...
+        # The first positive lies one buffer behind its image, the second two, ...
         taken = order[: steps * batch_size].reshape(steps, 1, batch_size)
         batches[:steps] = taken + layout.buffer_rows * np.arange(group)[:, np.newaxis]
         yield ShuffleBuffer(images.reshape(-1, *dataset.image_shape), batches, steps)

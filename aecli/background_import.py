@@ -1,4 +1,4 @@
-"""Imports that take their time, while something else waits for the disk or unpacks."""
+"""Slow imports in a thread, while the main one waits for the disk or unpacks."""
 
 import importlib
 from collections.abc import Iterator

@@ -1,0 +1,59 @@
+"""The states of a training that a checkpoint holds: epochs done, an epoch begun, the best one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch with the lowest validation loss so far; epoch 0 before the first."""
+
+    epoch: int
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """The results of one epoch.
+
+    `losses` has each term of the training loss by name, as the mean over the epoch's steps; weights
+    are not in it. `validation_loss` is the mean over the validation images after the last step,
+    `learning_rate` that of the last step. `seconds` is wall time.
+    """
+
+    epoch: int
+    losses: Mapping[str, float]
+    validation_loss: float
+    learning_rate: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ShuffleLayout:
+    """How rows that do not fit into memory pass through it.
+
+    Blocks of `block_rows` successive rows are read in random order; `buffer_blocks` of them fill a
+    shuffle buffer, are trained on, and are let go. The order of the batches depends on both.
+    """
+
+    block_rows: int
+    buffer_blocks: int
+
+    @property
+    def buffer_rows(self) -> int:
+        """Rows that are shuffled together."""
+        return self.block_rows * self.buffer_blocks
+
+
+@dataclass(frozen=True)
+class PartialEpoch:
+    """An epoch of streamed data that was stopped, after so many shuffle `buffers`.
+
+    `losses` has the sum of each term of the training loss over the steps done; `finite_steps` is
+    the number of steps before the first whose loss was not finite.
+    """
+
+    buffers: int
+    losses: Mapping[str, float]
+    finite_steps: int

@@ -1,0 +1,82 @@
+"""Losses and errors over a split, a fixed number of images at a time."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aecli.compile_cache import compiled
+from aecli.config import SplitName
+from aecli.data import Dataset
+from aecli.losses import pixel_loss
+from aecli.model import network
+from aecli.model.parameters import Parameters
+from aecli.train.step import TrainStep
+from aecli.train.stream import prefetched
+
+# Rows of one product while evaluating, and the bytes that they may have as float32.
+_ROWS = 1_000
+_BYTES = 8_000_000
+
+# The loss of the config, or the squared error of the decoded images.
+Measure = Literal["loss", "squared error"]
+
+
+def evaluate(
+    step: TrainStep, parameters: Parameters, pixels: jax.Array, measure: Measure = "loss"
+) -> jax.Array:
+    """Return the mean over the pixels of each of the images (n, h, w, c), float32 (n,)."""
+    from aecli.model.autoencoder import to_unit_range
+
+    model, config = step.model(parameters), step.config
+
+    def of_image(image: jax.Array) -> jax.Array:
+        pixels = image[jnp.newaxis]
+        if measure == "squared error":
+            return model.squared_errors(pixels)[0]
+        images = to_unit_range(pixels)
+        logits = model.decoder.logits(model.encoder(images))
+        return pixel_loss(logits, images, config.loss, config.output).mean()
+
+    values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
+    return values
+
+
+def evaluation_rows(step: TrainStep) -> int:
+    """Return how many images are evaluated at a time."""
+    return max(1, min(_ROWS, _BYTES // (4 * network(step.config, step.image_shape).cost)))
+
+
+class Evaluation:
+    """Evaluates parameters on a split, some rows at a time."""
+
+    def __init__(self, step: TrainStep) -> None:
+        self._step = step
+        # Two for a measure: for all full batches, and for what is left.
+        self._programs: dict[tuple[Measure, int], Callable[..., jax.Array]] = {}
+
+    def mean(
+        self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure = "loss"
+    ) -> float:
+        """Return the mean over the pixels of a split."""
+        parameters = jax.device_put(parameters, self._step.devices.replicated)
+        values = [
+            np.asarray(self._program(parameters, batch, measure)(parameters, batch))
+            for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
+        ]
+        return float(np.concatenate(values).mean())
+
+    def _program(
+        self, parameters: Parameters, batch: np.ndarray, measure: Measure
+    ) -> Callable[..., jax.Array]:
+        if (measure, len(batch)) not in self._programs:
+            step = self._step
+            self._programs[measure, len(batch)] = compiled(
+                lambda parameters, pixels: evaluate(step, parameters, pixels, measure),
+                {"program": measure, **step.key},
+                parameters,
+                batch,
+            )
+        return self._programs[measure, len(batch)]

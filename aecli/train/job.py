@@ -1,0 +1,151 @@
+"""What to train and from where: a new run, or one to resume. Importing this imports no jax."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aecli.background_import import importing
+from aecli.config import (
+    DEFAULT_DATASET,
+    DEFAULT_RECIPE,
+    Config,
+    choose_recipe,
+    fit_to_data,
+    resume_config,
+    with_settings,
+)
+from aecli.data import Bar, Dataset, Source, choose_source, no_bar, open_dataset, reopen_dataset
+from aecli.errors import InputError
+from aecli.files import kind_of, refuse_file
+from aecli.model import network
+from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.folder import RunFolder
+from aecli.run.reopen import check_same_data, reopen
+
+# What is imported while the data are read.
+_TRAINING = "aecli.train.loop"
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """A training to run: its settings, its data, and the checkpoint that it resumes from."""
+
+    folder: RunFolder
+    config: Config
+    dataset: Dataset
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs the run has."""
+        return self.checkpoint.epoch if self.checkpoint else 0
+
+    @property
+    def headline(self) -> str:
+        """What is about to be trained, in a line."""
+        config, dataset = self.config, self.dataset
+        start = ""
+        if self.checkpoint:
+            start = f", resumed after epoch {self.epochs_done}"
+            if self.epochs_done == config.epochs:
+                start += ": it has them all, --epochs raises them"
+        encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
+        return (
+            f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
+            f"{dataset.count('train'):,} {'vectors' if dataset.vectors else 'images'} of "
+            f"{dataset.name}{start}"
+        )
+
+    def check_unchanged(self, *, force: bool) -> None:
+        """Raise `InputError` where another process has trained here while the data were read."""
+        if self.checkpoint is None:
+            _refuse_run(self.folder, force=force)
+            return
+        now, before = (
+            (last.config, last.epoch, last.partial, last.model_hash)
+            for last in (load(self.folder.last), self.checkpoint)
+        )
+        if now != before:
+            raise InputError(
+                f"{self.folder.path} was trained meanwhile: look at it and start again"
+            )
+
+
+def new_job(
+    folder: RunFolder,
+    settings: Mapping[str, Any],
+    source: Source | None = None,
+    bar: Bar = no_bar,
+    *,
+    force: bool = False,
+) -> TrainJob:
+    """Return the job of a new run; the cheap checks come before the data are read.
+
+    Args:
+        folder: where the run goes; `force` replaces one that is there.
+        settings: fields of `Config`; the others come from the recipe, and from the data.
+        source: the data; None for the embedded digits.
+        bar: shows the reading.
+        force: whether to replace a run.
+
+    Raises:
+        InputError: a setting is wrong, the folder holds a run, or the data cannot be read.
+
+    """
+    recipe = settings.get("recipe", DEFAULT_RECIPE)
+    if not isinstance(recipe, str):
+        raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
+    config = with_settings(choose_recipe(recipe), settings)
+    refuse_file(folder.path, "-o expects the folder of a run")
+    _refuse_run(folder, force=force)
+    with importing(_TRAINING):
+        data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
+    data.check_splits("train", "validation", "test")
+    config = fit_to_data(config, data.count("train"), settings, vectors=data.vectors)
+    return TrainJob(folder, config, data)
+
+
+def resume_job(
+    folder: RunFolder,
+    settings: Mapping[str, Any],
+    location: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    bar: Bar = no_bar,
+) -> TrainJob:
+    """Return the job that resumes a run from its last checkpoint.
+
+    Args:
+        folder: of the run.
+        settings: fields of `Config`; only those that say when to stop may differ from the run's.
+        location: where the data are now; None for where they were.
+        options: fields of `Source`; the others are as the run has them.
+        bar: shows the reading.
+
+    Raises:
+        InputError: there is no run, a setting differs from its own, or the data do.
+
+    """
+    if kind_of(folder.last) != "file":
+        raise InputError(
+            f"nothing to resume: {folder.path} has no {folder.last.name}; "
+            f"aecli train -o {shlex.quote(str(folder.path))} begins a run"
+        )
+    checkpoint = load(folder.last)
+    config = resume_config(checkpoint.config, settings, checkpoint.epoch)
+    source = choose_source(location, options or {}, like=checkpoint.data.source, as_split=True)
+    with importing(_TRAINING):
+        if source is None:
+            data = reopen(checkpoint, bar)
+        else:
+            data = open_dataset(source, bar)
+            check_same_data(checkpoint, data)
+    return TrainJob(folder, config, data, checkpoint)
+
+
+def _refuse_run(folder: RunFolder, *, force: bool) -> None:
+    if folder.exists and not force:
+        raise InputError(
+            f"{folder.path} holds a run already: --resume resumes it, --force replaces it, "
+            "-o names another folder"
+        )
