@@ -1,23 +1,19 @@
 """What the tests share: strict numerics, small runs, and MNIST where it is at hand."""
 
-import gzip
 import os
-import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import DATA_VARIABLE, Dataset, open_dataset
 from aecli.run.folder import RunFolder
 from aecli.train.loop import train
+from tests.helpers import Run, write_idx_folder
 
 # Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
 # compiled once a session: the processes that run the tests take the folder of the one above them.
@@ -27,8 +23,6 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +40,7 @@ def mnist() -> Dataset:
 
 @pytest.fixture(scope="session")
 def small_config() -> Config:
-    return with_settings(
-        choose_recipe("modern"), {"hidden": (16, 8), "epochs": 4, "batch_size": 64}
-    )
+    return with_settings(choose_recipe("plain"), {"hidden": (16, 8), "epochs": 4, "batch_size": 64})
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +49,7 @@ def digits_run(
 ) -> Path:
     """Return the folder of a small run on the digits; tests must not write into it."""
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    train(digits, small_config, RunFolder(folder), about={})
+    train(digits, small_config, RunFolder(folder))
     return folder
 
 
@@ -76,24 +68,6 @@ def aecli(tmp_path: Path) -> Run:
         )
 
     return run
-
-
-def write_idx(path: Path, values: npt.NDArray[np.uint8]) -> None:
-    """Write an IDX file as its format says; gzipped where the name says so."""
-    header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
-    data = header + values.tobytes()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-
-
-def write_idx_folder(folder: Path) -> None:
-    """Write 240 train and 40 test images of 6x5 random pixels, with labels."""
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for part, rows, suffix in (("train", 240, ".gz"), ("t10k", 40, "")):
-        pixels = generator.integers(0, 256, (rows, 6, 5), np.uint8)
-        write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", pixels)
-        labels = generator.integers(0, 10, rows).astype(np.uint8)
-        write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", labels)
 
 
 @pytest.fixture

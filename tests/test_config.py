@@ -77,7 +77,7 @@ def test_json_keeps_every_setting(name: str) -> None:
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        with_settings(choose_recipe("modern"), settings)
+        with_settings(choose_recipe("plain"), settings)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_widths(text: str, widths: tuple[int, ...]) -> None:
 def test_a_toml_file_sets_what_its_names_say(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text('hidden = [32, 16]\nbatch-size = 32\nlearning_rate = 1\nloss = "bce"\n')
-    config = with_settings(choose_recipe("modern"), read_toml(path))
+    config = with_settings(choose_recipe("plain"), read_toml(path))
     assert (config.hidden, config.batch_size, config.learning_rate) == ((32, 16), 32, 1.0)
     assert config.loss == "bce"
 

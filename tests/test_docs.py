@@ -46,7 +46,7 @@ def test_every_option_stands_in_the_readme(name: str) -> None:
 
 
 def test_the_readme_has_the_defaults_of_the_recommended_recipe() -> None:
-    for name, value in choose_recipe("modern").to_json().items():
+    for name, value in choose_recipe("plain").to_json().items():
         row = re.search(rf"^\| `{flag(name)}`[^|]*\| ([^|]*) \|", README, re.MULTILINE)
         assert row, f"the README has no default of {flag(name)}"
         shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,6 +28,7 @@ from aecli.run.checkpoint import FORMAT_VERSION, load
 from aecli.run.folder import RunFolder
 from aecli.train.epochs import EpochInMemory, TrainState
 from aecli.train.loop import train
+from tests.helpers import Run
 
 TESTS = Path(__file__).parent
 QUICK = ("--epochs", "3", "--hidden", "4")
@@ -206,7 +206,7 @@ def test_nothing_that_is_not_finite_is_saved(
     monkeypatch.setattr(EpochInMemory, "__call__", spoil)
     monkeypatch.setattr("aecli.train.loop._SECONDS_BETWEEN_SAVES", 0)
     with pytest.raises(AecliError, match=r"optimizer\..* is not finite after epoch 3"):
-        train(digits, small_config, folder, about={})
+        train(digits, small_config, folder)
     assert load(folder.last).epoch == 2
 
 

@@ -93,7 +93,7 @@ def test_a_graph_is_kept_for_the_same_data_and_number(digits: Dataset, tmp_path:
     other = find_neighbors(digits, with_settings(config, {"neighbors": 4}), folder)
     assert other is not None
     assert not other.written
-    assert find_neighbors(digits, choose_recipe("modern"), folder) is None
+    assert find_neighbors(digits, choose_recipe("plain"), folder) is None
 
 
 def test_a_damaged_graph_is_made_anew(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_walk_of_a_conv_encoder_begins_with_patches(
     digits: Dataset, small_config: Config, tmp_path: Path
 ) -> None:
     config = with_settings(small_config, {"encoder": "conv", "epochs": 1})
-    train(digits, config, RunFolder(tmp_path), about={})
+    train(digits, config, RunFolder(tmp_path))
     checkpoint = load(RunFolder(tmp_path).best)
     # Two by two patches with 16 features each.
     assert describe(tmp_path, checkpoint)["layers"] == [64, 64, 16, 8, 2]

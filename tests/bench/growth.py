@@ -47,7 +47,7 @@ def train_on(rows: int, wider: int = 1) -> dict[str, float]:
     config = with_settings(choose_recipe("classic"), {"hidden": hidden, "epochs": epochs})
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        train(dataset, config, run, about={}, memory=10**11)
+        train(dataset, config, run, memory=10**11)
         seconds = min(line.seconds for line in load(run.last).history[1:])
     return {"seconds": seconds, "megabytes": peak_megabytes()}
 

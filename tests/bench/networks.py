@@ -60,7 +60,7 @@ def aecli_epochs(hidden: Widths, batch: int, epochs: int) -> list[float]:
     config = with_settings(choose_recipe("classic"), settings)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        train(open_dataset("mnist"), config, run, about={})
+        train(open_dataset("mnist"), config, run)
         return [line.seconds for line in load(run.last).history][1:]
 
 

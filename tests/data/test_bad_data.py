@@ -17,11 +17,11 @@ import test_data
 import test_fetch
 import test_folders
 import test_parquet
-from conftest import write_idx_folder
 
 from aecli.cli import main
 from aecli.data import open_dataset
 from aecli.errors import InputError
+from tests.helpers import write_idx_folder
 
 Prepare = Callable[[Path], object]
 

@@ -193,8 +193,8 @@ def test_in_file_order_streaming_changes_nothing(
 ) -> None:
     config = with_settings(config, {"shuffle": False})
     streamed, whole = RunFolder(tmp_path / "streamed"), RunFolder(tmp_path / "whole")
-    first = train(dataset, config, streamed, about={}, memory=MEMORY)
-    second = train(_in_memory(dataset), config, whole, about={})
+    first = train(dataset, config, streamed, memory=MEMORY)
+    second = train(_in_memory(dataset), config, whole)
     assert load(streamed.last).layout is not None
     assert load(whole.last).layout is None
     np.testing.assert_allclose(_losses(streamed), _losses(whole), rtol=1e-5)
@@ -210,8 +210,8 @@ def test_shuffled_streaming_learns_as_well(
 ) -> None:
     streamed, whole = RunFolder(tmp_path / "streamed"), RunFolder(tmp_path / "whole")
     config = with_settings(config, {"epochs": 8})
-    first = train(dataset, config, streamed, about={}, memory=MEMORY)
-    second = train(_in_memory(dataset), config, whole, about={})
+    first = train(dataset, config, streamed, memory=MEMORY)
+    second = train(_in_memory(dataset), config, whole)
     assert isinstance(first, Summary)
     assert isinstance(second, Summary)
     assert first.test_mse == pytest.approx(second.test_mse, rel=0.02)
@@ -224,7 +224,7 @@ def test_it_does_not_matter_where_streamed_images_lie(
     assert isinstance(dataset.images, StoredImages)
     folders = RunFolder(tmp_path / "file"), RunFolder(tmp_path / "memory")
     for data, folder in zip((dataset, _in_memory(dataset)), folders, strict=True):
-        train(data, config, folder, about={}, memory=MEMORY)
+        train(data, config, folder, memory=MEMORY)
     assert load(folders[0].last).model_hash == load(folders[1].last).model_hash
 
 
@@ -233,13 +233,12 @@ def test_a_stopped_streamed_run_resumes_bit_for_bit(
     dataset: Dataset, config: Config, tmp_path: Path, stop_after: int
 ) -> None:
     straight, resumed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "resumed")
-    train(dataset, config, straight, about={}, memory=MEMORY)
+    train(dataset, config, straight, memory=MEMORY)
     ended: list[int] = []
     train(
         dataset,
         config,
         resumed,
-        about={},
         memory=MEMORY,
         report=lambda metrics, saved: ended.append(metrics.epoch),
         stop=lambda: len(ended) == stop_after,
@@ -247,7 +246,7 @@ def test_a_stopped_streamed_run_resumes_bit_for_bit(
     checkpoint = load(resumed.last)
     assert checkpoint.epoch == stop_after
     # By now there is memory for all of it; the order of the run stays what it was.
-    train(dataset, config, resumed, about={}, resume_from=checkpoint)
+    train(dataset, config, resumed, resume_from=checkpoint)
     first, second = load(straight.last), load(resumed.last)
     assert first.layout == second.layout
     assert _losses(straight) == _losses(resumed)
@@ -265,19 +264,19 @@ def test_a_run_with_a_neighbour_loss_resumes_bit_for_bit(
     data = _in_memory(dataset) if memory is None else dataset
     # Pixels of 1,024 images of 16 bytes: what they need in memory is more than this.
     allowed = memory and 32_000
-    train(data, config, straight, about={}, memory=allowed)
+    train(data, config, straight, memory=allowed)
     asked: list[int] = []
 
     def stop() -> bool:
         asked.append(1)
         return len(asked) > 3
 
-    train(data, config, resumed, about={}, memory=allowed, stop=stop)
+    train(data, config, resumed, memory=allowed, stop=stop)
     checkpoint = load(resumed.last)
     assert (checkpoint.layout is None) == (memory is None)
     # It is made anew.
     resumed.neighbors.unlink()
-    train(data, config, resumed, about={}, resume_from=checkpoint)
+    train(data, config, resumed, resume_from=checkpoint)
     first, second = load(straight.last), load(resumed.last)
     assert _losses(straight) == _losses(resumed)
     assert all(0 < line.neighbor_loss < 10 for line in first.history)
@@ -292,7 +291,7 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     dataset: Dataset, config: Config, tmp_path: Path, within: int, windows_done: int
 ) -> None:
     straight, resumed = RunFolder(tmp_path / "straight"), RunFolder(tmp_path / "resumed")
-    train(dataset, config, straight, about={}, memory=MEMORY)
+    train(dataset, config, straight, memory=MEMORY)
     ended: list[int] = []
     asked = 0
 
@@ -306,9 +305,7 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     def report(metrics: EpochMetrics, saved: bool) -> None:
         ended.append(metrics.epoch)
 
-    assert train(
-        dataset, config, resumed, about={}, memory=MEMORY, stop=stop, report=report
-    ) == Stopped(True)
+    assert train(dataset, config, resumed, memory=MEMORY, stop=stop, report=report) == Stopped(True)
     checkpoint = load(resumed.last)
     assert checkpoint.epoch == within - 1
     assert checkpoint.begun is not None
@@ -317,7 +314,7 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     for command in (["show"], ["encode"], ["plot", "--kind", "history"]):
         code = main([command[0], str(resumed.path), *command[1:]])
         assert code == (0 if within > 1 else 2)
-    train(dataset, config, resumed, about={}, resume_from=checkpoint)
+    train(dataset, config, resumed, resume_from=checkpoint)
     first, second = load(straight.last), load(resumed.last)
     assert _losses(straight) == _losses(resumed)
     for name in first.tensors:
@@ -330,9 +327,9 @@ def test_going_on_with_too_little_memory_is_refused(
     dataset: Dataset, config: Config, tmp_path: Path, began_with: int | None
 ) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(dataset, config, folder, about={}, memory=began_with)
+    train(dataset, config, folder, memory=began_with)
     with pytest.raises(InputError, match="is too small to go on with this run"):
-        train(dataset, config, folder, about={}, memory=5_000, resume_from=load(folder.last))
+        train(dataset, config, folder, memory=5_000, resume_from=load(folder.last))
 
 
 def test_codes_do_not_depend_on_memory(
@@ -340,7 +337,7 @@ def test_codes_do_not_depend_on_memory(
 ) -> None:
     monkeypatch.setattr("aecli.encode._BLOCK", 256)
     folder = RunFolder(tmp_path / "run")
-    train(dataset, config, folder, about={})
+    train(dataset, config, folder)
     checkpoint = load(folder.best)
     sizes: list[int] = []
     codes = encode_split(checkpoint, dataset, "all", memory=MEMORY, report=sizes.append)

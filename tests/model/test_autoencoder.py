@@ -25,7 +25,7 @@ def test_parameters_have_the_names_and_shapes_of_flax(
     hidden: tuple[int, ...], encoder: str
 ) -> None:
     settings = {"hidden": hidden, "latent": 3, "encoder": encoder}
-    config = with_settings(choose_recipe("modern"), settings)
+    config = with_settings(choose_recipe("plain"), settings)
     model = nnx.eval_shape(lambda: Autoencoder(config, SHAPE))
     flax_shapes = nnx.to_pure_dict(nnx.state(model))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), flax_shapes) == jax.tree.map(
@@ -59,7 +59,7 @@ def test_the_forward_pass_equals_numpy(recipe: str) -> None:
 
 
 def test_normalized_layers_have_mean_0_and_variance_1() -> None:
-    config = with_settings(choose_recipe("modern"), {"hidden": (9, 6), "normalize": True})
+    config = with_settings(choose_recipe("plain"), {"hidden": (9, 6), "normalize": True})
     model = _model(config)
     images = np.random.default_rng(1).random((7, *SHAPE), np.float32)
     layers = initial_parameters(config, MEAN)["encoder"]["layers"]
@@ -94,7 +94,7 @@ def test_the_features_of_patches_are_a_convolution(shape: tuple[int, int, int]) 
 
 
 def test_a_conv_encoder_sees_the_features_in_place_of_the_pixels() -> None:
-    config = with_settings(choose_recipe("modern"), {"hidden": (), "encoder": "conv"})
+    config = with_settings(choose_recipe("plain"), {"hidden": (), "encoder": "conv"})
     model = _model(config)
     images = jnp.asarray(np.random.default_rng(1).random((7, *SHAPE), np.float32))
     assert model.encoder.patches is not None
@@ -105,13 +105,13 @@ def test_a_conv_encoder_sees_the_features_in_place_of_the_pixels() -> None:
 
 
 def test_a_linear_output_is_the_logits() -> None:
-    model = _model(with_settings(choose_recipe("modern"), {"output": "linear"}))
+    model = _model(with_settings(choose_recipe("plain"), {"output": "linear"}))
     codes = jnp.ones((2, 2))
     np.testing.assert_array_equal(model.decoder(codes), model.decoder.logits(codes))
 
 
 def test_no_hidden_layer_is_one_product() -> None:
-    model = _model(with_settings(choose_recipe("modern"), {"hidden": (), "latent": 3}))
+    model = _model(with_settings(choose_recipe("plain"), {"hidden": (), "latent": 3}))
     assert len(model.encoder.layers) == 1
     assert model.encoder(jnp.ones((2, *SHAPE))).shape == (2, 3)
 

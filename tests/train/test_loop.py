@@ -97,7 +97,7 @@ def test_classic_trains_as_the_tutorial_written_in_numpy(tmp_path: Path) -> None
         # In file order; the last 200 - 3 * 64 images do not fill a batch.
         losses = [reference.step(rows[i : i + 64], 1e-3) for i in (0, 64, 128)]
         expected.append([float(np.mean(losses)), reference.loss(validation)])
-    train(dataset, config, RunFolder(tmp_path), about={})
+    train(dataset, config, RunFolder(tmp_path))
     history = load(RunFolder(tmp_path).last).history
     np.testing.assert_allclose(
         [[line.train_loss, line.validation_loss] for line in history], expected, rtol=1e-5
@@ -130,14 +130,14 @@ def test_a_stopped_run_resumes_bit_for_bit(
 ) -> None:
     config = with_settings(small_config, {"schedule": schedule, "epochs": 5, "batch_size": 32})
     dataset, straight, stopped = _tiny(), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
-    train(dataset, config, straight, about={})
+    train(dataset, config, straight)
     # Asked before the first epoch and after each one, so that the n-th answer is about n epochs.
     asked = itertools.count()
-    end = train(dataset, config, stopped, about={}, stop=lambda: next(asked) == stop_after)
+    end = train(dataset, config, stopped, stop=lambda: next(asked) == stop_after)
     assert end == Stopped(saved=True)
     assert load(stopped.last).epoch == stop_after
     assert not stopped.summary.exists()
-    train(dataset, config, stopped, about={}, resume_from=load(stopped.last))
+    train(dataset, config, stopped, resume_from=load(stopped.last))
     _assert_same_run(straight, stopped)
 
 
@@ -147,14 +147,13 @@ def test_raising_the_epochs_of_a_constant_schedule_is_exact(
 ) -> None:
     config = with_settings(small_config, {"schedule": "constant", "epochs": 5})
     dataset, straight, raised = _tiny(), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
-    train(dataset, config, straight, about={})
-    train(dataset, with_settings(config, {"epochs": epochs}), raised, about={})
+    train(dataset, config, straight)
+    train(dataset, with_settings(config, {"epochs": epochs}), raised)
     saved = load(raised.last)
     train(
         dataset,
         resume_config(saved.config, {"epochs": 5}, saved.epoch),
         raised,
-        about={},
         resume_from=saved,
     )
     _assert_same_run(straight, raised)
@@ -164,18 +163,18 @@ def test_a_run_stopped_before_its_first_epoch_writes_nothing(
     tmp_path: Path, small_config: Config
 ) -> None:
     folder = RunFolder(tmp_path / "run")
-    assert train(_tiny(), small_config, folder, about={}, stop=lambda: True) == Stopped(False)
+    assert train(_tiny(), small_config, folder, stop=lambda: True) == Stopped(False)
     assert not folder.path.exists()
 
 
 def test_resuming_needs_the_last_checkpoint_alone(tmp_path: Path, small_config: Config) -> None:
     config = with_settings(small_config, {"schedule": "constant"})
     folder, straight = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
-    train(_tiny(), with_settings(config, {"epochs": 2}), folder, about={})
+    train(_tiny(), with_settings(config, {"epochs": 2}), folder)
     for path in (folder.best, folder.metrics, folder.config, folder.summary):
         path.unlink()
-    train(_tiny(), config, folder, about={}, resume_from=load(folder.last))
-    train(_tiny(), config, straight, about={})
+    train(_tiny(), config, folder, resume_from=load(folder.last))
+    train(_tiny(), config, straight)
     _assert_same_run(folder, straight)
     lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
@@ -189,7 +188,7 @@ def test_a_run_that_replaces_another_never_mixes_with_it(
         pass
 
     folder = RunFolder(tmp_path / "run")
-    train(_tiny(), small_config, folder, about={})
+    train(_tiny(), small_config, folder)
     writes = itertools.count()
     write = files.write_bytes
 
@@ -202,7 +201,7 @@ def test_a_run_that_replaces_another_never_mixes_with_it(
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_bytes", die_after)
         with pytest.raises(Killed):
-            train(_tiny(), other, folder, about={})
+            train(_tiny(), other, folder)
     # Until the new checkpoint takes its place all of the old run is there.
     expected = small_config if survivors == 0 else other
     assert load(folder.last).config == expected
@@ -210,15 +209,15 @@ def test_a_run_that_replaces_another_never_mixes_with_it(
     assert not folder.best.exists() or load(folder.best).config == expected
     assert folder.summary.exists() == (survivors == 0)
     if survivors:
-        train(_tiny(), other, folder, about={}, resume_from=load(folder.last))
-        train(_tiny(), other, RunFolder(tmp_path / "straight"), about={})
+        train(_tiny(), other, folder, resume_from=load(folder.last))
+        train(_tiny(), other, RunFolder(tmp_path / "straight"))
         _assert_same_run(folder, RunFolder(tmp_path / "straight"))
 
 
 def test_a_finished_run_resumes_to_the_same_summary(tmp_path: Path, small_config: Config) -> None:
     folder = RunFolder(tmp_path)
-    first = train(_tiny(), small_config, folder, about={})
-    again = train(_tiny(), small_config, folder, about={}, resume_from=load(folder.last))
+    first = train(_tiny(), small_config, folder)
+    again = train(_tiny(), small_config, folder, resume_from=load(folder.last))
     assert isinstance(first, Summary)
     assert isinstance(again, Summary)
     assert (first.test_mse, first.best_epoch) == (again.test_mse, again.best_epoch)
@@ -249,7 +248,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(tmp_path: Path, small_config:
     }
     for name, settings in variants.items():
         folder = RunFolder(tmp_path / name)
-        train(_tiny(), with_settings(small_config, settings), folder, about={})
+        train(_tiny(), with_settings(small_config, settings), folder)
         runs[name] = _lines(folder)
     assert runs["a"] == runs["same"]
     assert runs["a"] != runs["seed"]
@@ -261,7 +260,7 @@ def test_the_code_penalty_pulls_far_codes_in(tmp_path: Path, small_config: Confi
     for penalty in (0.0, 1e-3):
         config = with_settings(small_config, {"code_penalty": penalty, "epochs": 30})
         folder = RunFolder(tmp_path / str(penalty))
-        train(_tiny(), config, folder, about={})
+        train(_tiny(), config, folder)
         codes = encode(load_model(load(folder.best)), _tiny().images[:])
         farthest.append(np.linalg.norm(codes, axis=1).max())
     assert farthest[1] < 0.8 * farthest[0]
@@ -273,7 +272,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_confi
         small_config,
         {"epochs": 60, "patience": 2, "learning_rate": 0.2, "schedule": "constant"},
     )
-    summary = train(_tiny(), config, RunFolder(tmp_path), about={})
+    summary = train(_tiny(), config, RunFolder(tmp_path))
     assert isinstance(summary, Summary)
     assert summary.epochs == summary.best_epoch + 2 < 60
     losses = [line.validation_loss for line in load(RunFolder(tmp_path).last).history]
@@ -287,7 +286,7 @@ def test_the_best_checkpoint_is_the_best_epoch_not_a_later_one(
         small_config, {"epochs": 12, "learning_rate": 0.2, "schedule": "constant"}
     )
     folder = RunFolder(tmp_path)
-    summary = train(_tiny(), config, folder, about={})
+    summary = train(_tiny(), config, folder)
     assert isinstance(summary, Summary)
     assert summary.best_epoch < 12
     model = load_model(load(folder.best))
@@ -299,13 +298,13 @@ def test_the_best_checkpoint_is_the_best_epoch_not_a_later_one(
 def test_divergence_is_said_and_not_saved(tmp_path: Path, small_config: Config) -> None:
     config = with_settings(small_config, {"learning_rate": 1e30, "output": "linear"})
     with pytest.raises(AecliError, match=r"in epoch 1, step 2 of 3: .* try --learning-rate 0\.001"):
-        train(_tiny(), config, RunFolder(tmp_path / "run"), about={})
+        train(_tiny(), config, RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_larger_than_the_data_is_all_of_them(tmp_path: Path, small_config: Config) -> None:
     config = with_settings(small_config, {"batch_size": 4096})
-    assert train(_tiny(), config, RunFolder(tmp_path), about={}) is not None
+    assert train(_tiny(), config, RunFolder(tmp_path)) is not None
 
 
 def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
@@ -314,7 +313,7 @@ def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
         "from test_train import _tiny; from aecli.train.loop import train;"
         "from aecli.config import *; folder = RunFolder(Path(sys.argv[1]));"
         "train(_tiny(), with_settings(choose_recipe('modern'), {'epochs': 3, 'batch_size': 50}),"
-        " folder, about={}); print(jax.device_count())"
+        " folder); print(jax.device_count())"
     )
     losses = []
     for devices in (1, 2):

@@ -222,7 +222,7 @@ def test_the_same_images_train_the_same_model_as_an_array(
         Source(str(tmp_path / "images.npy"), labels=str(tmp_path / "labels.npy")),
     ):
         run = RunFolder(tmp_path / f"run{len(models)}")
-        train(open_dataset(source), small_config, run, about={})
+        train(open_dataset(source), small_config, run)
         models.append((load(run.last).model_hash, load(run.last).data.fingerprint))
     assert models[0] == models[1]
 

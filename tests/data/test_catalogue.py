@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import write_idx
 
 from aecli.config import SplitName
 from aecli.data import DataDescription, Dataset, Source, extremes, open_dataset
 from aecli.data.idx import read_idx
 from aecli.errors import InputError
+from tests.helpers import write_idx
 
 Spoil = Callable[[Path], None]
 PARTS: tuple[SplitName, ...] = ("train", "validation", "test")

@@ -62,7 +62,7 @@ def test_seeds_of_a_map_with_neighbours_are_trained(
     settings = {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2}
     config = with_settings(small_config, settings)
     folder = RunFolder(tmp_path)
-    train(digits, config, folder, about={})
+    train(digits, config, folder)
     found = find_neighbors(digits, config, folder)
     assert found is not None
     assert found.written

@@ -26,7 +26,7 @@ def test_the_classic_network_has_the_tutorials_sizes() -> None:
 
 
 def test_the_default_network_has_no_more_parameters_than_the_classic() -> None:
-    shapes = parameter_shapes(choose_recipe("modern"), (28, 28, 1))
+    shapes = parameter_shapes(choose_recipe("plain"), (28, 28, 1))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) <= 219_598
 
 
@@ -61,7 +61,7 @@ def test_initial_weights_have_the_spread_of_their_source(
 
 
 def test_initial_parameters_follow_the_seed() -> None:
-    config = choose_recipe("modern")
+    config = choose_recipe("plain")
     first, same, other = (
         initial_parameters(with_settings(config, {"seed": seed}), MEAN)["decoder"]["layers"][0]
         for seed in (1, 1, 2)
@@ -72,7 +72,7 @@ def test_initial_parameters_follow_the_seed() -> None:
 
 @pytest.mark.parametrize("output", ["sigmoid", "linear"])
 def test_the_first_reconstruction_is_the_mean_image(output: str) -> None:
-    config = with_settings(choose_recipe("modern"), {"output": output})
+    config = with_settings(choose_recipe("plain"), {"output": output})
     mean = np.linspace(0, 1, 12, dtype=np.float32).reshape(SHAPE)
     layers = initial_parameters(config, mean)["decoder"]["layers"]
     bias = jnp.asarray(layers[len(config.hidden)]["bias"])

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
 from matplotlib.image import imread
 
 from aecli.cli import main
+from tests.helpers import Run
 
 QUICK = ("--hidden", "16,8", "--epochs", "2", "--batch-size", "64")
 

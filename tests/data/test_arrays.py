@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import write_idx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -33,6 +32,7 @@ from aecli.npy import read_npy
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.train.loop import train
+from tests.helpers import write_idx
 
 GENERATOR = np.random.default_rng(0)
 PIXELS = GENERATOR.integers(0, 256, (90, 6, 5), np.uint8)
@@ -73,7 +73,7 @@ def test_the_same_images_are_the_same_in_every_format(tmp_path: Path, small_conf
         assert dataset.labels.tolist() == LABELS.tolist()
         fingerprints.add(dataset.fingerprint)
         folder = RunFolder(tmp_path / "run" / str(len(models)))
-        train(dataset, small_config, folder, about={})
+        train(dataset, small_config, folder)
         models.add(load(folder.last).model_hash)
     assert len(fingerprints) == len(models) == 1
 
