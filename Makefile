@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test torture check fix bench clean
+.PHONY: help install demo test torture check fix docs bench clean
 
 help:  ## Show what make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,10 +27,14 @@ test: install  ## Run the tests
 torture: install  ## Kill aecli hundreds of times and check that nothing is lost; takes 20 minutes
 	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50
 
-check: install  ## Lint, format check, strict types
+check: install  ## Lint, format check, strict types, and whether the page of commands is stale
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.reference --check
+
+docs: install  ## Write the page of commands from the commands
+	$(BIN)/python -m tests.reference
 
 fix: install  ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -1,15 +1,18 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from aecli.config import (
     RECIPES,
+    SETTINGS,
+    Affects,
     choose_recipe,
-    fit_to_rows,
+    fit_to_data,
     from_json,
     parse_widths,
     read_toml,
+    resume_config,
     with_settings,
 )
 from aecli.errors import InputError
@@ -59,11 +62,11 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"code_penalty": -1.0}, "--code-penalty must be 0 or a positive"),
         ({"code_penalty": float("nan")}, "--code-penalty must be 0 or a positive"),
         ({"neighbor_weight": float("inf")}, "--neighbor-weight must be 0 or a positive"),
-        ({"neighbor_final": -0.1}, "--neighbor-final is a share and must lie in 0..1, got -0.1"),
-        ({"neighbor_final": float("nan")}, "--neighbor-final is a share"),
+        ({"neighbor_final": -0.1}, "--neighbor-final must be a share in 0..1, got -0.1"),
+        ({"neighbor_final": float("nan")}, "--neighbor-final must be a share"),
         ({"encoder": "vit"}, "--encoder 'vit' is unknown: expected one of dense, conv"),
         ({"neighbors": 0}, "--neighbors must be at least 1"),
-        ({"seed": -1}, "--seed must lie in"),
+        ({"seed": -1}, "--seed must be in 0..4294967295, got -1"),
         ({"activation": "sin"}, "expected one of sigmoid, tanh"),
         ({"schedule": "step"}, "expected one of constant, cosine, one-cycle"),
         ({"loss": "bce", "output": "linear"}, "bce needs --output sigmoid"),
@@ -71,7 +74,7 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"epochs": True}, "--epochs has a value of the wrong type"),
         ({"shuffle": "yes"}, "--shuffle has a value of the wrong type"),
         ({"hidden": [64, "x"]}, "--hidden has a value of the wrong type"),
-        ({"hidden": "64,x"}, "is no list of widths"),
+        ({"hidden": "64,x"}, "is not a list of widths"),
         ({"patience": "x"}, "--patience has a value of the wrong type"),
     ],
 )
@@ -83,8 +86,8 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("recipe", "rows", "chosen", "batch_size", "epochs"),
     [
-        ("modern", 55_000, (), 256, 50),
-        ("modern", 1_257, (), 32, 50),
+        ("plain", 55_000, (), 256, 50),
+        ("plain", 1_257, (), 32, 50),
         ("classic", 20, (), 1, 50),
         ("map", 55_000, (), 256, 20),
         ("map", 20_000, (), 256, 21),
@@ -96,12 +99,12 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
 def test_few_images_get_smaller_batches_and_more_epochs(
     recipe: str, rows: int, chosen: tuple[str, ...], batch_size: int, epochs: int
 ) -> None:
-    config = fit_to_rows(choose_recipe(recipe), rows, chosen)
+    config = fit_to_data(choose_recipe(recipe), rows, chosen, vectors=False)
     assert (config.batch_size, config.epochs) == (batch_size, epochs)
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(InputError, match="expected one of modern, map, classic"):
+    with pytest.raises(InputError, match="expected one of map, plain, classic"):
         choose_recipe("clasic")
 
 
@@ -133,3 +136,80 @@ def test_a_bad_toml_file_is_refused(tmp_path: Path, text: str, words: str) -> No
     path.write_text(text)
     with pytest.raises(InputError, match=words):
         read_toml(path)
+
+
+# Another valid value of each setting, in the map recipe.
+OTHER: dict[str, Any] = {
+    "recipe": "plain",
+    "encoder": "dense",
+    "hidden": (192, 128, 128),
+    "latent": 3,
+    "activation": "tanh",
+    "normalize": False,
+    "output": "linear",
+    "init": "he",
+    "epochs": 21,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "shuffle": False,
+    "loss": "bce",
+    "code_penalty": 1e-8,
+    "neighbor_weight": 0.5,
+    "neighbor_final": 1.0,
+    "neighbors": 5,
+    "seed": 1,
+    "patience": 3,
+}
+
+
+def test_another_value_of_every_setting_is_known() -> None:
+    assert set(OTHER) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_keys_change_with_what_a_setting_affects_and_with_nothing_else(name: str) -> None:
+    config = choose_recipe("map")
+    other = with_settings(config, {name: OTHER[name]})
+    for affects in get_args(Affects):
+        changed = config.affecting(affects) != other.affecting(affects)
+        assert changed == (affects in SETTINGS[name].affects)
+    assert config.to_json() != other.to_json()
+
+
+def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None:
+    """A setting that is missing here lets models that differ share a compiled program."""
+    names = ["encoder", "hidden", "latent", "activation", "normalize", "output"]
+    assert list(choose_recipe("map").affecting("model")) == names
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_only_what_says_when_to_stop_may_change_on_resuming(name: str) -> None:
+    saved = choose_recipe("map")
+    if "stopping" in SETTINGS[name].affects:
+        assert getattr(resume_config(saved, {name: OTHER[name]}, 3), name) == OTHER[name]
+    else:
+        with pytest.raises(InputError, match=f"{SETTINGS[name].flag} .* differs from the run's"):
+            resume_config(saved, {name: OTHER[name]}, 3)
+
+
+def test_settings_that_came_later_are_what_they_were_before() -> None:
+    old = {k: v for k, v in choose_recipe("classic").to_json().items() if SETTINGS[k].since == 1}
+    assert len(old) == 15
+    assert from_json(old) == choose_recipe("classic")
+    with pytest.raises(InputError, match="missing or unknown to this version: epochs"):
+        from_json({k: v for k, v in old.items() if k != "epochs"})
+
+
+def test_runs_of_the_modern_recipe_are_plain_ones() -> None:
+    settings = choose_recipe("plain").to_json() | {"recipe": "modern"}
+    assert from_json(settings) == choose_recipe("plain")
+    with pytest.raises(InputError, match="'modern' is unknown, which is now called plain"):
+        choose_recipe("modern")
+
+
+def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
+    config = choose_recipe("map")
+    assert fit_to_data(config, 55_000, (), vectors=True).encoder == "dense"
+    assert fit_to_data(config, 55_000, ("encoder",), vectors=True).encoder == "conv"
+    assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"

@@ -26,8 +26,9 @@ from aecli.data import Dataset
 from aecli.errors import AecliError, InputError
 from aecli.run.checkpoint import FORMAT_VERSION, load
 from aecli.run.folder import RunFolder
-from aecli.train.epochs import EpochInMemory, TrainState
+from aecli.train.epochs import EpochInMemory
 from aecli.train.loop import train
+from aecli.train.step import TrainState
 from tests.helpers import Run
 
 TESTS = Path(__file__).parent
@@ -73,9 +74,10 @@ def _same_or_refused(path: Path, data: bytes, original: bytes) -> bool:
         expected.data,
         expected.epoch,
     )
-    assert (loaded.best, loaded.layout, loaded.history) == (
+    assert (loaded.best, loaded.layout, loaded.partial, loaded.history) == (
         expected.best,
         expected.layout,
+        expected.partial,
         expected.history,
     )
     assert loaded.tensors.keys() == expected.tensors.keys()
@@ -204,7 +206,7 @@ def test_nothing_that_is_not_finite_is_saved(
         return state, losses
 
     monkeypatch.setattr(EpochInMemory, "__call__", spoil)
-    monkeypatch.setattr("aecli.train.loop._SECONDS_BETWEEN_SAVES", 0)
+    monkeypatch.setattr("aecli.train.saving._SECONDS_BETWEEN_SAVES", 0)
     with pytest.raises(AecliError, match=r"optimizer\..* is not finite after epoch 3"):
         train(digits, small_config, folder)
     assert load(folder.last).epoch == 2

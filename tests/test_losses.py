@@ -32,20 +32,20 @@ def test_far_codes_count_by_the_fourth_power_of_their_length() -> None:
     assert float(latent_norm_penalty(jnp.float32([[3, 4], [0, 1]]))) == (5**4 + 1) / 2
 
 
-def test_the_neighbour_loss_equals_choosing_partners_by_hand() -> None:
+def test_the_neighbour_loss_equals_choosing_positives_by_hand() -> None:
     generator = np.random.default_rng(0)
     codes = generator.normal(size=(6, 3))
-    partners = codes + generator.normal(size=(2, 6, 3))
+    positives = codes + generator.normal(size=(2, 6, 3))
     expected = []
-    for others in partners:
-        likeness = 1 / (1 + np.square(codes[:, None] - others[None]).sum(axis=2))
-        right = np.diagonal(likeness)
-        expected += [-np.log(right / likeness.sum(axis=axis)).mean() for axis in (0, 1)]
-    result = neighbor_loss(jnp.float32(codes), jnp.float32(partners))
+    for others in positives:
+        similarity = 1 / (1 + np.square(codes[:, None] - others[None]).sum(axis=2))
+        right = np.diagonal(similarity)
+        expected += [-np.log(right / similarity.sum(axis=axis)).mean() for axis in (0, 1)]
+    result = neighbor_loss(jnp.float32(codes), jnp.float32(positives))
     assert_allclose(result, np.mean(expected), rtol=1e-5)
 
 
-def test_the_neighbour_loss_is_least_where_partners_meet_far_from_others() -> None:
+def test_the_neighbour_loss_is_least_where_positives_meet_far_from_others() -> None:
     codes = 100 * jnp.arange(8, dtype=jnp.float32)[:, None]
     together = neighbor_loss(codes, codes[None])
     assert together < 0.01

@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from aecli.config import Config, with_settings
+from aecli.config import SETTINGS, Config, with_settings
 from aecli.data import Dataset
-from aecli.model.layers import describe_encoder
+from aecli.model import network
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
-from aecli.show import describe, layer_shapes
+from aecli.show import describe, facts, layer_shapes
 from aecli.train.loop import train
 
 
@@ -38,9 +38,16 @@ def test_the_walk_of_a_conv_encoder_begins_with_patches(
     checkpoint = load(RunFolder(tmp_path).best)
     # Two by two patches with 16 features each.
     assert describe(tmp_path, checkpoint)["layers"] == [64, 64, 16, 8, 2]
-    assert describe_encoder(config, (8, 8, 1)) == "64-2x2x16-16-8-2"
+    assert str(network(config, (8, 8, 1))) == "64-2x2x16-16-8-2"
     patches, first, *_ = layer_shapes(checkpoint, rows=5)
     assert (patches.layer, patches.activation) == ("encoder patches", "relu")
     assert (patches.input, patches.weight) == ((5, 8, 8, 1), (8, 8, 1, 16))
     assert (patches.product, patches.bias, patches.sum) == ((5, 2, 2, 16), (16,), (5, 2, 2, 16))
     assert (first.input, first.weight) == ((5, 64), (64, 16))
+
+
+def test_facts_tell_every_setting_as_people_write_it(digits_run: Path) -> None:
+    told = dict(facts(digits_run, load(RunFolder(digits_run).best)))
+    assert {name.replace("_", " ") for name in SETTINGS} <= set(told)
+    assert (told["hidden"], told["shuffle"], told["patience"]) == ("16,8", "on", "off")
+    assert told["learning rate"] == "0.005"

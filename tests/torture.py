@@ -34,7 +34,7 @@ _REAL = [sys.executable, "-m", "aecli"]
 _EAGER = [
     sys.executable,
     "-c",
-    "import sys, aecli.train.loop; aecli.train.loop._SECONDS_BETWEEN_SAVES = 0;"
+    "import sys, aecli.train.saving; aecli.train.saving._SECONDS_BETWEEN_SAVES = 0;"
     "from aecli.cli import main; sys.exit(main(sys.argv[1:]))",
 ]
 _EPOCHS = 30
@@ -324,10 +324,10 @@ def kill_at_calls(folder: Path, every: int) -> int:
     Every other one replaces an older run. The processes are forks of this one, which must not have
     begun to compute.
     """
-    import aecli.train.loop
+    import aecli.train.saving
     from aecli.cli import main as run_aecli
 
-    aecli.train.loop._SECONDS_BETWEEN_SAVES = 0
+    aecli.train.saving._SECONDS_BETWEEN_SAVES = 0
     train = ["train", "--epochs", "3", "--hidden", "4", "--quiet"]
 
     def attempt(killer: Killer, arguments: list[str]) -> int:

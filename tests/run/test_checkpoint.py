@@ -13,7 +13,6 @@ from aecli.config import Config
 from aecli.data import Dataset
 from aecli.errors import InputError
 from aecli.run.checkpoint import (
-    Best,
     Checkpoint,
     Tensors,
     _digest,
@@ -23,6 +22,7 @@ from aecli.run.checkpoint import (
     unflatten,
 )
 from aecli.run.folder import RunFolder, find_checkpoint
+from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
 
 
 @pytest.fixture
@@ -112,8 +112,8 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "metadata of the checkpoint .* is damaged",
     ),
     "a newer format": (
-        lambda path: _metadata(path, lambda about: about.update(format_version=5)),
-        "format version is 5, this aecli reads up to 4",
+        lambda path: _metadata(path, lambda about: about.update(format_version=6)),
+        "format version is 6, this aecli reads up to 5",
     ),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),
@@ -156,3 +156,50 @@ def test_a_run_writes_checkpoints_that_open_without_aecli(digits_run: Path) -> N
     assert last.epoch == 4
     assert math.isfinite(best.best.validation_loss)
     assert best.tensors["parameters.encoder.layers.0.kernel"].shape == (64, 16)
+
+
+def test_every_state_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    metrics = EpochMetrics(1, {"reconstruction": 0.5, "any other": 2.0}, 0.25, 1e-3, 100.0, 2.0)
+    whole = replace(
+        checkpoint,
+        layout=ShuffleLayout(32, 4),
+        partial=PartialEpoch(3, {"reconstruction": 1.5, "any other": 0.5}, 12),
+        history=(metrics,),
+    )
+    save(tmp_path / "last.safetensors", whole)
+    loaded = load(tmp_path / "last.safetensors")
+    assert (loaded.layout, loaded.partial, loaded.history) == (
+        whole.layout, whole.partial, whole.history,
+    )  # fmt: skip
+
+
+def test_losses_of_older_formats_get_the_names_of_their_terms(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    line = {
+        "epoch": 1,
+        "train_loss": 0.5,
+        "neighbor_loss": 2.0,
+        "validation_loss": 0.25,
+        "learning_rate": 1e-3,
+        "images_per_second": 100.0,
+        "seconds": 2.0,
+    }
+    path = tmp_path / "last.safetensors"
+    for weight, terms in (
+        (1.0, {"reconstruction": 0.5, "neighbor": 2.0}),
+        (0.0, {"reconstruction": 0.5}),
+    ):
+        save(path, replace(checkpoint, config=replace(checkpoint.config, neighbor_weight=weight)))
+
+        def older(metadata: dict[str, Any]) -> None:
+            del metadata["partial"]
+            metadata |= {"format_version": 4, "layout": {"block_rows": 32, "window_blocks": 4}}
+            metadata["begun"] = {"windows": 3, "loss": 0.5, "neighbor_loss": 2.0, "finite_steps": 9}
+            metadata["history"] = [line]
+
+        _metadata(path, older)
+        loaded = load(path)
+        assert loaded.layout == ShuffleLayout(32, 4)
+        assert loaded.partial == PartialEpoch(3, terms, 9)
+        assert loaded.history[0].losses == terms

@@ -8,18 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aecli.cli import main
 from aecli.config import Config, with_settings
 from aecli.data import Dataset, Source, StoredImages, open_dataset
 from aecli.encode import encode, encode_split, load_model
 from aecli.errors import InputError
-from aecli.memory import ShuffleLayout
 from aecli.npy import write_header
-from aecli.run.checkpoint import EpochMetrics, load
+from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
+from aecli.run.states import EpochMetrics, ShuffleLayout
 from aecli.train.loop import Stopped, Summary, train
-from aecli.train.stream import prefetched, shuffle_buffers
+from aecli.train.stream import (
+    bytes_streamed,
+    choose_shuffle_layout,
+    prefetched,
+    shuffle_buffers,
+)
 
 ROWS = 1010
 LAYOUT = ShuffleLayout(block_rows=32, buffer_blocks=4)
@@ -185,7 +192,9 @@ def _in_memory(dataset: Dataset) -> Dataset:
 
 
 def _losses(folder: RunFolder) -> list[tuple[float, float]]:
-    return [(line.train_loss, line.validation_loss) for line in load(folder.last).history]
+    return [
+        (line.losses["reconstruction"], line.validation_loss) for line in load(folder.last).history
+    ]
 
 
 def test_in_file_order_streaming_changes_nothing(
@@ -279,7 +288,7 @@ def test_a_run_with_a_neighbour_loss_resumes_bit_for_bit(
     train(data, config, resumed, resume_from=checkpoint)
     first, second = load(straight.last), load(resumed.last)
     assert _losses(straight) == _losses(resumed)
-    assert all(0 < line.neighbor_loss < 10 for line in first.history)
+    assert all(0 < line.losses["neighbor"] < 10 for line in first.history)
     for name in first.tensors:
         np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
     assert straight.neighbors.read_bytes() == resumed.neighbors.read_bytes()
@@ -308,8 +317,8 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     assert train(dataset, config, resumed, memory=MEMORY, stop=stop, report=report) == Stopped(True)
     checkpoint = load(resumed.last)
     assert checkpoint.epoch == within - 1
-    assert checkpoint.begun is not None
-    assert checkpoint.begun.buffers == windows_done
+    assert checkpoint.partial is not None
+    assert checkpoint.partial.buffers == windows_done
     # Before its first whole epoch a run can only go on, and says so.
     for command in (["show"], ["encode"], ["plot", "--kind", "history"]):
         code = main([command[0], str(resumed.path), *command[1:]])
@@ -319,7 +328,7 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_there(
     assert _losses(straight) == _losses(resumed)
     for name in first.tensors:
         np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
-    assert second.begun is None
+    assert second.partial is None
 
 
 @pytest.mark.parametrize("began_with", [MEMORY, None])
@@ -328,7 +337,7 @@ def test_going_on_with_too_little_memory_is_refused(
 ) -> None:
     folder = RunFolder(tmp_path / "run")
     train(dataset, config, folder, memory=began_with)
-    with pytest.raises(InputError, match="is too small to go on with this run"):
+    with pytest.raises(InputError, match="is too small to resume this run"):
         train(dataset, config, folder, memory=5_000, resume_from=load(folder.last))
 
 
@@ -371,7 +380,18 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         write_header(file, np.dtype(np.uint8), (rows, 64, 64))
         file.truncate(file.tell() + rows * 64 * 64)
     run, codes = tmp_path / "run", tmp_path / "codes.npy"
-    settings = ("--epochs", "1", "--hidden", "8", "--memory", "100MB", "-o", run)
+    settings = (
+        "--recipe",
+        "plain",
+        "--epochs",
+        "1",
+        "--hidden",
+        "8",
+        "--memory",
+        "100MB",
+        "-o",
+        run,
+    )
     # Of which 550 MB are there with the smallest data.
     assert _peak("train", tmp_path / "large.npy", *settings) < 750_000_000
     assert _peak("encode", run, tmp_path / "large.npy", "-o", codes) < 600_000_000
@@ -382,10 +402,49 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 def test_large_images_are_encoded_a_few_at_a_time(tmp_path: Path, encoder: str) -> None:
     np.save(tmp_path / "large.npy", np.zeros((60, 700, 700, 3), np.uint8))
     run = tmp_path / "run"
-    settings = ("--epochs", "1", "--hidden", "2", "--memory", "100MB", "--batch-size", "2")
+    settings = (
+        "--recipe",
+        "plain",
+        "--epochs",
+        "1",
+        "--hidden",
+        "2",
+        "--memory",
+        "100MB",
+        "--batch-size",
+        "2",
+    )
     assert (
         _peak("train", tmp_path / "large.npy", *settings, "--encoder", encoder, "-o", run)
         < 1_200_000_000
     )
     command = ("encode", run, tmp_path / "large.npy", "-o", tmp_path / "codes.npy")
     assert _peak(*command, "--memory", "20MB") < 700_000_000
+
+
+@given(
+    row_bytes=st.integers(1, 10**7),
+    batch_size=st.integers(1, 4096),
+    memory=st.integers(10**6, 10**12),
+)
+def test_a_layout_is_whole_batches_that_fit(row_bytes: int, batch_size: int, memory: int) -> None:
+    try:
+        layout = choose_shuffle_layout(row_bytes, batch_size, memory)
+    except InputError:
+        assert 5 * batch_size * row_bytes > memory
+        return
+    assert layout.block_rows % batch_size == 0
+    assert layout.buffer_blocks >= 1
+    assert bytes_streamed(layout, row_bytes) <= memory
+
+
+def test_much_memory_means_many_large_blocks() -> None:
+    layout = choose_shuffle_layout(784, 256, 8 * 10**9)
+    assert 8_000_000 < layout.block_rows * 784 <= 64_000_000
+    assert layout.buffer_blocks >= 16
+
+
+def test_too_little_memory_says_how_much_it_takes() -> None:
+    with pytest.raises(InputError, match=r"--memory 1MB is too small .* expected at least 2MB"):
+        choose_shuffle_layout(784, 256, 10**6)
+    choose_shuffle_layout(784, 256, 2 * 10**6)
