@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from aecli import compile_cache
-from aecli.compile_cache import compiled
+from aecli.compile_cache import compiled, source_digest
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 
@@ -88,7 +89,20 @@ def test_the_least_lately_used_programs_go(folder: Path, monkeypatch: pytest.Mon
 
 def _train(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "aecli", "train", "--epochs", "2", "--hidden", "4", "-o", name],
+        [
+            sys.executable,
+            "-m",
+            "aecli",
+            "train",
+            "--recipe",
+            "plain",
+            "--epochs",
+            "2",
+            "--hidden",
+            "4",
+            "-o",
+            name,
+        ],
         cwd=folder,
         env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
         capture_output=True,
@@ -112,3 +126,19 @@ def test_a_cache_that_cannot_be_used_is_one_line_and_no_more(tmp_path: Path) -> 
     assert done.returncode == 0
     assert done.stderr.count("compiled programs cannot be kept in ") == 1
     assert "UserWarning" not in done.stderr
+
+
+def test_a_change_anywhere_in_the_package_compiles_anew(tmp_path: Path) -> None:
+    """Modules of every folder take part in what is compiled."""
+    package = Path(compile_cache.__file__).parent
+    copy = tmp_path / "aecli"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    digests = {source_digest(copy)}
+    changed = [copy / "losses.py", copy / "model" / "conv.py", copy / "train" / "step.py"]
+    for path in changed:
+        path.write_text(path.read_text() + "# changed")
+        digests.add(source_digest(copy))
+    changed[-1].rename(copy / "train" / "moved.py")
+    digests.add(source_digest(copy))
+    assert len(digests) == 1 + len(changed) + 1
+    assert source_digest(package) in digests

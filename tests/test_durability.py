@@ -32,7 +32,7 @@ from aecli.train.step import TrainState
 from tests.helpers import Run
 
 TESTS = Path(__file__).parent
-QUICK = ("--epochs", "3", "--hidden", "4")
+QUICK = ("--recipe", "plain", "--epochs", "3", "--hidden", "4")
 
 
 def test_kills_are_survived() -> None:
@@ -226,7 +226,7 @@ def test_a_device_without_memory_is_said(
 
 
 def test_a_run_has_one_writer(aecli: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aecli", "train", "--epochs", "1000000", "-o", "run"]
+    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "1000000", "-o", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as holder:
         assert holder.stderr is not None
         while "saved epoch 1\n" not in holder.stderr.readline():
@@ -284,7 +284,7 @@ def test_a_file_that_may_grow_no_further_is_left_out(
     np.save(tmp_path / "many.npy", np.zeros((5000, 2), np.float32))
     limited = "ulimit -f 1; exec {} -m aecli {}"
     for arguments in (
-        "train --epochs 2 -o run",
+        "train --recipe plain --epochs 2 -o run",
         f"encode {digits_run} --split all -o codes.npy --force",
         "plot many.npy -o codes.png --force",
     ):
@@ -339,7 +339,7 @@ find . -name '.*.tmp'
 @pytest.mark.parametrize(
     ("command", "size", "prepare"),
     [
-        ("train --hidden 400 --epochs 2 -o run", "300k", ":"),
+        ("train --recipe plain --hidden 400 --epochs 2 -o run", "300k", ":"),
         ("encode {run} --split all -o old.npy --force", "12k", "echo old > old.npy"),
         ("plot {codes} -o old.png --force", "20k", "echo old > old.png"),
         ("data show {images}", "16k", "mkdir cache; export XDG_CACHE_HOME=$PLACE/cache"),
@@ -368,7 +368,7 @@ def test_a_folder_that_is_read_only_is_said(tmp_path: Path, digits_run: Path) ->
     place.mkdir()
     script = (
         "mount -t tmpfs tmpfs $PLACE; mount -o remount,ro $PLACE; cd $PLACE;"
-        "$PYTHON -m aecli train --epochs 1 -o $PLACE/run; echo code $?;"
+        "$PYTHON -m aecli train --recipe plain --epochs 1 -o $PLACE/run; echo code $?;"
         f"$PYTHON -m aecli encode {digits_run} -o $PLACE/codes.npy; echo code $?;"
     )
     said = _in_namespace(script, place)
@@ -377,7 +377,7 @@ def test_a_folder_that_is_read_only_is_said(tmp_path: Path, digits_run: Path) ->
 
 
 def test_nobody_has_to_listen(tmp_path: Path) -> None:
-    program = f"{sys.executable} -m aecli train --epochs 30 --hidden 4"
+    program = f"{sys.executable} -m aecli train --recipe plain --epochs 30 --hidden 4"
     for number, ending in enumerate(("2>&1 >/dev/null | head -1", "2>/dev/full", "2>&-")):
         script = f"set -o pipefail; {program} -o run{number} {ending}"
         done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
@@ -391,7 +391,11 @@ def test_a_run_that_cannot_be_replaced_stays(digits_run: Path, tmp_path: Path) -
     shutil.copytree(digits_run, tmp_path / "run")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     done = subprocess.run(
-        ["bash", "-c", f"ulimit -f 20; exec {sys.executable} -m aecli train --force -o run"],
+        [
+            "bash",
+            "-c",
+            f"ulimit -f 20; exec {sys.executable} -m aecli train --recipe plain --force -o run",
+        ],
         cwd=tmp_path,
         env=os.environ | {"JAX_COMPILATION_CACHE_DIR": ""},
         capture_output=True,
@@ -410,7 +414,7 @@ def test_a_folder_that_a_full_disk_has_no_room_for_is_said(
     script = (
         "mount -t tmpfs -o nr_inodes=1 tmpfs $PLACE;"
         f"$PYTHON -m aecli encode {digits_run} -o $PLACE/new/codes.npy; echo code $?;"
-        "$PYTHON -m aecli train --epochs 1 -o $PLACE/run; echo code $?;"
+        "$PYTHON -m aecli train --recipe plain --epochs 1 -o $PLACE/run; echo code $?;"
     )
     said = _in_namespace(script, place)
     assert said.count("code 1") == said.count("No space left on device") == 2

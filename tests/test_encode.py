@@ -1,14 +1,16 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from aecli.config import choose_recipe, with_settings
+from aecli.config import SETTINGS, choose_recipe, with_settings
 from aecli.data import Dataset, open_dataset
 from aecli.encode import TrainedModel, decode, encode, encode_split, load_model, reconstruct
 from aecli.errors import InputError
+from aecli.model.autoencoder import autoencoder
 from aecli.model.parameters import initial_parameters
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
@@ -130,3 +132,42 @@ def test_codes_of_other_dimensions_are_refused(model: TrainedModel) -> None:
 def test_a_batch_size_below_1_is_refused(model: TrainedModel, digits: Dataset) -> None:
     with pytest.raises(InputError, match="--batch-size must be at least 1, got 0"):
         encode(model, digits.images[:], batch_size=0)
+
+
+# Another value of each setting that decides what encoder and decoder compute.
+OTHER_MODEL = {
+    "encoder": "dense",
+    "hidden": (8, 8),
+    "latent": 3,
+    "activation": "tanh",
+    "normalize": False,
+    "output": "linear",
+}
+
+
+@pytest.mark.parametrize("name", [n for n, one in SETTINGS.items() if "model" in one.affects])
+def test_models_that_differ_in_any_setting_have_other_programs(name: str) -> None:
+    config = with_settings(choose_recipe("map"), {"hidden": (16, 8)})
+    other = with_settings(config, {name: OTHER_MODEL[name]})
+    keys = [TrainedModel(one, (8, 8, 1), {}).key for one in (config, other)]
+    assert keys[0] != keys[1]
+    assert keys[0] == TrainedModel(with_settings(config, {"seed": 9}), (8, 8, 1), {}).key
+
+
+def test_models_with_parameters_of_the_same_shapes_do_not_share_programs(digits: Dataset) -> None:
+    """Activation, normalization and output leave no trace in the shapes."""
+    images = digits.images[:48]
+    found = []
+    for settings in ({}, {"activation": "tanh"}, {"normalize": False}, {"output": "linear"}):
+        config = with_settings(choose_recipe("map"), {"hidden": (16, 8), **settings})
+        parameters = initial_parameters(config, np.full((8, 8, 1), 0.3, np.float32))
+        model = TrainedModel(config, (8, 8, 1), jax.device_put(parameters))
+        codes = encode(model, images)
+        expected = autoencoder(config, (8, 8, 1), model.parameters)
+        unit = jnp.asarray(images / np.float32(255))
+        np.testing.assert_allclose(codes, expected.encoder(unit), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            decode(model, codes), expected.decode(jnp.asarray(codes)), rtol=1e-3, atol=1e-4
+        )
+        found.append(codes)
+    assert len({codes.tobytes() for codes in found}) == 3

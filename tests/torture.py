@@ -38,7 +38,16 @@ _EAGER = [
     "from aecli.cli import main; sys.exit(main(sys.argv[1:]))",
 ]
 _EPOCHS = 30
-_SETTINGS = ["--epochs", str(_EPOCHS), "--hidden", "16,8", "--batch-size", "64"]
+_SETTINGS = [
+    "--recipe",
+    "plain",
+    "--epochs",
+    str(_EPOCHS),
+    "--hidden",
+    "16,8",
+    "--batch-size",
+    "64",
+]
 # Room for four batches a shuffle buffer: the digits in a file then pass through five of them.
 _STREAMED = ["--memory", "100KB"]
 
@@ -328,7 +337,7 @@ def kill_at_calls(folder: Path, every: int) -> int:
     from aecli.cli import main as run_aecli
 
     aecli.train.saving._SECONDS_BETWEEN_SAVES = 0
-    train = ["train", "--epochs", "3", "--hidden", "4", "--quiet"]
+    train = ["train", "--recipe", "plain", "--epochs", "3", "--hidden", "4", "--quiet"]
 
     def attempt(killer: Killer, arguments: list[str]) -> int:
         child = os.fork()

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from aecli.cli import main
 from tests.helpers import Run
 
-QUICK = ("--hidden", "16,8", "--epochs", "2", "--batch-size", "64")
+QUICK = ("--recipe", "plain", "--hidden", "16,8", "--epochs", "2", "--batch-size", "64")
 
 
 def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -> None:
@@ -31,7 +31,8 @@ def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -
     assert plotted.stdout == "runs/digits/codes.png\n"
     assert "next: aecli encode runs/digits" in trained.stderr
     assert "next: aecli plot runs/digits/codes.npy" in encoded.stderr
-    assert trained.stderr.count("epoch ") >= 50
+    assert trained.stderr.startswith("map recipe, 64-2x2x16-192-192-128-2, on 1,257 images of")
+    assert trained.stderr.count("epoch ") >= 42
     assert "\x1b" not in trained.stdout + trained.stderr
     codes, labels = np.load(run / "codes.npy"), np.load(run / "codes.labels.npy")
     assert codes.shape == (360, 2)
@@ -40,6 +41,7 @@ def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -
     left = {path.name for path in run.iterdir()}
     assert left == {
         "best.safetensors", "last.safetensors", "config.json", "metrics.jsonl", "summary.json",
+        "neighbors.safetensors",
         "codes.npy", "codes.labels.npy", "codes.json", "codes.png",
     }  # fmt: skip
 
@@ -131,7 +133,7 @@ def test_a_run_goes_on_with_more_epochs(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aecli", "train", "--epochs", "100000"]
+    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "100000"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "epoch 3/" not in process.stderr.readline():
@@ -139,7 +141,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; aecli train --resume -o runs/digits goes on" in rest
+    assert "stopped; aecli train --resume -o runs/digits resumes it" in rest
     assert "Traceback" not in rest
     last = [line for line in rest.splitlines() if line.startswith("epoch ")][-1]
     metrics = (tmp_path / "runs/digits/metrics.jsonl").read_text().splitlines()
@@ -308,7 +310,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "no such data set": (_nothing, ["train", "mnits"], "did you mean 'mnist'? (known: digits,"),
     "no such folder": (_nothing, ["train", "no/such"], "no such file or folder: no/such"),
     "a folder without images": (_nothing, ["train", "run"], "or IDX files in MNIST's naming"),
-    "a run that exists": (_nothing, ["train", "-o", "run"], "--resume goes on with it, --force"),
+    "a run that exists": (_nothing, ["train", "-o", "run"], "--resume resumes it, --force"),
     "labels without data": (
         _nothing,
         ["train", "--labels", "y.npy"],
@@ -382,7 +384,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "no epochs": (_nothing, ["train", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     "a negative latent": (_nothing, ["train", "--latent", "-2"], "--latent must be at least 1"),
     "an unknown activation": (_nothing, ["train", "--activation", "sin"], "'sigmoid', 'tanh'"),
-    "an unknown recipe": (_nothing, ["train", "--recipe", "x"], "one of modern, map, classic"),
+    "an unknown recipe": (_nothing, ["train", "--recipe", "x"], "one of map, plain, classic"),
     "widths that are none": (_nothing, ["train", "--hidden", "a,b"], "such as 128,64,10"),
     "a word for a number": (_nothing, ["train", "--epochs", "many"], "'--epochs'"),
     "an unknown option": (_nothing, ["train", "--epoch", "3"], "--epochs"),
@@ -509,3 +511,17 @@ def test_help_is_quick(arguments: tuple[str, ...]) -> None:
         least.append(seconds([sys.executable, "-c", "import typer._adapters, rich.console"]))
         ours.append(seconds([sys.executable, "-m", "aecli", *arguments]))
     assert min(ours) < 2.5 * min(least)
+
+
+def test_vectors_are_trained_with_a_dense_encoder_and_that_is_said(
+    aecli: Run, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "vectors.npy", np.random.default_rng(0).random((120, 30), np.float32))
+    trained = aecli("train", "vectors.npy", "--epochs", "1", "--hidden", "4", "-o", "run")
+    assert trained.stderr.startswith(
+        "map recipe with a dense encoder, 30-4-2, on 96 vectors of vectors"
+    )
+    forced = aecli(
+        "train", "vectors.npy", "--epochs", "1", "--hidden", "4", "--encoder", "conv", "-o", "conv"
+    )
+    assert forced.stderr.startswith("map recipe with a conv encoder, 30-1x8x16-4-2, on 96 vectors")

@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from aecli.cli.console import Reporter, error, print_facts, print_table
+from aecli.run.states import EpochMetrics
+
+METRICS = EpochMetrics(3, {"reconstruction": 0.0312345, "any term": 12.5}, 0.04, 1e-3, 1234.5, 2.0)
+
+
+def test_results_go_to_stdout_and_all_else_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter()
+    reporter.say("said")
+    reporter.facts([("name", "value")])
+    reporter.result([Path("a"), Path("b")], {"not": "printed"})
+    captured = capsys.readouterr()
+    assert captured.out == "a\nb\n"
+    assert captured.err.startswith("said\n")
+    assert captured.err.split()[1:] == ["name", "value"]
+
+
+def test_quiet_leaves_results_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter(quiet=True)
+    reporter.say("said")
+    reporter.facts([("name", "value")])
+    with reporter.epochs(5, 0) as report, reporter.bar("reading", 3) as advance:
+        report(METRICS, True)
+        advance(1)
+    reporter.result([Path("a")], {})
+    error("wrong")
+    captured = capsys.readouterr()
+    assert captured.out == "a\n"
+    assert captured.err == "aecli: wrong\n"
+
+
+def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    Reporter(json=True).result([Path("a")], {"value": 1})
+    assert json.loads(capsys.readouterr().out) == {"value": 1}
+
+
+def test_an_epoch_is_a_line_with_every_term_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with Reporter().epochs(5, 0) as report:
+        report(METRICS, False)
+        report(METRICS, True)
+    line = "epoch 3/5  reconstruction 0.03123  any term 12.50  validation 0.04000  1,234 images/s\n"
+    assert capsys.readouterr().err == f"{line}{line}saved epoch 3\n"
+
+
+def test_tables_are_parted_by_tabs_where_no_terminal_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(("layer", "input"), [("1", "5x64"), ("2", "5x16")])
+    print_facts([("name", "a value")])
+    assert capsys.readouterr().out == "layer\tinput\n1\t5x64\n2\t5x16\nname\ta value\n"

@@ -1,0 +1,30 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aecli.config import Config, with_settings
+from aecli.train.evaluation import Evaluation, evaluate
+from aecli.train.step import TrainStep
+from tests.helpers import tiny_dataset
+
+
+@pytest.mark.parametrize("loss", ["mse", "bce"])
+def test_losses_are_the_means_over_the_pixels_of_each_image(
+    small_config: Config, loss: str
+) -> None:
+    dataset = tiny_dataset()
+    step = TrainStep(with_settings(small_config, {"loss": loss}), (4, 4, 1), 200)
+    parameters = step.initial_state(dataset.mean_image("train")).parameters
+    pixels = dataset.split("test").images
+    unit = pixels / np.float32(255)
+    model = step.model(parameters)
+    decoded = np.asarray(model.decoder(model.encoder(jnp.asarray(unit))), np.float64)
+    squared = np.square(decoded - unit)
+    entropy = -unit * np.log(decoded) - (1 - unit) * np.log(1 - decoded)
+    expected = {"mse": squared, "bce": entropy}[loss].mean(axis=(1, 2, 3))
+    values = evaluate(step, parameters, jnp.asarray(pixels))
+    np.testing.assert_allclose(values, expected, rtol=1e-4)
+    evaluation = Evaluation(step)
+    assert evaluation.mean(parameters, dataset, "test") == pytest.approx(expected.mean(), rel=1e-5)
+    error = evaluation.mean(parameters, dataset, "test", "squared error")
+    assert error == pytest.approx(squared.mean(), rel=1e-5)

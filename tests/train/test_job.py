@@ -1,0 +1,91 @@
+"""A Python program can say what to train as the shell does."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aecli.data import Source
+from aecli.errors import InputError
+from aecli.run.folder import RunFolder
+from aecli.train.job import new_job, resume_job
+
+
+def test_a_new_job_has_the_default_recipe_fitted_to_the_data(tmp_path: Path) -> None:
+    job = new_job(RunFolder(tmp_path / "run"), {})
+    assert (job.config.recipe, job.config.batch_size, job.config.epochs) == ("map", 32, 42)
+    assert (job.dataset.name, job.checkpoint, job.epochs_done) == ("digits", None, 0)
+    assert job.headline == "map recipe, 64-2x2x16-192-192-128-2, on 1,257 images of digits"
+
+
+def test_settings_stand_over_the_recipe(tmp_path: Path) -> None:
+    settings = {"recipe": "classic", "hidden": "9", "epochs": 3, "batch_size": 7}
+    config = new_job(RunFolder(tmp_path), settings).config
+    assert (config.recipe, config.hidden, config.epochs) == ("classic", (9,), 3)
+    assert (config.batch_size, config.activation) == (7, "sigmoid")
+
+
+def test_vectors_get_a_dense_encoder(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((100, 49), np.float32))
+    job = new_job(RunFolder(tmp_path / "run"), {}, Source(str(tmp_path / "x.npy")))
+    assert job.config.encoder == "dense"
+    assert job.headline.startswith("map recipe with a dense encoder, 49-192-192-128-2, on 80 vec")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"recipe": 3}, "--recipe has a value of the wrong type: 3"),
+        ({"recipe": "modern"}, "which is now called plain"),
+        ({"latent": 0}, "--latent must be at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        new_job(RunFolder(tmp_path), settings)
+
+
+def test_a_run_is_replaced_only_by_force(digits_run: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(digits_run, folder.path)
+    with pytest.raises(InputError, match="holds a run already: --resume resumes it, --force"):
+        new_job(folder, {})
+    job = new_job(folder, {}, force=True)
+    job.check_unchanged(force=True)
+    with pytest.raises(InputError, match="holds a run already"):
+        job.check_unchanged(force=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file: -o expects the folder of a run"):
+        new_job(RunFolder(tmp_path / "file"), {})
+
+
+def test_a_job_that_resumes_has_the_settings_and_data_of_its_run(digits_run: Path) -> None:
+    job = resume_job(RunFolder(digits_run), {"epochs": 9})
+    assert (job.config.hidden, job.config.epochs, job.epochs_done) == ((16, 8), 9, 4)
+    assert job.headline.endswith("on 1,257 images of digits, resumed after epoch 4")
+    done = resume_job(RunFolder(digits_run), {})
+    assert done.headline.endswith("after epoch 4: it has them all, --epochs raises them")
+    done.check_unchanged(force=False)
+
+
+def test_what_cannot_be_resumed_is_refused(
+    digits_run: Path, idx_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"nothing to resume: .* -o '.*my run' begins a run"):
+        resume_job(RunFolder(tmp_path / "my run"), {})
+    with pytest.raises(InputError, match="--seed 5 differs from the run's 0"):
+        resume_job(RunFolder(digits_run), {"seed": 5})
+    with pytest.raises(InputError, match="is not the data that the run was trained on, digits"):
+        resume_job(RunFolder(digits_run), {}, str(idx_folder))
+    with pytest.raises(InputError, match="--test without a DATASET"):
+        resume_job(RunFolder(digits_run), {}, None, {"test": 0.2})
+
+
+def test_jax_is_imported_only_while_the_data_are_read() -> None:
+    code = "import sys, aecli.train.job; print('jax' in sys.modules, 'flax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
