@@ -110,13 +110,13 @@ def _load(path: Path) -> Callable[..., Any] | None:
     except jax.errors.JaxRuntimeError:
         return None
     with suppress(OSError):
-        # The least lately used ones go first.
+        # The least recently used ones go first.
         os.utime(path)
     return program
 
 
 def _keep(path: Path, program: jax.stages.Compiled) -> None:
-    """Write a program to the cache folder; where that fails, say so and go on without."""
+    """Write a program to the cache folder; where that fails, say so and continue without."""
     packed = pickle.dumps(serialize(program))
     try:
         files.write_bytes(path, hashlib.sha256(packed).digest() + packed)

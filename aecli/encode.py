@@ -28,15 +28,15 @@ from aecli.run.codes import CodeArray, CodeBlocks
 if TYPE_CHECKING:
     from aecli.model.autoencoder import Autoencoder
 
-# Every product has this many rows, or as many as have so many bytes, whatever the batch size: a
+# Every product has this many rows, or as many as fit into these bytes, whatever the batch size: a
 # product of another shape may round differently, and a code must not depend on its neighbours.
 _BLOCK = 336
 _BLOCK_BYTES = 64_000_000
 # Nor on its place: kernels take some rows at a time, and those left over at the end otherwise.
 _ROWS_OF_A_KERNEL = 48
-# More numbers of an image, pixels times channels, at a time are no quicker.
+# More numbers at a time (images times pixels times channels) are not faster.
 _BATCH_NUMBERS = 32_000_000
-# More would not fit side by side.
+# More would not fit side by side in a picture.
 _MOST_RECONSTRUCTIONS = 50
 
 Report = Callable[[int], None]
@@ -144,7 +144,7 @@ def encode_split(
         "row_ids": dataset.row_ids_of(split),
     }
     if memory is not None:
-        # Side by side, one more being read, and all but that on the device too.
+        # As many as are computed at once, one more being read, and all but that on the device too.
         batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
     model = load_model(checkpoint)
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
@@ -248,14 +248,14 @@ def _block_rows(model: TrainedModel) -> int:
 def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     """Return how many rows to compute at once, in whole blocks.
 
-    So many that those computed side by side are about the batch size, or fewer of large images, and
-    that the rows fill all such parts evenly.
+    Those computed at the same time are about the batch size together, or fewer where images are
+    large, and the rows fill all such parts evenly.
     """
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     batch_size = min(batch_size, max(1, _BATCH_NUMBERS // math.prod(model.image_shape)))
-    block, beside = _block_rows(model), max_concurrent_calls()
-    parts = max(1, -(-rows // batch_size)) * beside
+    block, calls = _block_rows(model), max_concurrent_calls()
+    parts = max(1, -(-rows // batch_size)) * calls
     return max(1, -(-rows // (parts * block))) * block
 
 
@@ -271,7 +271,7 @@ def _in_batches(
         first = next(batches, None)
         if first is None:
             return
-        block, beside = _block_rows(model), max_concurrent_calls()
+        block, calls = _block_rows(model), max_concurrent_calls()
         blocks = -(-len(first) // block)
         like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
         program = model.compiled(function, like)
@@ -289,11 +289,11 @@ def _in_batches(
             report(len(values))
             return values
 
-        with ThreadPoolExecutor(beside, "aecli-compute") as pool:
+        with ThreadPoolExecutor(calls, "aecli-compute") as pool:
             for batch in chain([first], batches):
                 computing.append(pool.submit(compute, batch))
                 # One more than are computed: while it is read, none has to wait.
-                if len(computing) > beside:
+                if len(computing) > calls:
                     yield first_done()
             while computing:
                 yield first_done()

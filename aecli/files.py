@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Write files whole or not at all."""
 
 import errno
 import fcntl
@@ -94,7 +94,7 @@ def refuse_inputs(path: Path, *inputs: Path) -> None:
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Create a folder and those above it that are missing, for good; return them, deepest first.
+    """Create a folder and those above it that are missing, durably; return them, deepest first.
 
     Raises:
         OSError: the operating system refused.
@@ -156,7 +156,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write `rows` to `path`, one JSON object a line, whole or not at all."""
+    """Write `rows` to `path`, one JSON object per line, whole or not at all."""
     write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
@@ -180,7 +180,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def room(error: OSError, path: Path, size: int | None = None) -> str:
-    """Return what a full disk would take, for the end of a message, where this is one."""
+    """Return how much room is needed and left, for a message, if the disk is full."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ""
     needed = "" if size is None else f", it needs {size:,} bytes"
@@ -189,7 +189,7 @@ def room(error: OSError, path: Path, size: int | None = None) -> str:
 
 
 def _temporary(path: Path) -> Any:
-    """Return a new file beside `path` that is locked, so that nobody takes it for left behind."""
+    """Return a new file beside `path`, locked so that no other process sweeps it away."""
     import tempfile
 
     while True:
@@ -204,7 +204,7 @@ def _temporary(path: Path) -> Any:
 
 
 def _sweep(path: Path) -> None:
-    """Remove the temporary files of processes that are no more: nobody holds their lock."""
+    """Remove the temporary files of processes that have ended: nobody holds their lock."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with suppress(FileNotFoundError), left.open("rb") as file:
             try:

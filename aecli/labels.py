@@ -20,7 +20,7 @@ def to_labels(values: npt.NDArray[Any], rows: int, where: str) -> Labels:
     flat = values[:, 0] if values.shape == (rows, 1) else values
     if flat.shape != (rows,) or flat.dtype.kind not in "iu":
         raise InputError(
-            f"{where} does not fit as labels: expected {rows:,} whole numbers, one a row, got "
+            f"{where} does not fit as labels: expected {rows:,} whole numbers, one per row, got "
             f"{values.dtype} {values.shape}"
         )
     if flat.dtype == np.uint64 and rows and int(flat.max()) > np.iinfo(np.int64).max:

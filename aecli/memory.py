@@ -15,7 +15,7 @@ def parse_memory(text: str) -> int:
     """Parse `"2GB"` or `"1.5 GiB"` into bytes.
 
     Raises:
-        InputError: this is no amount of memory.
+        InputError: this is not an amount of memory.
 
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", text, re.ASCII | re.IGNORECASE)
@@ -40,7 +40,7 @@ def default_memory() -> int:
 
 
 def refuse_beyond_memory(size: int, where: str, advice: str) -> None:
-    """Raise `InputError` where so many bytes do not fit into what is free now."""
+    """Raise `InputError` where `size` bytes do not fit into what is free now."""
     free = 2 * default_memory()
     if size > free:
         raise InputError(

@@ -76,7 +76,7 @@ def open_npy(path: Path) -> Array | StoredArray:
     Without rows, or in Fortran's order, where rows do not lie together, it is read whole.
 
     Raises:
-        InputError: the file is no whole `.npy` file of plain numbers.
+        InputError: the file is not a whole `.npy` file of plain numbers.
 
     """
     try:
@@ -98,7 +98,7 @@ def read_npy(path: Path) -> Array:
     """Read the array of a `.npy` file whole; runs no code of the file.
 
     Raises:
-        InputError: the file is no whole `.npy` file of plain numbers.
+        InputError: the file is not a whole `.npy` file of plain numbers.
 
     """
     array = open_npy(path)
@@ -145,7 +145,7 @@ def read_header(
     `where` is what errors call it, `size` the size in bytes of the whole, which must fit.
 
     Raises:
-        InputError: this is no whole array of plain numbers.
+        InputError: this is not a whole array of plain numbers.
 
     """
     try:
@@ -160,7 +160,7 @@ def read_header(
     except (ValueError, EOFError, SyntaxError, TokenError) as error:
         # The last two come from numpy's second try, for headers of Python 2.
         reason = str(error).splitlines()[0]
-        raise InputError(f"{where} is no whole .npy array: {reason}") from error
+        raise InputError(f"{where} is not a whole .npy array: {reason}") from error
     if dtype.hasobject or dtype.kind not in "buifc":
         raise InputError(f"{where} holds {dtype}: expected numbers; nothing of it was run")
     if dtype.itemsize == 0 or any(length < 0 for length in shape):

@@ -1,4 +1,4 @@
-"""The one scaling of each type of pixel to 0..1."""
+"""How each type of pixel is scaled to 0..1."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def unit_range(images: Images) -> npt.NDArray[np.float32]:
 
 
 def unit_rows(images: Images) -> npt.NDArray[np.float32]:
-    """Return pixels (n, h, w, c) as float32 0..1, one row an image, (n, h * w * c)."""
+    """Return pixels (n, h, w, c) as float32 0..1, one row per image, (n, h * w * c)."""
     return unit_range(images.reshape(len(images), -1))
 
 

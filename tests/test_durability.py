@@ -140,11 +140,11 @@ def test_any_change_of_the_header_is_seen_or_harmless(
 def test_a_header_that_promises_exabytes_is_refused(tmp_path: Path, checkpoint: bytes) -> None:
     path = tmp_path / "last.safetensors"
     path.write_bytes((2**60).to_bytes(8, "little") + checkpoint[8:])
-    with pytest.raises(InputError, match="no whole safetensors file"):
+    with pytest.raises(InputError, match="not a whole safetensors file"):
         load(path)
     header = json.dumps({"x": {"dtype": "F32", "shape": [2**60], "data_offsets": [0, 2**62]}})
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
-    with pytest.raises(InputError, match="no whole safetensors file"):
+    with pytest.raises(InputError, match="not a whole safetensors file"):
         load(path)
 
 
@@ -169,7 +169,9 @@ def test_a_damaged_checkpoint_names_a_whole_one(digits_run: Path, tmp_path: Path
     folder = RunFolder(tmp_path / "run")
     shutil.copytree(digits_run, folder.path)
     folder.last.write_bytes(b"x")
-    with pytest.raises(InputError, match=r"last\.safetensors is no whole .*; .*best\.safetensors,"):
+    with pytest.raises(
+        InputError, match=r"last\.safetensors is not a whole .*; .*best\.safetensors,"
+    ):
         load(folder.last)
     folder.best.write_bytes(b"x")
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""The command line: one module a command; here they meet, and errors become exit codes."""
+"""The command line: one module per command; here they meet, and errors become exit codes."""
 
 from collections.abc import Sequence
 

@@ -57,7 +57,7 @@ class Reporter:
     ) -> Iterator[Callable[[int], None]]:
         """Show a bar over `total`, 0 if unknown; nothing without a terminal.
 
-        What is given moves it by so much.
+        The function that is given advances it by an amount.
         """
         console = Console(stderr=True)
         with Progress(
@@ -74,9 +74,9 @@ class Reporter:
 
     @contextmanager
     def epochs(self, total: int, done: int) -> Iterator[Callable[["EpochMetrics", bool], None]]:
-        """Show the epochs go by: a bar on a terminal, else one plain line an epoch.
+        """Show the epochs go by: a bar on a terminal, else one plain line per epoch.
 
-        What is given takes each epoch, and whether it is saved.
+        The function that is given takes each epoch, and whether it is saved.
         """
         console = Console(stderr=True)
         if self.quiet:
@@ -109,7 +109,7 @@ def print_facts(rows: Rows) -> None:
 
 
 def print_table(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout: laid out on a terminal, else one line a row, parted by tabs."""
+    """Print a table to stdout: laid out on a terminal, else one line per row, separated by tabs."""
     console = Console()
     if console.is_terminal:
         _print_table(console, header, rows)
@@ -136,7 +136,7 @@ def _print_line(text: str) -> None:
 
 @contextmanager
 def _if_anyone_listens() -> Iterator[None]:
-    """Write to stderr; where nobody reads it, or its disk is full, the work goes on in silence."""
+    """Write to stderr; where nobody reads it, or its disk is full, continue silently."""
     try:
         yield
     except OSError:
@@ -149,7 +149,7 @@ def _print_result(lines: Sequence[str]) -> None:
     except OSError as fault:
         # Python would try once more at its exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # A reader that has left is no fault: the work is done.
+        # A reader that has left is not a fault: the work is done.
         if not isinstance(fault, BrokenPipeError):
             raise AecliError(f"cannot write to stdout: {fault.strerror or fault}") from fault
 

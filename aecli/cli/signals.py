@@ -1,4 +1,4 @@
-"""Ending in good order when told to."""
+"""Stop cleanly on SIGINT and SIGTERM."""
 
 import signal
 from collections.abc import Callable, Iterator

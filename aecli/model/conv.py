@@ -21,8 +21,8 @@ def encoder(config: Config, image_shape: ImageShape) -> tuple[Layer, ...]:
     """Return the layers from the pixels to the code: a convolution, then dense ones."""
     rows, columns = -(-image_shape[0] // STRIDE), -(-image_shape[1] // STRIDE)
     features = (rows, columns, FEATURES)
-    # Any other activation of so many numbers takes as long as the product again, while the maps are
-    # no better.
+    # Any other activation of this many numbers takes as long as the product again, and the maps are
+    # not better.
     kernel = (PATCH, PATCH, image_shape[2], FEATURES)
     patches = Patches("encoder.patches", image_shape, features, kernel, "relu")
     widths = (math.prod(features), *config.hidden, config.latent)

@@ -33,7 +33,7 @@ class Checkpoint:
     `tensors` maps names such as `parameters.encoder.layers.0.kernel` to arrays. Batch order needs
     no state of its own: it follows from the seed in `config`, the epoch and `layout`, which is how
     the data were streamed, or None where they were in memory. `partial` is what the state has of
-    the next epoch, where that was stopped. `history` has one entry an epoch; it is empty in the
+    the next epoch, where that was stopped. `history` has one entry per epoch; it is empty in the
     checkpoint of the best parameters.
     """
 
@@ -98,7 +98,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint without jax, and without running anything of it.
 
     Raises:
-        InputError: there is no such file, or it is no whole checkpoint of this format version; the
+        InputError: there is no such file, or it is not a whole checkpoint of a known format; the
             message names a checkpoint beside it that is whole.
 
     """
@@ -113,7 +113,7 @@ def load(path: Path) -> Checkpoint:
                 epoch = _load(other).epoch
             except InputError:
                 continue
-            use = "goes on with --resume" if other == folder.last else "encodes, without going on"
+            use = "can be resumed" if other == folder.last else "can encode, but not be resumed"
             raise InputError(f"{error}; {other}, epoch {epoch}, is whole and {use}") from error
         raise
 
@@ -128,9 +128,9 @@ def _load(path: Path) -> Checkpoint:
     except OSError as error:
         raise InputError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise InputError(f"{path} is no whole safetensors file: {error}") from error
+        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
     if text is None:
-        raise InputError(f"{path} is a safetensors file, but no checkpoint of aecli")
+        raise InputError(f"{path} is a safetensors file, but not a checkpoint of aecli")
     try:
         metadata = json.loads(text)
         version = metadata["format_version"]

@@ -110,13 +110,13 @@ def write_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> 
 def refuse_existing_codes(path: Path, *, force: bool) -> None:
     """Raise `InputError` where codes cannot be written at `path`, as `files.refuse_existing` does.
 
-    A JSON file of another kind beside it, such as a run's summary, is refused in any case.
+    A JSON file of another kind next to them, such as a run's summary, is refused in any case.
     """
     beside_all = [point_path(path, what) for what in get_args(PerPointMetric)]
     files.refuse_existing(path, labels_path(path), provenance_path(path), *beside_all, force=force)
     beside = provenance_path(path)
     if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
-        raise InputError(f"{beside} is no provenance of codes: give the codes another name")
+        raise InputError(f"{beside} is not the provenance of codes: give the codes another name")
 
 
 def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
@@ -148,9 +148,9 @@ def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
         "codes_sha256": digest.hexdigest(),
         "labels_sha256": None if labels is None else _hash(labels),
     }
-    about = {**codes.provenance, **hashes}
+    provenance = {**codes.provenance, **hashes}
     written.append(provenance_path(path))
-    files.write_json(provenance_path(path), about | {"sha256": _hash_of_json(about)})
+    files.write_json(provenance_path(path), provenance | {"sha256": _hash_of_json(provenance)})
     return written
 
 
@@ -160,7 +160,7 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
     `labels` names another file of labels. A vector (n,) is taken as n codes of 1 number.
 
     Raises:
-        InputError: a file is missing, is no code matrix, or does not belong to the codes.
+        InputError: a file is missing, is not a code matrix, or does not belong to the codes.
 
     """
     values = read_matrix(path)
@@ -175,17 +175,17 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
         return Codes(values, to_labels(read_npy(labels), len(values), str(labels)), others)
     if files.kind_of(labels_path(path)) != "file":
         return Codes(values, None, provenance)
-    beside = to_labels(read_npy(labels_path(path)), len(values), str(labels_path(path)))
-    if provenance is not None and provenance["labels_sha256"] != _hash(beside):
+    own = to_labels(read_npy(labels_path(path)), len(values), str(labels_path(path)))
+    if provenance is not None and provenance["labels_sha256"] != _hash(own):
         raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
-    return Codes(values, beside, provenance)
+    return Codes(values, own, provenance)
 
 
 def read_matrix(path: Path) -> CodeArray:
     """Read a code matrix, float32 (n, d), alone; a vector (n,) is n codes of 1 number.
 
     Raises:
-        InputError: the file is missing or is no code matrix.
+        InputError: the file is missing or is not a code matrix.
 
     """
     values = read_npy(path)
@@ -193,7 +193,7 @@ def read_matrix(path: Path) -> CodeArray:
         values = values[:, np.newaxis]
     if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise InputError(
-            f"{path} is no code matrix: expected numbers of shape (n, d), got {values.dtype} "
+            f"{path} is not a code matrix: expected numbers of shape (n, d), got {values.dtype} "
             f"{values.shape}"
         )
     with np.errstate(over="ignore"):

@@ -20,7 +20,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """Everything needed to go on."""
+        """Everything needed to resume."""
         return self.path / "last.safetensors"
 
     @property
@@ -142,15 +142,15 @@ def find_checkpoint(run: Path) -> Path:
     kind = files.kind_of(run)
     if kind == "file":
         if run.suffix != ".safetensors":
-            raise InputError(f"{run} is no run: expected its folder or a .safetensors file")
+            raise InputError(f"{run} is not a run: expected its folder or a .safetensors file")
         return run
-    best = RunFolder(run).best
-    if files.kind_of(best) == "file":
-        return best
-    if files.kind_of(RunFolder(run).last) == "file":
+    folder, place = RunFolder(run), shlex.quote(str(run))
+    if files.kind_of(folder.best) == "file":
+        return folder.best
+    if files.kind_of(folder.last) == "file":
         raise InputError(
-            f"{run} has no whole epoch yet: aecli train --resume -o {shlex.quote(str(run))} goes on"
+            f"{run} has no whole epoch yet: aecli train --resume -o {place} resumes it"
         )
     if kind == "folder":
-        raise InputError(f"{run} is no run: it has no {best.name}; aecli train makes one")
-    raise InputError(f"no such run: {run}; aecli train -o {shlex.quote(str(run))} makes it")
+        raise InputError(f"{run} is not a run: it has no {folder.best.name}; aecli train makes one")
+    raise InputError(f"no such run: {run}; aecli train -o {place} makes it")

@@ -1,4 +1,4 @@
-"""The states of a training that a checkpoint holds: epochs done, an epoch begun, the best one."""
+"""The states of a training that a checkpoint holds: epochs done, a partial epoch, the best one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class ShuffleLayout:
 
 @dataclass(frozen=True)
 class PartialEpoch:
-    """An epoch of streamed data that was stopped, after so many shuffle `buffers`.
+    """An epoch of streamed data that was stopped after some shuffle `buffers`.
 
     `losses` has the sum of each term of the training loss over the steps done; `finite_steps` is
     the number of steps before the first whose loss was not finite.

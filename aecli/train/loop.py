@@ -31,7 +31,7 @@ from aecli.train.stream import bytes_in_memory, bytes_streamed, choose_shuffle_l
 # Rows that the errors of PCA are taken over at a time.
 _PCA_ROWS_AT_A_TIME = 5_000
 
-# Called after each epoch, and told whether it is saved: on the disk, for good.
+# Called after each epoch with its metrics, and whether it is safely on the disk.
 Report = Callable[[EpochMetrics, bool], None]
 
 
@@ -60,7 +60,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A training that was told to stop; `saved` is whether there is more to resume from now."""
+    """A training that was asked to stop; `saved` is whether a checkpoint of it was written."""
 
     saved: bool
 
@@ -85,7 +85,7 @@ def train(
         config: the resolved settings.
         folder: where the run's files go; the first are written after the first epoch.
         resume_from: the state to resume from, instead of initial parameters.
-        report: called after each epoch, and told whether it is saved: on the disk, for good.
+        report: called after each epoch with its metrics, and whether it is safely on the disk.
         stop: asked before the first and after each epoch; True saves and ends the training.
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A resumed run streams as it did before.
@@ -144,7 +144,7 @@ def _train_epochs(
 ) -> bool:
     """Train from where `progress` stands to the end; return whether `stop` ended it before."""
     config = step.config
-    # The first epoch pays for what comes once.
+    # The first epoch includes what happens only once.
     traced = min(progress.epoch + 2, config.epochs)
     stopped = stop()
     while not (stopped or progress.ended(config)):

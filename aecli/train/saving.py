@@ -41,7 +41,7 @@ class Progress:
         return self.partial.buffers if self.partial else 0
 
     def ended(self, config: Config) -> bool:
-        """Return whether there are as many epochs as asked for, or patience is at its end."""
+        """Return whether there are as many epochs as asked for, or patience has run out."""
         waited = self.epoch - self.best.epoch
         impatient = config.patience is not None and waited >= config.patience
         return self.epoch >= config.epochs or impatient
@@ -91,13 +91,13 @@ class Saver:
         *,
         resumed_at: int | None,
     ) -> None:
-        """Take what all checkpoints of a training share.
+        """Take what all checkpoints of a training have in common.
 
         `resumed_at` is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
         self._neighbors = neighbors
-        # Files of another run, or of this one when it was shorter.
+        # Files of another run, or of an earlier state of this one.
         self._stale = [folder.summary]
         if resumed_at is None:
             self._stale += [folder.best, folder.metrics, folder.config]

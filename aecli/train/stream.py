@@ -26,7 +26,7 @@ _FEWEST_BLOCKS = 64
 
 
 def bytes_in_memory(pixel_bytes: int) -> int:
-    """Return the bytes that training on so many bytes of pixels takes without streaming."""
+    """Return the bytes that training takes without streaming, for pixels of this size."""
     return _COPIES * pixel_bytes
 
 
@@ -36,7 +36,7 @@ def bytes_streamed(layout: ShuffleLayout, row_bytes: int) -> int:
 
 
 def choose_shuffle_layout(row_bytes: int, batch_size: int, memory: int) -> ShuffleLayout:
-    """Return how rows of so many bytes pass through so much memory, in whole batches.
+    """Return how rows of `row_bytes` each pass through `memory` bytes, in whole batches.
 
     Raises:
         InputError: not even one batch fits.
@@ -86,8 +86,8 @@ def shuffle_buffers(
     `shuffle` rows come in file order. All blocks but the last are whole batches, so that one
     incomplete batch is left out, as it is in memory. The first `skip` shuffle buffers are left out.
 
-    With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with so
-    many `positives`, drawn from its neighbours and read too: groups of 1 + `positives`.
+    With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with
+    `positives` of its neighbours, drawn at random and read too: groups of 1 + `positives`.
     """
     rows = dataset.rows("train")
     count = count_of(rows)

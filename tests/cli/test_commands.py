@@ -355,7 +355,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "codes that would replace the summary": (
         _nothing,
         ["encode", "run", "-o", "run/summary.npy", "--force"],
-        "summary.json is no provenance of codes",
+        "summary.json is not the provenance of codes",
     ),
     "a loop of links": (
         lambda folder: (folder / "loop").symlink_to("loop"),
@@ -396,7 +396,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
         ["encode", "run/config.json"],
         "expected its folder or a .safetensors file",
     ),
-    "encode a folder that is no run": (_nothing, ["encode", "images"], "images is no run"),
+    "encode a folder that is no run": (_nothing, ["encode", "images"], "images is not a run"),
     "encode other images": (
         _nothing,
         ["encode", "run", "images"],
@@ -413,7 +413,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "a damaged checkpoint": (
         lambda folder: (folder / "run" / "best.safetensors").write_bytes(b"x" * 99),
         ["encode", "run"],
-        "run/best.safetensors is no whole safetensors file",
+        "run/best.safetensors is not a whole safetensors file",
     ),
     "decode other codes": (
         lambda folder: np.save(folder / "codes.npy", np.zeros((4, 3))),
@@ -428,7 +428,7 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "plot labels of another length": (
         _save_codes_and_labels,
         ["plot", "codes.npy", "--labels", "y.npy"],
-        "expected 4 whole numbers, one a row, got int64 (5,)",
+        "expected 4 whole numbers, one per row, got int64 (5,)",
     ),
     "plot no file": (_nothing, ["plot", "nothing.npy"], "cannot read nothing.npy"),
     "plot to an unknown format": (

@@ -100,12 +100,12 @@ def _cut(path: Path) -> None:
 
 BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path.unlink(), "cannot read the checkpoint"),
-    "empty": (lambda path: path.write_bytes(b""), "is no whole safetensors file"),
-    "text": (lambda path: path.write_text("not a checkpoint"), "is no whole safetensors file"),
-    "truncated": (_cut, "is no whole safetensors file"),
+    "empty": (lambda path: path.write_bytes(b""), "is not a whole safetensors file"),
+    "text": (lambda path: path.write_text("not a checkpoint"), "is not a whole safetensors file"),
+    "truncated": (_cut, "is not a whole safetensors file"),
     "another program's": (
         lambda path: save_file({"a": np.ones(1)}, path),
-        "but no checkpoint of aecli",
+        "but not a checkpoint of aecli",
     ),
     "not JSON": (
         lambda path: save_file({"a": np.ones(1)}, path, metadata={"aecli": "{"}),

@@ -56,8 +56,8 @@ def _save(values: object) -> Callable[[Path], None]:
 
 BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path.unlink(), "cannot read"),
-    "text": (lambda path: path.write_text("1,2\n3,4\n"), r"is no whole \.npy array"),
-    "empty": (lambda path: path.write_bytes(b""), r"is no whole \.npy array"),
+    "text": (lambda path: path.write_text("1,2\n3,4\n"), r"is not a whole \.npy array"),
+    "empty": (lambda path: path.write_bytes(b""), r"is not a whole \.npy array"),
     "truncated": (
         lambda path: path.write_bytes(path.read_bytes()[:-4]),
         "is truncated: its header promises 48 bytes, it holds 44",
@@ -69,7 +69,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "objects": (_save(np.array([{}, {}])), "holds object: expected numbers; nothing of it was run"),
     "images": (_save(np.zeros((3, 4, 4))), r"expected numbers of shape \(n, d\), got float64 \(3"),
     "words": (_save(np.array([["a", "b"]])), "holds <U1: expected numbers"),
-    "no rows": (_save(np.zeros((0, 2))), "is no code matrix"),
+    "no rows": (_save(np.zeros((0, 2))), "is not a code matrix"),
     "NaN": (_save([[0.0, 1.0], [np.nan, 1.0]]), "not finite as float32: first in row 1"),
     "too large for float32": (_save([[1e300, 1.0]]), "not finite as float32: first in row 0"),
     "other codes": (_save(VALUES + 1), "belongs to other codes than"),
@@ -120,7 +120,9 @@ def test_labels_may_come_from_another_file(path: Path, tmp_path: Path) -> None:
 def test_a_json_file_of_another_kind_is_left_alone(path: Path) -> None:
     provenance_path(path).write_text('{"mine": 1}')
     assert read_codes(path).provenance is None
-    with pytest.raises(InputError, match="is no provenance of codes: give the codes another name"):
+    with pytest.raises(
+        InputError, match="is not the provenance of codes: give the codes another name"
+    ):
         refuse_existing_codes(path, force=True)
 
 
