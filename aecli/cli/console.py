@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Rows = Sequence[tuple[str, str]]
 
+# Columns of a terminal for the epochs, a short bar, and the time that is left.
+_BESIDE_LOSSES = 36
+
 
 @dataclass(frozen=True)
 class Reporter:
@@ -94,7 +97,7 @@ class Reporter:
             with Progress(*columns, console=console, expand=True) as progress:
                 task = progress.add_task("compiling", total=total, completed=done)
                 yield lambda metrics, saved: progress.update(
-                    task, completed=metrics.epoch, description=_losses(metrics, 3)
+                    task, completed=metrics.epoch, description=_short_losses(metrics, console.width)
                 )
 
 
@@ -154,15 +157,18 @@ def _print_result(lines: Sequence[str]) -> None:
             raise AecliError(f"cannot write to stdout: {fault.strerror or fault}") from fault
 
 
-def _losses(metrics: "EpochMetrics", precision: int) -> str:
-    """Return each term of the training loss, and the validation loss, by name."""
-    losses = {**metrics.losses, "validation": metrics.validation_loss}
-    return "  ".join(f"{name} {loss:#.{precision}g}" for name, loss in losses.items())
+def _short_losses(metrics: "EpochMetrics", width: int) -> str:
+    """Return the validation loss, and the terms of the training loss that fit beside a bar."""
+    losses = {"validation": metrics.validation_loss, **metrics.losses}
+    first, *others = (f"{name} {loss:#.3g}" for name, loss in losses.items())
+    for other in others:
+        longer = f"{first}  {other}"
+        first = longer if len(longer) <= width - _BESIDE_LOSSES else first
+    return first
 
 
 def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:
-    line = (
-        f"epoch {metrics.epoch}/{total}  {_losses(metrics, 4)}  "
-        f"{metrics.images_per_second:,.0f} images/s"
-    )
+    losses = {**metrics.losses, "validation": metrics.validation_loss}
+    named = "  ".join(f"{name} {loss:#.4g}" for name, loss in losses.items())
+    line = f"epoch {metrics.epoch}/{total}  {named}  {metrics.images_per_second:,.0f} images/s"
     return f"{line}\nsaved epoch {metrics.epoch}" if saved else line

@@ -25,7 +25,7 @@ def _with_another_term(config: Config, steps_per_epoch: int) -> list[Term]:
         return distance
 
     def weight(step: jax.Array, forward: Forward) -> jax.Array:
-        return jnp.float32(0.1) * (step >= 0)
+        return jnp.where(step < 1000, jnp.float32(0.1), 0)
 
     return [*loss_terms(config, steps_per_epoch), Term(NAME, mean_code, weight)]
 
