@@ -237,7 +237,7 @@ def keras_encoding() -> list[float]:
 
 def aecli_placing() -> list[float]:
     """Place the 10,000 test images on a map, in process."""
-    return _aecli_encoding("modern", pixels("test"))
+    return _aecli_encoding("plain", pixels("test"))
 
 
 def umap_placing() -> list[float]:
