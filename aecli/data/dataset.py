@@ -10,17 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import SplitName
+from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source
-from aecli.data.stored import (
-    Rows,
-    StoredImages,
-    blocks,
-    count_of,
-    rows_at,
-    rows_at_a_time,
-    rows_between,
-    spread_evenly,
-)
+from aecli.data.stored import StoredImages, blocks, rows_at_a_time
 from aecli.errors import InputError
 from aecli.labels import Labels
 from aecli.pixels import Images, scale_of

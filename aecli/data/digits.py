@@ -8,8 +8,8 @@ import numpy as np
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
+from aecli.data.rows import Rows
 from aecli.data.source import Source
-from aecli.data.stored import Rows
 from aecli.errors import AecliError
 
 # The file's order is kept: writers come in blocks, so that most test digits are in hands that

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data.stored import Rows
+from aecli.data.rows import Rows
 from aecli.errors import InputError
 from aecli.labels import Labels
 
