@@ -12,16 +12,9 @@ from aecli.data.dataset import Dataset
 from aecli.data.decoding import SUFFIXES, EncodedImage
 from aecli.data.progress import Bar
 from aecli.data.source import Source
-from aecli.data.splits import split_at_random, split_parts
+from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels
-
-# What folders of splits are called, in the order of their rows.
-_SPLITS = {
-    "validation": ("validation", "valid", "val"),
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-}
 
 
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
@@ -70,7 +63,7 @@ def _find_parts(folder: Path) -> dict[str, list[Path]]:
     names = {entry.name for entry in _visible(folder) if _is_folder(entry, follow=True)}
     found = {
         split: next((folder / name for name in known if name in names), None)
-        for split, known in _SPLITS.items()
+        for split, known in SPLIT_WORDS.items()
     }
     if found["train"] is None or found["test"] is None:
         return {"all": _find_images(folder)}

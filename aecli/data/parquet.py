@@ -16,17 +16,11 @@ from aecli.data.dataset import Dataset
 from aecli.data.decoding import EncodedImage
 from aecli.data.progress import Bar
 from aecli.data.source import Source
-from aecli.data.splits import split_at_random, split_parts
+from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
 
 MAGIC = b"PAR1"
-# What splits are called in the names of files, in the order of their rows.
-_SPLITS = {
-    "validation": ("validation", "valid", "val", "dev"),
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-}
 _IMAGES = ("image", "img", "images", "picture")
 _LABELS = ("label", "labels")
 _ROWS_AT_A_TIME = 256
@@ -104,10 +98,10 @@ def _parts(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in paths:
         words = re.split(r"[^a-z]+", path.stem.lower())
-        splits = [split for split, names in _SPLITS.items() if any(n in words for n in names)]
+        splits = [split for split, names in SPLIT_WORDS.items() if any(n in words for n in names)]
         found.setdefault(splits[0] if len(splits) == 1 else "all", []).append(path)
-    if {"train", "test"} <= found.keys() <= _SPLITS.keys():
-        return {split: found[split] for split in _SPLITS if split in found}
+    if {"train", "test"} <= found.keys() <= SPLIT_WORDS.keys():
+        return {split: found[split] for split in SPLIT_WORDS if split in found}
     if len(found) == 1:
         return {"all": list(paths)}
     raise InputError(
