@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aecli.data.cifar import TEST_FILES, TRAIN_FILES, is_cifar10_folder, read_cifar10
 from aecli.data.dataset import Dataset
 from aecli.data.digits import read_digits
 from aecli.data.fetch import Remote, RemoteFile, fetch
-from aecli.data.idx import has_idx_images, read_idx_folder
+from aecli.data.formats.cifar10 import TEST_FILES, TRAIN_FILES, is_cifar10_folder, read_cifar10
+from aecli.data.formats.idx_folder import has_idx_images, read_idx_folder
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from aecli.data.arrays import to_images
+from aecli.data.dataset import Dataset
+from aecli.data.format import Format
+from aecli.data.progress import Bar
+from aecli.data.single_array import dataset_of_array
+from aecli.data.source import Source
+from aecli.data.splits import SPLIT_WORDS, split_parts
 from aecli.errors import InputError
+from aecli.labels import to_labels
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, read_header
 
@@ -81,3 +89,41 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         raise InputError(f"{where} is truncated: expected {size:,} bytes, got {len(data):,}")
     flat = np.frombuffer(data, dtype)
     return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    path = Path(source.location)
+    parts = read_npz(path)
+    if set(parts) == {"all"}:
+        return dataset_of_array(source, parts["all"][0])
+    if source.labels is not None:
+        raise InputError(f"{path} is in parts that have labels of their own: leave out --labels")
+    images, labels = {}, {}
+    for part, (values, part_labels) in parts.items():
+        images[part] = to_images(values, f"{path}, {part}", source.rescale)
+        if part_labels is not None:
+            labels[part] = to_labels(part_labels, len(images[part]), f"{path}, {part}")
+    shapes = {(part.dtype, part.shape[1:]) for part in images.values()}
+    if len(shapes) > 1:
+        found = ", ".join(f"{name} {part.dtype} {part.shape}" for name, part in images.items())
+        raise InputError(f"{path} has parts that differ: {found}; expected one type and size")
+    if labels and len(labels) < len(parts):
+        missing = ", ".join(sorted(set(parts) - set(labels)))
+        raise InputError(f"{path} has no labels for {missing}: expected them for all or none")
+    order = [name for name in SPLIT_WORDS if name in parts]
+    return Dataset(
+        name=path.name.removesuffix(".npz"),
+        source=source,
+        images=np.concatenate([images[name] for name in order]),
+        labels=np.concatenate([labels[name] for name in order]) if labels else None,
+        class_names=None,
+        splits=split_parts({name: len(images[name]) for name in order}, str(path)),
+        vectors=any(len(values.shape) == 2 for values, _ in parts.values()),
+    )
+
+
+FORMAT = Format(
+    description="a .npz file",
+    matches=lambda path, first_bytes: first_bytes.startswith(b"PK"),
+    read=_read,
+)

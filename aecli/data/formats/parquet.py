@@ -14,13 +14,14 @@ from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
 from aecli.data.decoding import EncodedImage
+from aecli.data.format import Format
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
 
-MAGIC = b"PAR1"
+_MAGIC = b"PAR1"
 _IMAGES = ("image", "img", "images", "picture")
 _LABELS = ("label", "labels")
 _ROWS_AT_A_TIME = 256
@@ -232,3 +233,20 @@ def _opened(path: Path) -> Iterator[Any]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is a damaged Parquet file: {reason}") from error
+
+
+def _matches(path: Path, first_bytes: bytes) -> bool:
+    return bool(find_parquet(path)) if path.is_dir() else first_bytes.startswith(_MAGIC)
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    path = Path(source.location)
+    return read_parquet(find_parquet(path) if path.is_dir() else [path], source, bar)
+
+
+FORMAT = Format(
+    description="a Parquet file or a folder of them",
+    matches=_matches,
+    read=_read,
+    labels_refusal="is Parquet with labels of its own",
+)

@@ -9,6 +9,8 @@ import numpy as np
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
+from aecli.data.format import LABELS_COME_FROM_FILES, Format
+from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
@@ -46,7 +48,7 @@ def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
 
     """
     train, test = (
-        np.concatenate([_read(folder / file) for file in files])
+        np.concatenate([_read_rows(folder / file) for file in files])
         for files in (TRAIN_FILES, TEST_FILES)
     )
     rows = np.concatenate([train, test])
@@ -61,7 +63,7 @@ def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
     )
 
 
-def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def _read_rows(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     try:
         values = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -74,3 +76,16 @@ def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     if rows[:, 0].max() >= len(_CLASSES):
         raise InputError(f"{path} has a label {rows[:, 0].max()}: expected 0..{len(_CLASSES) - 1}")
     return rows
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    folder = Path(source.location)
+    return read_cifar10(folder, folder.name, source)
+
+
+FORMAT = Format(
+    description="a folder of CIFAR-10's binary files",
+    matches=lambda path, first_bytes: path.is_dir() and is_cifar10_folder(path),
+    read=_read,
+    labels_refusal=LABELS_COME_FROM_FILES,
+)

@@ -10,6 +10,7 @@ from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
 from aecli.data.decoding import SUFFIXES, EncodedImage
+from aecli.data.format import LABELS_COME_FROM_FILES, Format
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
@@ -119,3 +120,16 @@ def _label(
     index = {name: label for label, name in enumerate(names)}
     labels = np.array([index[folders[0]] for folders in above], np.int64)
     return labels, tuple(os.fsencode(name).decode(errors="replace") for name in names)
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    return read_image_folder(Path(source.location), source, bar)
+
+
+FORMAT = Format(
+    description="a folder of image files",
+    matches=lambda path, first_bytes: path.is_dir(),
+    read=_read,
+    labels_refusal=LABELS_COME_FROM_FILES,
+    fallback=True,
+)
