@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from aecli.config import nearest
 from aecli.data.dataset import Dataset
 from aecli.data.digits import read_digits
 from aecli.data.fetch import Remote, RemoteFile, fetch
@@ -131,12 +132,15 @@ def find_named(name: str) -> Path | None:
 
 
 def fetch_named(name: str, bar: Bar) -> Path:
-    """Return the folder of a named data set, once what it lacks has been fetched.
+    """Return the folder of a named data set, after fetching the files that it lacks.
 
     Raises:
+        InputError: no data set that can be fetched has this name.
         AecliError: no mirror gave it, or it cannot be written.
 
     """
+    if name not in NAMED:
+        raise InputError(f"no data set to fetch is called {name!r}{nearest(name, NAMED)}")
     folder = find_named(name)
     if folder is None:
         folder = _roots()[0] / name

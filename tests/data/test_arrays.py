@@ -24,8 +24,8 @@ from PIL import Image
 from aecli.config import Config
 from aecli.data import Source, open_dataset
 from aecli.data.arrays import to_images
+from aecli.data.formats.npz import read_npz
 from aecli.data.idx import read_idx
-from aecli.data.npz import read_npz
 from aecli.data.splits import split_at_random
 from aecli.errors import AecliError, InputError
 from aecli.npy import read_npy
@@ -290,9 +290,9 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
         _zip(**{name: data for name, data in KERAS.items() if name != "y_test"}),
         "has no labels for test",
     ),
-    "text": (b"a,b\n1,2\n", "is of no format that aecli reads"),
-    "nothing": (b"", "is of no format that aecli reads"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is of no format that aecli reads"),
+    "text": (b"a,b\n1,2\n", "is not in a format that aecli reads"),
+    "nothing": (b"", "is not in a format that aecli reads"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is not in a format that aecli reads"),
     "idx of labels": (b"\0\0\x08\x01\0\0\0\x03abc", "with 3 axes: expected it to start"),
     "idx, terabytes promised": (b"\0\0\x08\x03" + b"\x7f" * 12, "is truncated"),
     "idx, terabytes promised in gzip": (

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_arrays
-import test_data
-import test_fetch
-import test_folders
-import test_parquet
 
+import tests.data.test_arrays as test_arrays
+import tests.data.test_catalogue as test_data
+import tests.data.test_fetch as test_fetch
+import tests.data.test_folders as test_folders
+import tests.data.test_parquet as test_parquet
 from aecli.cli import main
 from aecli.data import open_dataset
 from aecli.errors import InputError

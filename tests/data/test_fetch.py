@@ -23,8 +23,8 @@ import trustme
 from aecli.cli import main
 from aecli.config import SplitName
 from aecli.data import DATA_VARIABLE, NAMED, fetch_named, find_named, no_bar, open_dataset
-from aecli.data.cifar import TEST_FILES, TRAIN_FILES
 from aecli.data.fetch import Remote, RemoteFile, fetch
+from aecli.data.formats.cifar10 import TEST_FILES, TRAIN_FILES
 from aecli.errors import AecliError
 
 CONTENT = np.random.default_rng(0).integers(0, 9, 100_000, np.uint8).tobytes()
