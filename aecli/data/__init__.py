@@ -1,4 +1,4 @@
-"""Image data sets: a reader for each format, and the catalogue of names."""
+"""Image data sets: from files in several formats, and by name."""
 
 from aecli.data.catalogue import dataset_names, open_dataset, reopen_dataset
 from aecli.data.dataset import DataDescription, Dataset, Split

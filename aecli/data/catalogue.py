@@ -1,4 +1,4 @@
-"""From what the user typed to a data set: a path that exists, or else a known name."""
+"""Open a data set by its path or its name."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
 
     Raises:
         InputError: there is no such data set, or it is damaged.
-        AecliError: it could not be fetched, or not be kept in the cache folder.
+        AecliError: it could not be fetched, or the cache folder cannot be written.
 
     """
     source = Source(source) if isinstance(source, str) else source
@@ -39,16 +39,16 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
 
 
 def _expanded(name: str) -> Path:
-    """Return the path of a name that may start with `~`; Path.expanduser raises for no user."""
+    """Return a path with `~` expanded; unlike Path.expanduser, an unknown user is no error."""
     return Path(os.path.expanduser(name))  # noqa: PTH111
 
 
 def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
-    """Read the data set of a `Dataset.source`: no folder can take the place of a name.
+    """Read the data set of a `Dataset.source`; unlike in `open_dataset`, names win over paths.
 
     Raises:
         InputError: the data set is no longer there, or it is damaged.
-        AecliError: it could not be fetched, or not be kept in the cache folder.
+        AecliError: it could not be fetched, or the cache folder cannot be written.
 
     """
     if source.location in dataset_names():
@@ -57,7 +57,7 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Return the names that `open_dataset` knows."""
+    """Return the names of data sets that `open_dataset` knows."""
     return (EMBEDDED, *NAMED)
 
 

@@ -1,4 +1,4 @@
-"""A data set in a few facts, and its first images."""
+"""Summarise a data set: its facts, and its first images."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""IDX files, MNIST's format: a magic number, the lengths of the axes, then the bytes.
+"""IDX files, MNIST's format: a magic number, the lengths of the axes, then the values.
 
 Format: http://yann.lecun.com/exdb/mnist/ (LeCun, Cortes, Burges).
 """
@@ -23,12 +23,12 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
-    """Open an IDX file of unsigned bytes with `ndim` axes, gzipped or not whatever its suffix.
+    """Open an IDX file of unsigned bytes with `ndim` axes; it may be gzipped, whatever its suffix.
 
-    Where it is not gzipped the array stays in the file.
+    Unless it is gzipped, the array stays in the file.
 
     Raises:
-        InputError: the file is not such a file, or is truncated, corrupt or too long.
+        InputError: the file is not of this kind, or is truncated, corrupt or too long.
 
     """
     try:
@@ -43,7 +43,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
             return StoredArray(file, path, np.dtype(np.uint8), shape)
     except EOFError as error:
         raise InputError(
-            f"{path} is truncated: its gzip stream breaks off; fetch it again"
+            f"{path} is truncated: its gzip stream ends early; fetch it again"
         ) from error
     except (gzip.BadGzipFile, isal_zlib.error) as error:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
@@ -52,7 +52,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
 
 
 def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    """Read an IDX file, as `open_idx` does, into memory."""
+    """Read an IDX file into memory; see `open_idx`."""
     array = open_idx(path, ndim)
     return array[:] if isinstance(array, StoredArray) else array
 
@@ -61,7 +61,7 @@ def _read_packed(file: gzip.GzipFile, path: Path, ndim: int) -> npt.NDArray[np.u
     shape = _read_header(file, path, ndim)
     expected = math.prod(shape)
     refuse_beyond_memory(expected, str(path), "unpack it with gunzip, then it can stay on disk")
-    # A byte too many is enough to tell: the terabytes of a bomb are never unpacked.
+    # One byte too many shows that it is too long: a gzip bomb is never unpacked.
     data = file.read(expected + 1)
     _check_size(path, shape, len(data))
     return np.frombuffer(data, np.uint8).reshape(shape)

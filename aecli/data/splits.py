@@ -58,8 +58,8 @@ def split_at_random(
     if labels is not None:
         # Stable: rows of one label stay in random order.
         shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    held_out = _every(rows, validation + test)
-    tested = _every(int(held_out.sum()), test / (validation + test))
+    held_out = _evenly_spread(rows, validation + test)
+    tested = _evenly_spread(int(held_out.sum()), test / (validation + test))
     return {
         "train": np.sort(shuffled[~held_out]),
         "validation": np.sort(shuffled[held_out][~tested]),
@@ -67,7 +67,7 @@ def split_at_random(
     }
 
 
-def _every(rows: int, share: float) -> npt.NDArray[np.bool_]:
+def _evenly_spread(rows: int, share: float) -> npt.NDArray[np.bool_]:
     """Return a mask (rows,) that takes `share` of the rows, evenly spread."""
     steps = np.floor(np.arange(rows + 1) * share + 0.5)
     taken: npt.NDArray[np.bool_] = np.diff(steps) > 0

@@ -1,4 +1,4 @@
-"""CIFAR-10's binary files: a byte of label, then 32x32 bytes each of red, green and blue.
+"""CIFAR-10's binary files: for each image its label, then its red, green and blue bytes.
 
 Format: https://www.cs.toronto.edu/~kriz/cifar.html (Krizhevsky, 2009).
 """
@@ -41,7 +41,7 @@ def is_cifar10_folder(folder: Path) -> bool:
 def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
     """Read CIFAR-10: 45,833 train, 4,167 validation and 10,000 test images, 32x32 in RGB.
 
-    In file order the rows are validation, train, test.
+    The rows are in the order validation, train, test.
 
     Raises:
         InputError: a file is missing or damaged.

@@ -23,10 +23,10 @@ def read_idx_folder(
 
     Each file may be gzipped. The first twelfth of the training images is the validation split, so
     that MNIST has 55,000 / 5,000 / 10,000. Labels are optional, but for both parts or neither.
-    In file order the rows are validation, train, test.
+    The rows are in the order validation, train, test.
 
     Raises:
-        InputError: a file is missing, damaged, or does not fit the others.
+        InputError: a file is missing or damaged, or does not fit the others.
 
     """
     train_path, test_path = (_require(folder, part, "images-idx3") for part in ("train", "t10k"))
@@ -51,7 +51,7 @@ def read_idx_folder(
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Return whether a folder has a file of images or labels in MNIST's naming."""
+    """Return whether a folder has any file of images or labels in MNIST's naming."""
     kinds = ("images-idx3", "labels-idx1")
     return any(_find(folder, part, kind) for part in ("train", "t10k") for kind in kinds)
 
@@ -80,7 +80,7 @@ def _read_labels(
         if len(part) != length:
             raise InputError(
                 f"{path} has {len(part):,} labels, but {images_path.name} has {length:,} images: "
-                "expected one label an image"
+                "expected one label for each image"
             )
         labels.append(part.astype(np.int64))
     return np.concatenate(labels)
@@ -97,7 +97,7 @@ def _require(folder: Path, part: str, kind: str) -> Path:
 
 
 def _find(folder: Path, part: str, kind: str) -> Path | None:
-    """Return the plain file before the gzipped one; some mirrors write `images.idx3-ubyte`."""
+    """Return a file, plain rather than gzipped; some mirrors call it `images.idx3-ubyte`."""
     for stem in (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte"):
         for suffix in ("", ".gz"):
             path = folder / (stem + suffix)

@@ -21,11 +21,11 @@ from aecli.labels import Labels
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
     """Read a folder of images: PNG, JPEG, WebP, BMP, GIF (its first frame) or TIFF.
 
-    The first folder level are the labels, in alphabetical order, or splits (`train`, `test`, maybe
-    `validation`) with labels below; images without any folder have no labels. Hidden files and
-    files with other suffixes are left out. Images are turned as their EXIF says, put on black
-    where they are transparent, and are grey if all of them are, or with `source.grayscale`, else
-    RGB; uint8 in any case. With `source.size` they are stretched to it (Lanczos).
+    Folders are labels, in alphabetical order, or splits (`train`, `test`, maybe `validation`) with
+    folders of labels in them; images outside of any folder have no labels. Hidden files and files
+    with other suffixes are left out. Images are rotated as their EXIF says, and transparency
+    becomes black. They are grey if all of them are, or with `source.grayscale`, else RGB, always
+    uint8. With `source.size` they are stretched to it (Lanczos).
 
     Raises:
         InputError: there are no images, one cannot be read, or their sizes differ.
@@ -60,7 +60,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
 
 def _find_parts(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files of each split, or all of them, sorted by name."""
+    """Return the image files of each split, or `all` of them, sorted by name."""
     names = {entry.name for entry in _visible(folder) if _is_folder(entry, follow=True)}
     found = {
         split: next((folder / name for name in known if name in names), None)
@@ -76,7 +76,7 @@ def _find_parts(folder: Path) -> dict[str, list[Path]]:
 
 
 def _find_images(folder: Path) -> list[Path]:
-    """Return the images below a folder; links to folders are not followed, so none can loop."""
+    """Return the image files below a folder; links to folders are not followed: they could loop."""
     images = []
     for entry in _visible(folder):
         if os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122
@@ -99,14 +99,14 @@ def _is_folder(entry: "os.DirEntry[str]", *, follow: bool) -> bool:
     try:
         return entry.is_dir(follow_symlinks=follow)
     except OSError:
-        # A link in a loop, say: what it is will be asked again if it is called like an image.
+        # A loop of links, for example: reading it will raise, if its name is that of an image.
         return False
 
 
 def _label(
     files: Sequence[Path], folder: Path, *, split_folders: bool
 ) -> tuple[Labels | None, tuple[str, ...] | None]:
-    """Return the label of each file, from the folder it lies in, and what the labels mean."""
+    """Return the label of each file, from the folder that it is in, and the names of the labels."""
     depth = 1 if split_folders else 0
     above = [path.relative_to(folder).parts[depth:-1] for path in files]
     bare = [path for path, folders in zip(files, above, strict=True) if not folders]
@@ -114,7 +114,7 @@ def _label(
         return None, None
     if bare:
         raise InputError(
-            f"{folder} has images both in folders of labels and beside them, such as {bare[0].name}"
+            f"{folder} has images both in folders of labels and outside, such as {bare[0].name}"
         )
     names = sorted({folders[0] for folders in above})
     index = {name: label for label, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""NumPy's files of several arrays, `.npz`, in the layouts that are known."""
+"""NumPy's file of several arrays, `.npz`, in the layouts of Keras and MedMNIST."""
 
 import math
 import zipfile
@@ -20,7 +20,7 @@ from aecli.labels import to_labels
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, read_header
 
-# The names of the images and of their labels in each part, by whose layout it is.
+# The names of the images and the labels of each part, for each layout.
 _LAYOUTS = {
     "Keras": {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")},
     "MedMNIST": {
@@ -32,13 +32,13 @@ _LAYOUTS = {
 
 
 def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
-    """Read the parts of a `.npz` file: images and labels of train, validation, test, or of all.
+    """Read the parts of a `.npz` file: images and labels of train, validation and test, or of all.
 
     The layouts are Keras' (`x_train`, `y_train`, `x_test`, `y_test`), MedMNIST's
     (`train_images`, `train_labels`, `val_images`, ...), or a single array, the part `all`.
 
     Raises:
-        InputError: the file is no whole `.npz` file in one of these layouts.
+        InputError: the file is damaged, or in none of these layouts.
 
     """
     try:
@@ -54,7 +54,7 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        # zipfile's RuntimeError: the archive is encrypted, or compressed in a way it does not know.
+        # zipfile's RuntimeError: the archive is encrypted, or its compression is unknown.
         raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
     return {
         part: (arrays[images], None if labels is None else arrays[labels])
@@ -83,7 +83,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         shape, fortran_order, dtype = read_header(file, where, info.file_size)
         size = math.prod(shape) * dtype.itemsize
         refuse_beyond_memory(size, where, "save the array as .npy, then it can stay on disk")
-        # The archive's own size may lie: never take more than the header promises.
+        # The size in the archive may be false: never read more than the header promises.
         data = file.read(size)
     if len(data) != size:
         raise InputError(f"{where} is truncated: expected {size:,} bytes, got {len(data):,}")

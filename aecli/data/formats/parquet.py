@@ -1,4 +1,4 @@
-"""Parquet as Hugging Face writes it: a column of encoded images, and one of labels."""
+"""Parquet files as Hugging Face writes them: a column of encoded images, and one of labels."""
 
 import json
 import re
@@ -27,13 +27,13 @@ _LABELS = ("label", "labels")
 _ROWS_AT_A_TIME = 256
 
 
-# A column, and the field in it where it is a struct.
+# A column, and a field in it where the column is a struct.
 _Field = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where images and labels are; a field is given with the column that it is in."""
+    """The columns, or fields of columns, that have images, file names and labels."""
 
     data: _Field
     path: _Field | None
@@ -53,11 +53,11 @@ def find_parquet(folder: Path) -> list[Path]:
 def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     """Read Parquet files with a column of images, each `{bytes, path}` or bytes alone.
 
-    Labels are the column `label`, else the first ClassLabel, else the only column of whole
-    numbers. Files whose names say `train` and `test` (and `validation`) are these splits.
+    Labels are the column `label` or `labels`, else the first ClassLabel, else the only column of
+    integers. Files with `train` and `test` (maybe `validation`) in their names are these splits.
 
     Raises:
-        InputError: a file is damaged, has no images, or does not fit the others.
+        InputError: a file is damaged or has no images, or does not fit the others.
 
     """
     location = Path(source.location)
@@ -140,9 +140,9 @@ def _columns(path: Path) -> _Columns:
             "or {bytes, path}"
         )
     names = {
-        name: tuple(map(str, about["names"]))
-        for name, about in features.items()
-        if isinstance(about.get("names"), list)
+        name: tuple(map(str, feature["names"]))
+        for name, feature in features.items()
+        if isinstance(feature.get("names"), list)
     }
     classes = [name for name in labels if name in names]
     only = labels if len(labels) == 1 else []
@@ -162,10 +162,10 @@ def _is_binary(kind: Any) -> bool:
 
 
 def _features(metadata: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
-    """Return what Hugging Face says of each column, where it says anything."""
+    """Return Hugging Face's description of each column that it describes."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        return {str(name): dict(about) for name, about in features.items() if about}
+        return {str(name): dict(feature) for name, feature in features.items() if feature}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
 
@@ -189,11 +189,13 @@ def _labels(paths: Sequence[Path], columns: _Columns, count: int, where: str) ->
     where = f"{where}, column {columns.label[0]}"
     values = [value for path in paths for value in _values(path, columns.label)]
     if None in values:
-        raise InputError(f"{where} is missing in row {values.index(None)}: expected a label a row")
+        raise InputError(
+            f"{where} is missing in row {values.index(None)}: expected a label for each row"
+        )
     labels = to_labels(np.array(values), count, where)
     names = columns.class_names
     if names is not None and (labels == -1).all():
-        # What is put where labels are held back.
+        # The labels of a test split that are withheld.
         return None
     if names is not None and not (labels.min() >= 0 and labels.max() < len(names)):
         raise InputError(
@@ -211,7 +213,7 @@ def _row_ids(paths: Sequence[Path], columns: _Columns) -> tuple[str, ...] | None
 
 
 def _values(path: Path, wanted: _Field) -> Iterator[Any]:
-    """Go through a column, or through a field of one."""
+    """Yield the values of a column, or of a field of one."""
     column, field = wanted
     with _opened(path) as file:
         for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=[column]):
@@ -221,12 +223,12 @@ def _values(path: Path, wanted: _Field) -> Iterator[Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a Parquet file; what pyarrow raises for a bad one becomes a line that names it."""
+    """Open a Parquet file; pyarrow's errors become an `InputError` that names it."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise InputError(f"reading {path} wants pyarrow: pip install 'aecli[parquet]'") from error
+        raise InputError(f"reading {path} needs pyarrow: pip install 'aecli[parquet]'") from error
     try:
         with pq.ParquetFile(path) as file:
             yield file
