@@ -202,7 +202,8 @@ def _read_info(encoded: EncodedImage) -> ImageInfo:
         if image.mode == "P" and image.palette is not None:
             colors = np.frombuffer(image.palette.tobytes(), np.uint8).reshape(-1, 3)
             gray = bool((colors == colors[:, :1]).all())
-        is_rotated = image.getexif().get(0x0112, 1) >= 5  # By 90 degrees, as orientation.
+        # Orientations 5 to 8 are rotated by 90 degrees.
+        is_rotated = image.getexif().get(0x0112, 1) >= 5
         size = image.size if is_rotated else (image.height, image.width)
         return ImageInfo(gray, size)
 
