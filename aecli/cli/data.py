@@ -1,7 +1,7 @@
 """`aecli data`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,17 +16,7 @@ from aecli.cli.options import (
     source_options,
 )
 from aecli.config import DEFAULT_DATASET
-from aecli.errors import InputError
-from aecli.files import (
-    PICTURE_SUFFIXES,
-    kind_of,
-    refuse_existing,
-    refuse_inputs,
-    require_suffix,
-)
-
-if TYPE_CHECKING:
-    from aecli.data import Dataset
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_SAMPLES = 100
+_PICTURE_IMAGES = 100
 
 
 @app.callback()
@@ -82,11 +72,8 @@ def fetch(
       aecli data fetch fashion-mnist
     """
     from aecli.cli.console import Reporter
-    from aecli.config import nearest
-    from aecli.data import NAMED, fetch_named
+    from aecli.data import fetch_named
 
-    if name not in NAMED:
-        raise InputError(f"no data set to fetch is called {name!r}{nearest(name, list(NAMED))}")
     reporter = Reporter(quiet)
     folder = fetch_named(name, reporter.bar)
     reporter.say(f"{name} is in {folder}; next: aecli train {name}")
@@ -104,7 +91,7 @@ def show(
     grayscale: GrayscaleOption = False,
     picture: Annotated[
         Path | None,
-        typer.Option(help="Draw the first 100 training images: .png, .svg or .pdf."),
+        typer.Option(help=f"Draw the first {_PICTURE_IMAGES} training images: .png, .svg or .pdf."),
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -118,7 +105,8 @@ def show(
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
     from aecli.cli.console import Reporter, print_facts
-    from aecli.data import choose_source, open_dataset, rows_between
+    from aecli.data import choose_source, open_dataset
+    from aecli.data.describe import describe, facts, first_images, refuse_own_files
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
@@ -126,64 +114,14 @@ def show(
     options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
-    if picture is not None and kind_of(picture) != "nothing":
-        place = Path(opened.source.location)
-        refuse_inputs(picture, place, *([labels] if labels else []))
-        if opened.row_ids and place in picture.resolve().parents:
-            raise InputError(f"{picture} lies among the images that are read: name another file")
-    about = _describe(opened)
     if picture is not None:
-        from aecli.pixels import unit_range
+        refuse_own_files(opened, picture)
+    description = describe(opened)
+    if picture is not None:
         from aecli.plot.maps import grid_figure, save_figure
 
-        samples = opened.images[rows_between(opened.rows("train"), 0, _SAMPLES)]
-        save_figure(grid_figure(unit_range(samples)), picture)
+        save_figure(grid_figure(first_images(opened, _PICTURE_IMAGES)), picture)
     if as_json:
-        reporter.result([], about)
+        reporter.result([], description)
     else:
-        print_facts(_facts(about))
-
-
-def _describe(dataset: "Dataset") -> dict[str, Any]:
-    import numpy as np
-
-    from aecli.data import extremes
-
-    lowest, highest = extremes(dataset.images)
-    classes: dict[str, int] | None = None
-    if dataset.labels is not None:
-        values, counts = np.unique(dataset.labels, return_counts=True)
-        names = dataset.class_names
-        classes = {
-            names[value] if names else str(value): int(count)
-            for value, count in zip(values.tolist(), counts.tolist(), strict=True)
-        }
-    return {
-        **dataset.describe().to_json(),
-        "lowest": lowest,
-        "highest": highest,
-        "own_splits": dataset.has_own_splits,
-        "classes": classes,
-    }
-
-
-def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:
-    drawn = "" if about["own_splits"] else ", drawn at random"
-    classes = about["classes"]
-    return [
-        ("name", about["name"]),
-        ("source", about["source"]["location"]),
-        ("images", "x".join(str(length) for length in about["image_shape"])),
-        ("pixels", f"{about['pixels']}, from {about['lowest']:g} to {about['highest']:g}"),
-        (
-            "splits",
-            ", ".join(f"{rows:,} {split}" for split, rows in about["rows"].items()) + drawn,
-        ),
-        (
-            "classes",
-            ", ".join(f"{name}: {count:,}" for name, count in classes.items())
-            if classes
-            else "no labels",
-        ),
-        ("fingerprint", about["fingerprint"]),
-    ]
+        print_facts(facts(description))

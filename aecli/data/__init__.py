@@ -1,19 +1,12 @@
-"""Image data sets: a reader for each format, and the catalogue of names."""
+"""Image data sets: from files in several formats, and by name."""
 
 from aecli.data.catalogue import dataset_names, open_dataset, reopen_dataset
 from aecli.data.dataset import DataDescription, Dataset, Split
 from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_named
 from aecli.data.progress import Bar, no_bar
+from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source, choose_source, parse_rescale, parse_size
-from aecli.data.stored import (
-    Rows,
-    StoredImages,
-    count_of,
-    extremes,
-    rows_at,
-    rows_between,
-    spread_evenly,
-)
+from aecli.data.stored import StoredImages, extremes
 
 __all__ = [
     "DATA_VARIABLE",

@@ -1,4 +1,4 @@
-"""Arrays of any kind of number to images: which shapes and ranges are some."""
+"""Validate arrays and convert them to images."""
 
 import math
 
@@ -15,14 +15,15 @@ _MOST_CHANNELS = 4
 def to_images(
     values: Array | StoredArray, where: str, rescale: tuple[float, float] | None
 ) -> Images | StoredImages:
-    """Return an array as images (n, h, w, c), stored ones as stored ones.
+    """Convert an array to images (n, h, w, c); an array in a file stays there.
 
     `values` may be (n, h, w, c) with 1 to 4 channels, (n, h, w), or vectors (n, p), which become
-    squares where p is a square, else one line of pixels. The pixels are those of
-    `aecli.pixels.as_pixels`; floats, and what `rescale` makes, must lie in 0..1.
+    square images where p is a square number, else images one pixel high. `where` is what errors
+    call the array. The pixels are those of `aecli.pixels.as_pixels`; floats, and the results of
+    `rescale`, must lie in 0..1.
 
     Raises:
-        InputError: the array is no set of images, or has pixels outside their range or NaN.
+        InputError: the array does not hold images, or has pixels out of range or NaN.
 
     """
     shape = _image_shape(values.shape, where)
@@ -33,7 +34,7 @@ def to_images(
     if not (rescale or is_float or is_pixel):
         raise InputError(
             f"{where} holds {values.dtype} pixels: expected uint8, uint16, bool or floats in 0..1; "
-            f"{_advice(*extremes(values))} takes them as they are"
+            f"{_advice(*extremes(values))} maps them to 0..1"
         )
     images: Images | StoredImages
     if isinstance(values, StoredArray):
@@ -46,7 +47,7 @@ def to_images(
 
 
 def _image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:
-    """Return the shape (n, h, w, c) of an array of this shape."""
+    """Return the shape (n, h, w, c) of the images in an array of this shape."""
     if len(shape) == 2:
         rows, pixels = shape
         side = math.isqrt(pixels)
@@ -65,8 +66,8 @@ def _image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int
         raise InputError(f"{where} holds no pixels: its shape is {images}")
     if images[3] > _MOST_CHANNELS:
         raise InputError(
-            f"{where} has the shape {images}: expected 1 to 4 channels on the last axis; channels "
-            "that come first are to be moved there"
+            f"{where} has the shape {images}: expected 1 to 4 channels on the last axis; move "
+            "channels there that come first"
         )
     return images
 
@@ -82,7 +83,8 @@ def _check_range(
             first, *rest = (int(i) for i in np.unravel_index(np.argmin(finite), block.shape))
             index = (row + first, *rest)
             raise InputError(
-                f"{where} {what}holds NaN, infinity or more than float32 can, first at {index}"
+                f"{where} {what}holds NaN, infinity or a number too large for float32, first at "
+                f"{index}"
             )
         lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
         row += len(block)
@@ -91,7 +93,7 @@ def _check_range(
         advice = _advice(*(low + (high - low) * value for value in (lowest, highest)))
         raise InputError(
             f"{where} {what}has pixels from {lowest:g} to {highest:g}: expected 0..1; "
-            f"{advice} maps these to it"
+            f"{advice} maps them to that range"
         )
 
 

@@ -1,4 +1,4 @@
-"""Decoded images in the cache folder, found again by the content of the files they came from."""
+"""A cache of decoded images, keyed by the content of the files that they come from."""
 
 import hashlib
 import math
@@ -17,47 +17,47 @@ from aecli.data.decoding import (
     batched,
     decode_into,
     in_parallel,
-    look_at,
+    read_info,
 )
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError
 from aecli.npy import StoredArray, open_npy, write_header
 
-# To be raised when the same files would be decoded to other pixels.
+# Raise it when the same files are decoded to different pixels.
 _VERSION = 1
-# A file may change twice within what its times can tell apart.
+# A file may change twice within the resolution of its time stamps.
 _SETTLED_SECONDS = 2.0
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
 
 def decode_once(
-    kept_in: Sequence[Path], read: ReadImages, count: int, source: Source, bar: Bar
+    paths: Sequence[Path], read: ReadImages, count: int, source: Source, bar: Bar
 ) -> StoredArray:
-    """Return the images that files hold, uint8 (n, h, w, c), in a file of the cache folder.
+    """Return the images in the files `paths`, uint8 (n, h, w, c), in a file of the cache folder.
 
-    They are decoded unless they have been before. `kept_in` are the files, `read` goes through
-    their `count` encoded images. The images are grey if all of them are, or with
-    `source.grayscale`, else RGB; with `source.size` they are stretched to it.
+    They are decoded unless the cache has them. `read` yields their `count` encoded images. The
+    images are grey if all of them are, or with `source.grayscale`, else RGB; with `source.size`
+    they are stretched to it.
 
     Raises:
-        InputError: an image cannot be read, or their sizes differ and `source.size` is not set.
+        InputError: an image cannot be read, or the sizes differ and `source.size` is not set.
         AecliError: the cache folder cannot be written.
 
     """
     import PIL
 
     folder = files.cache_folder() / "decoded"
-    about = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
-    note, settled = _note(folder, kept_in, about)
-    key = _read_note(note) or _content(kept_in, about)
+    conversion = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
+    note, settled = _note(folder, paths, conversion)
+    key = _read_note(note) or _content(paths, conversion)
     path = folder / f"{key}.npy"
     array = _open(path)
     if array is None:
-        _decode_into(path, read, count, source, bar)
-        if _note(folder, kept_in, about)[0] != note:
-            # The pixels may be those of the old content or of the new.
+        _decode_to_file(path, read, count, source, bar)
+        if _note(folder, paths, conversion)[0] != note:
+            # The pixels may be those of the old content or of the new one.
             files.remove(path)
             raise InputError(f"{source.location} was changed while it was decoded: try again")
         array = _open(path)
@@ -69,7 +69,7 @@ def decode_once(
 
 
 def _open(path: Path) -> StoredArray | None:
-    """Return a decoded array, or None where there is none or it is damaged."""
+    """Return the array of decoded images, or None if the file is missing or damaged."""
     try:
         array = open_npy(path)
     except InputError:
@@ -77,14 +77,15 @@ def _open(path: Path) -> StoredArray | None:
     return array if isinstance(array, StoredArray) and len(array.shape) == 4 else None
 
 
-def _note(folder: Path, kept_in: Sequence[Path], about: str) -> tuple[Path, bool]:
-    """Return where the content of files in this state is noted, and whether the state is settled.
+def _note(folder: Path, paths: Sequence[Path], conversion: str) -> tuple[Path, bool]:
+    """Return the file that notes the content of files in their present state.
 
-    It spares reading them all: the same path, size, times and number on disk mean the same bytes.
+    It saves reading them all: the same path, size, time stamps and inode mean the same content.
+    Also return whether the state is settled: old enough for time stamps to show every change.
     """
-    digest = hashlib.sha256(about.encode())
+    digest = hashlib.sha256(conversion.encode())
     newest = 0
-    for path in kept_in:
+    for path in paths:
         try:
             state = path.stat()
         except OSError as error:
@@ -105,10 +106,10 @@ def _read_note(note: Path) -> str | None:
         return None
 
 
-def _content(kept_in: Sequence[Path], about: str) -> str:
-    """Return a digest of the content of files, in their order."""
-    digest = hashlib.sha256(about.encode())
-    for path in kept_in:
+def _content(paths: Sequence[Path], conversion: str) -> str:
+    """Return a digest of the content of files, in this order."""
+    digest = hashlib.sha256(conversion.encode())
+    for path in paths:
         try:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -117,8 +118,8 @@ def _content(kept_in: Sequence[Path], about: str) -> str:
     return digest.hexdigest()
 
 
-def _decode_into(path: Path, read: ReadImages, count: int, source: Source, bar: Bar) -> None:
-    gray, size = _look_at_all(read, count, source, bar)
+def _decode_to_file(path: Path, read: ReadImages, count: int, source: Source, bar: Bar) -> None:
+    gray, size = _read_all_info(read, count, source, bar)
     shape = (count, *size, 1 if gray else 3)
     with files.writing(path, math.prod(shape)) as file, bar("decoding images", count) as advance:
         write_header(file, np.dtype(np.uint8), shape)
@@ -130,27 +131,27 @@ def _decode_into(path: Path, read: ReadImages, count: int, source: Source, bar: 
                 pass
 
 
-def _look_at_all(
+def _read_all_info(
     read: ReadImages, count: int, source: Source, bar: Bar
 ) -> tuple[bool, tuple[int, int]]:
-    """Return whether the images become grey, and their (height, width)."""
+    """Return whether the decoded images are grey, and their (height, width)."""
     gray, size, first, seen = True, source.size, "", 0
     with (
-        bar("looking at images", count) as advance,
-        closing(in_parallel(look_at, batched(read()), advance)) as results,
+        bar("reading image sizes", count) as advance,
+        closing(in_parallel(read_info, batched(read()), advance)) as results,
     ):
-        for batch, looks in results:
-            for image, look in zip(batch.images, looks, strict=True):
-                size, first = size or look.size, first or image.name
-                gray = gray and look.gray
+        for batch, infos in results:
+            for image, info in zip(batch.images, infos, strict=True):
+                size, first = size or info.size, first or image.name
+                gray = gray and info.gray
                 seen += 1
-                if source.size is None and look.size != size:
+                if source.size is None and info.size != size:
                     raise InputError(
-                        f"{image.name} has {_text(look.size)} pixels, {first} has {_text(size)}: "
+                        f"{image.name} has {_text(info.size)} pixels, {first} has {_text(size)}: "
                         f"expected one size; --size {_text(size)} stretches all images to it"
                     )
     if seen != count or size is None:
-        raise InputError(f"{source.location} is damaged: of {count:,} images {seen:,} came")
+        raise InputError(f"{source.location} is damaged: expected {count:,} images, got {seen:,}")
     return source.grayscale or gray, size
 
 

@@ -1,4 +1,4 @@
-"""What a reader returns: images in file order, their labels, and where the splits lie."""
+"""A data set: images in file order, their labels, and the rows of each split."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import SplitName
+from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source
-from aecli.data.stored import (
-    Rows,
-    StoredImages,
-    blocks,
-    count_of,
-    rows_at,
-    rows_at_a_time,
-    rows_between,
-    spread_evenly,
-)
+from aecli.data.stored import StoredImages, blocks, rows_at_a_time
 from aecli.errors import InputError
 from aecli.labels import Labels
 from aecli.pixels import Images, scale_of
@@ -28,10 +20,10 @@ from aecli.pixels import Images, scale_of
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Some rows of a data set, in the data set's order, in memory.
+    """Rows of a data set, in the data set's order, in memory.
 
     `images`: uint8, uint16 or float32 (n, h, w, c), from 0 to `scale_of` their type. `labels`:
-    int64 (n,), or None without labels.
+    int64 (n,), or None. `row_ids`: the file names of the rows, or None.
     """
 
     images: Images
@@ -44,10 +36,11 @@ class Dataset:
     """An image data set, its pixels in memory or in a file.
 
     `name` is for people; `source` opens the data set again. `images`: uint8, uint16 or float32
-    (n, h, w, c), all splits, in file order. `labels`: int64 (n,), which index `class_names` where
-    those are known. `splits` has the rows of train, validation, test; `has_own_splits` says
-    whether they came with the data. `row_ids` are the file names of the rows, where they have any.
-    `vectors`: whether the rows came as vectors, which are images of one line or a square here.
+    (n, h, w, c), all splits, in file order. `labels`: int64 (n,), indices into `class_names` where
+    those are known. `splits`: the rows of train, validation and test; `has_own_splits`: whether
+    they came with the data. `row_ids`: the file names of the rows, where they have any.
+    `vectors`: whether the data came as vectors (n, p), held here as images one pixel high, or
+    square ones.
     """
 
     name: str
@@ -61,10 +54,10 @@ class Dataset:
     vectors: bool = False
 
     def rows(self, name: SplitName) -> Rows:
-        """Return the rows of one split, ascending; `all` is every row.
+        """Return the rows of one split, ascending; `all` means every row.
 
         Raises:
-            InputError: there were too few images to draw this split from.
+            InputError: the data set has too few images for this split.
 
         """
         if name == "all":
@@ -73,23 +66,23 @@ class Dataset:
         return self.splits[name]
 
     def split(self, name: SplitName) -> Split:
-        """Read the rows of one split; `all` is every row.
+        """Read the rows of one split; `all` means every row.
 
         Raises:
-            InputError: there were too few images to draw this split from.
+            InputError: the data set has too few images for this split.
 
         """
         rows = self.rows(name)
         return Split(self.images[rows], self.labels_of(name), self.row_ids_of(name))
 
     def batches(self, name: SplitName, size: int) -> Iterator[Images]:
-        """Read the images of one split, so many at a time, in order."""
+        """Read the images of one split in order, in batches of `size`."""
         rows = self.rows(name)
         for start in range(0, self.count(name), size):
             yield self.images[rows_between(rows, start, start + size)]
 
     def sample(self, name: SplitName, most: int) -> Split:
-        """Read at most so many rows of a split, evenly spread over it."""
+        """Read at most `most` rows of a split, evenly spread over it."""
         rows, count = self.rows(name), self.count(name)
         if count > most:
             rows = rows_at(rows, spread_evenly(count, most))
@@ -113,11 +106,11 @@ class Dataset:
         return tuple(np.array(self.row_ids)[self.rows(name)].tolist())
 
     def count(self, name: SplitName) -> int:
-        """Return how many rows a split has, without reading them."""
+        """Return the number of rows of a split, without reading them."""
         return len(self.images) if name == "all" else count_of(self.splits[name])
 
     def check_splits(self, *names: SplitName) -> None:
-        """Raise `InputError` where a split has no images, as there were too few to draw it from."""
+        """Raise `InputError` if one of these splits is empty: the data set has too few images."""
         for name in names:
             if self.count(name) == 0:
                 raise InputError(
@@ -160,7 +153,7 @@ class Dataset:
         return digest.hexdigest()
 
     def describe(self) -> "DataDescription":
-        """Return what a run and its codes keep of the data set."""
+        """Return the description of the data set that is saved with a run and its codes."""
         return DataDescription(
             name=self.name,
             source=self.source,
@@ -179,7 +172,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DataDescription:
-    """A data set without its pixels: where it came from and how to tell it from another."""
+    """A data set without its pixels: where it came from, and what identifies it."""
 
     name: str
     source: Source
@@ -209,7 +202,7 @@ class DataDescription:
                 name=str(values["name"]),
                 source=Source.from_json(values["source"]),
                 fingerprint=str(values["fingerprint"]),
-                # Runs of the first format do not have it.
+                # Checkpoints of format version 1 do not have it.
                 splits_digest=values.get("splits_digest"),
                 image_shape=(height, width, channels),
                 pixels=str(values["pixels"]),

@@ -1,4 +1,4 @@
-"""Encoded images to pixels: what each kind of image file means, and many of them at once."""
+"""Decode image files to pixels, in parallel."""
 
 import io
 import math
@@ -32,7 +32,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # Pillow's modes without colour.
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
-# A batch for a process: so many images, or so many bytes, encoded or decoded.
+# The limits of a batch: images, encoded bytes and decoded bytes.
 _BATCH_IMAGES = 256
 _BATCH_BYTES = 4_000_000
 _BATCH_DECODED_BYTES = 8_000_000
@@ -41,14 +41,14 @@ Result = TypeVar("Result")
 
 
 class EncodedImage(NamedTuple):
-    """An image as it is kept: `name` is for messages, `data` its file or what a file would hold."""
+    """An encoded image: `name` is for messages, `data` is its file or the bytes of one."""
 
     name: str
     data: Path | bytes
 
 
-class Look(NamedTuple):
-    """What an image is before it is decoded: `size` is (height, width), once it is turned."""
+class ImageInfo(NamedTuple):
+    """The properties of an encoded image; `size` is its (height, width) after rotation by EXIF."""
 
     gray: bool
     size: tuple[int, int]
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """Where decoded images go: rows of uint8 (h, w, c), from `offset` of the file `path` on."""
+    """Where decoded images go: rows of uint8 (h, w, c) in the file `path`, starting at `offset`."""
 
     path: str
     offset: int
@@ -70,29 +70,29 @@ class Target:
 
 
 class Batch(NamedTuple):
-    """Images for one process; `first` is the row of the first of them."""
+    """Images to process together; `first` is the row of the first one."""
 
     first: int
     images: Sequence[EncodedImage]
 
 
-def look_at(batch: Batch) -> list[Look]:
-    """Look at encoded images.
+def read_info(batch: Batch) -> list[ImageInfo]:
+    """Return the properties of encoded images, without decoding them.
 
     Raises:
-        InputError: one is no image.
+        InputError: one of them is not an image.
 
     """
-    return [_look(image) for image in batch.images]
+    return [_read_info(image) for image in batch.images]
 
 
 def decode_into(batch: Batch, target: Target) -> None:
     """Decode images, grey or RGB, stretched to the target's size, and write their rows.
 
-    They are turned as their EXIF says, and put on black where they are transparent.
+    They are rotated as their EXIF says, and transparency becomes black.
 
     Raises:
-        InputError: one is no image, or damaged.
+        InputError: one of them is not an image, or is damaged.
         OSError: the rows cannot be written.
 
     """
@@ -103,9 +103,9 @@ def decode_into(batch: Batch, target: Target) -> None:
 
 
 def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[Batch]:
-    """Yield images in batches that are worth the way to another process.
+    """Yield images in batches that are large enough to be sent to another process.
 
-    `decoded_bytes` is the size of one of them there.
+    `decoded_bytes` is the size of the result for one image.
     """
     most = max(1, min(_BATCH_IMAGES, _BATCH_DECODED_BYTES // decoded_bytes))
     batch: list[EncodedImage] = []
@@ -124,11 +124,11 @@ def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[
 def in_parallel(
     function: Callable[[Batch], Result], batches: Iterable[Batch], done: Callable[[int], None]
 ) -> Generator[tuple[Batch, Result], None, None]:
-    """Apply `function` to batches on all cores; yield them and the results in their order.
+    """Apply `function` to batches on all cores; yield them and their results, in order.
 
-    In processes: around the decoding of a small image, most of the time is Python's own. Results
-    are to be small: a process that is killed in the middle of a long one would leave its reader
-    waiting for ever. `done` is called with the number of images of each result.
+    In processes, not threads: for small images most of the time is spent in Python itself. Results
+    must be small: if a process were killed while sending a long one, its reader would wait for
+    ever. `done` is called with the number of images of each result.
 
     Raises:
         AecliError: a process was killed.
@@ -144,16 +144,16 @@ def in_parallel(
         return
     # Not forked: the threads of a progress bar may hold locks.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(cores, context, _leave_with_the_parent)
+    pool = ProcessPoolExecutor(cores, context, _exit_with_parent)
     waiting: deque[tuple[Batch, Future[Result]]] = deque()
     try:
-        for following in chain(start, iterator, repeat(None)):
-            if following is not None:
-                # A task may start a process.
-                with _signals_left_to_the_parent():
-                    waiting.append((following, pool.submit(function, following)))
-            # What is read ahead lies in memory.
-            if len(waiting) > 2 * cores or following is None:
+        for next_batch in chain(start, iterator, repeat(None)):
+            if next_batch is not None:
+                # Submitting a task may start a process.
+                with _signals_blocked():
+                    waiting.append((next_batch, pool.submit(function, next_batch)))
+            # Batches that were read ahead take memory.
+            if len(waiting) > 2 * cores or next_batch is None:
                 batch, future = waiting.popleft()
                 yield batch, future.result()
                 done(len(batch.images))
@@ -166,8 +166,8 @@ def in_parallel(
 
 
 @contextmanager
-def _signals_left_to_the_parent() -> Iterator[None]:
-    """Start processes that never see Ctrl-C and SIGTERM: they inherit what is blocked here."""
+def _signals_blocked() -> Iterator[None]:
+    """Block Ctrl-C and SIGTERM; processes started meanwhile inherit that and never see them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -175,8 +175,8 @@ def _signals_left_to_the_parent() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave_with_the_parent() -> None:
-    """Let a worker end with its parent, however that ends."""
+def _exit_with_parent() -> None:
+    """Make a worker exit when its parent does, however the parent ends."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -196,15 +196,16 @@ def _size(image: EncodedImage) -> int:
         raise InputError(f"cannot look at {image.name}: {error.strerror or error}") from error
 
 
-def _look(encoded: EncodedImage) -> Look:
+def _read_info(encoded: EncodedImage) -> ImageInfo:
     with _opened(encoded) as image:
         gray = image.mode in _GRAY_MODES
         if image.mode == "P" and image.palette is not None:
             colors = np.frombuffer(image.palette.tobytes(), np.uint8).reshape(-1, 3)
             gray = bool((colors == colors[:, :1]).all())
-        turned = image.getexif().get(0x0112, 1) >= 5
-        size = image.size if turned else (image.height, image.width)
-        return Look(gray, size)
+        # Orientations 5 to 8 are rotated by 90 degrees.
+        is_rotated = image.getexif().get(0x0112, 1) >= 5
+        size = image.size if is_rotated else (image.height, image.width)
+        return ImageInfo(gray, size)
 
 
 def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Images:
@@ -213,7 +214,7 @@ def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Imag
     with _opened(encoded) as opened:
         image: Image.Image = ImageOps.exif_transpose(opened)
         if image.mode in ("I", "F"):
-            raise InputError(f"{encoded.name} has 32 bits a pixel: expected 8 or 16")
+            raise InputError(f"{encoded.name} has 32 bits per pixel: expected 8 or 16")
         if image.mode.startswith("I;16"):
             # 0..65535 to 0..255.
             image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
@@ -230,14 +231,14 @@ def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Imag
 
 @contextmanager
 def _opened(encoded: EncodedImage) -> Iterator["Image"]:
-    """Open an image; what Pillow raises for a bad one becomes a line that names it."""
+    """Open an image; Pillow's errors become an `InputError` that names it."""
     from PIL import Image, UnidentifiedImageError
 
     name, data = encoded
     if isinstance(data, Path) and (kind_of(data) != "file" or not data.is_file()):
-        raise InputError(f"{name} is no file: expected an image")
+        raise InputError(f"{name} is not a file: expected an image")
     try:
-        # What Pillow only warns of, large images or odd metadata, is no reason to stop.
+        # Pillow's warnings, of large images or odd metadata, are not a reason to stop.
         with (
             warnings.catch_warnings(action="ignore"),
             Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image,
@@ -246,6 +247,6 @@ def _opened(encoded: EncodedImage) -> Iterator["Image"]:
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} is refused: {error}") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{name} is no image that can be read") from error
+        raise InputError(f"{name} is not an image that can be read") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise InputError(f"{name} is a damaged image: {error}") from error

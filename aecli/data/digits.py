@@ -1,4 +1,4 @@
-"""scikit-learn's embedded digits: 1,797 images of 8x8 pixels, always at hand."""
+"""The digits that come with scikit-learn: 1,797 images of 8x8 pixels."""
 
 import gzip
 from importlib.util import find_spec
@@ -8,12 +8,12 @@ import numpy as np
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
+from aecli.data.rows import Rows
 from aecli.data.source import Source
-from aecli.data.stored import Rows
 from aecli.errors import AecliError
 
-# The file's order is kept: writers come in blocks, so that most test digits are in hands that
-# the training split has not seen.
+# In file order: the digits of one writer stand together, so that most writers of the test split
+# are not in the training split.
 _SPLITS: dict[str, Rows] = {
     "train": slice(0, 1257),
     "validation": slice(1257, 1437),
@@ -22,9 +22,9 @@ _SPLITS: dict[str, Rows] = {
 
 
 def read_digits(source: Source) -> Dataset:
-    """Read the digits; 1,257 train, 180 validation and 360 test images, in file order.
+    """Read the digits: 1,257 train, 180 validation and 360 test images, in file order.
 
-    The 17 grey levels 0..16 are spread over 0..255. Source: the test part of Alpaydin and Kaynak,
+    The 17 grey levels 0..16 are scaled to 0..255. Source: the test part of Alpaydin and Kaynak,
     *Optical Recognition of Handwritten Digits*, UCI (1998).
     """
     with gzip.open(_file(), "rt") as file:
@@ -41,8 +41,8 @@ def read_digits(source: Source) -> Dataset:
 
 
 def _file() -> Path:
-    """Return scikit-learn's file; its own `load_digits` takes a second to import."""
+    """Return the path of scikit-learn's file; importing its `load_digits` takes a second."""
     spec = find_spec("sklearn")
     if spec is None or spec.origin is None:
-        raise AecliError("scikit-learn, which holds the digits, is missing: install aecli again")
+        raise AecliError("scikit-learn, which the digits come with, is missing: reinstall aecli")
     return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"

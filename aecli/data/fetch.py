@@ -1,4 +1,4 @@
-"""Files from the network, kept only if their content is the one that is known."""
+"""Download files, and keep them only if their content is the expected one."""
 
 import gzip
 import hashlib
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import requests
 
 MIRROR_VARIABLE = "AECLI_MIRROR"
-# Seconds without an answer or without data.
-_PATIENCE = 15
-_PIECE = 2**14
+# Without a response or without data.
+_TIMEOUT_SECONDS = 15
+_CHUNK_BYTES = 2**14
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file by its content once it is unpacked: mirrors pack it in ways of their own."""
+    """A file, identified by its content when unpacked: each mirror may compress it differently."""
 
     name: str
     size: int
@@ -36,7 +36,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Remote:
-    """Files that mirrors have: each gzipped, as `NAME.gz`, or all in one `archive`, a `.tar.gz`.
+    """Files on mirrors: each gzipped, as `NAME.gz`, or all in one `archive`, a `.tar.gz`.
 
     In an archive a file is the member `folder/NAME`.
     """
@@ -53,17 +53,17 @@ class Remote:
 
 
 class _BadMirror(Exception):
-    """This mirror does not give what it should; another one may."""
+    """This mirror does not have the expected content; another one may."""
 
 
 def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
-    """Put the files that a folder lacks into it, from the first mirror that has them.
+    """Download the files that a folder lacks into it, from the first mirror that has them.
 
-    They take their names one by one, in the order of `remote.files`, once they are whole and
-    checked. Another process that fetches into the same folder is waited for.
+    Each file gets its name, in the order of `remote.files`, only when it is complete and checked.
+    If another process is fetching into the same folder, this one waits for it.
 
     Raises:
-        AecliError: no mirror gave a file, or it cannot be written.
+        AecliError: no mirror has a file, or it cannot be written.
 
     """
     mirrors = remote.mirrors
@@ -72,16 +72,18 @@ def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
     parent = folder.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with _alone(parent / f".{folder.name}.lock", bar):
-            # What a process left behind that was killed; it held the lock.
+        with _locked(parent / f".{folder.name}.lock", bar):
+            # The files of a process that was killed: nobody else has the lock.
             for path in (*parent.glob(f".{folder.name}.*.tmp"), *folder.glob(".*.tmp")):
                 path.unlink()
             missing = [file for file in remote.files if not (folder / file.name).is_file()]
             if remote.archive is None:
                 for file in missing:
-                    _try(mirrors, f"{file.name}.gz", partial(_file, file, folder, bar))
+                    _try_mirrors(
+                        mirrors, f"{file.name}.gz", partial(_fetch_file, file, folder, bar)
+                    )
             elif missing:
-                _try(mirrors, remote.archive, partial(_archive, remote, folder, bar))
+                _try_mirrors(mirrors, remote.archive, partial(_fetch_archive, remote, folder, bar))
     except _BadMirror as error:
         names = ", ".join(file.name for file in missing)
         packed = " (or .gz)" if remote.archive is None else ""
@@ -91,12 +93,12 @@ def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
 
 
 @contextmanager
-def _alone(path: Path, bar: Bar) -> Iterator[None]:
-    """Wait until no other process holds this lock, and hold it."""
+def _locked(path: Path, bar: Bar) -> Iterator[None]:
+    """Hold a lock, after waiting until no other process holds it."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)
-    with bar("waiting for another process that fetches this", 0) as advance:
+    with bar("waiting for another process that is fetching this", 0) as advance:
         while not lock.is_locked:
             with suppress(Timeout):
                 lock.acquire(timeout=0.5)
@@ -107,8 +109,8 @@ def _alone(path: Path, bar: Bar) -> Iterator[None]:
         lock.release()
 
 
-def _try(mirrors: Sequence[str], name: str, attempt: Callable[[str], None]) -> None:
-    """Call `attempt` with the address at each mirror until one gives what it should."""
+def _try_mirrors(mirrors: Sequence[str], name: str, attempt: Callable[[str], None]) -> None:
+    """Call `attempt` with the URL of the file `name` on each mirror, until one succeeds."""
     reasons = []
     for mirror in mirrors:
         try:
@@ -120,17 +122,17 @@ def _try(mirrors: Sequence[str], name: str, attempt: Callable[[str], None]) -> N
     raise _BadMirror(f"cannot fetch {name} ({'; '.join(reasons)})")
 
 
-def _file(file: RemoteFile, folder: Path, bar: Bar, url: str) -> None:
+def _fetch_file(file: RemoteFile, folder: Path, bar: Bar, url: str) -> None:
     with _downloaded(url, folder, 2 * file.size, bar) as packed:
         start = packed.read(2)
         packed.seek(0)
         with gzip.open(packed) if start == b"\x1f\x8b" else packed as content:
-            _keep(content, file, folder)
+            _write_checked(content, file, folder)
 
 
-def _archive(remote: Remote, folder: Path, bar: Bar, url: str) -> None:
+def _fetch_archive(remote: Remote, folder: Path, bar: Bar, url: str) -> None:
     wanted = {f"{remote.folder}/{file.name}": file for file in remote.files}
-    # Members are read, never extracted: their paths have no say in where anything goes.
+    # Members are read, never extracted: their paths do not decide where anything is written.
     with (
         _downloaded(url, folder, 2 * remote.size, bar) as packed,
         _unpacking(),
@@ -140,34 +142,35 @@ def _archive(remote: Remote, folder: Path, bar: Bar, url: str) -> None:
             file = wanted.pop(member.name, None) if member.isfile() else None
             content = archive.extractfile(member) if file else None
             if file and content:
-                _keep(content, file, folder)
+                _write_checked(content, file, folder)
     if wanted:
         raise _BadMirror(f"no {', '.join(wanted)} in it")
 
 
-def _keep(content: IO[bytes] | gzip.GzipFile, file: RemoteFile, folder: Path) -> None:
-    """Write a file of the content that is known, or nothing."""
+def _write_checked(content: IO[bytes] | gzip.GzipFile, file: RemoteFile, folder: Path) -> None:
+    """Write a file, if its content is the expected one."""
     digest = hashlib.sha256()
     size = 0
     with files.writing(folder / file.name) as kept:
-        # A byte too many is enough to tell: the terabytes of a bomb are never unpacked.
+        # One byte too many shows that it is too long: a gzip bomb is never unpacked.
         while size <= file.size:
             with _unpacking():
-                piece = content.read(min(_PIECE, file.size + 1 - size))
-            if not piece:
+                chunk = content.read(min(_CHUNK_BYTES, file.size + 1 - size))
+            if not chunk:
                 break
-            size += len(piece)
-            digest.update(piece)
-            kept.write(piece)
+            size += len(chunk)
+            digest.update(chunk)
+            kept.write(chunk)
         if (size, digest.hexdigest()) != (file.size, file.sha256):
             raise _BadMirror(
-                f"not the {file.name} that is known: expected {file.size:,} bytes of SHA-256 "
-                f"{file.sha256[:12]}..., got {size:,} of {digest.hexdigest()[:12]}..."
+                f"wrong content of {file.name}: expected {file.size:,} bytes with SHA-256 "
+                f"{file.sha256[:12]}..., got {size:,} with {digest.hexdigest()[:12]}..."
             )
 
 
 @contextmanager
 def _unpacking() -> Iterator[None]:
+    """Raise `_BadMirror` for damaged gzip or tar data."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
@@ -176,7 +179,7 @@ def _unpacking() -> Iterator[None]:
 
 @contextmanager
 def _downloaded(url: str, folder: Path, most: int, bar: Bar) -> Iterator[IO[bytes]]:
-    """Download at most so many bytes to a temporary file in the folder; give it, read from 0."""
+    """Download at most `most` bytes to a temporary file; yield it, at its beginning."""
     import tempfile
 
     import requests
@@ -186,15 +189,15 @@ def _downloaded(url: str, folder: Path, most: int, bar: Bar) -> Iterator[IO[byte
     ) as file:
         try:
             with requests.get(
-                url, stream=True, timeout=_PATIENCE, hooks={"response": _refuse_less_safe}
+                url, stream=True, timeout=_TIMEOUT_SECONDS, hooks={"response": _refuse_downgrade}
             ) as response:
                 response.raise_for_status()
                 length = int(response.headers.get("content-length", 0))
                 name = url.rpartition("/")[2]
                 with bar(f"fetching {name}", length, in_bytes=True) as advance:
-                    for piece in response.iter_content(_PIECE):
-                        file.write(piece)
-                        advance(len(piece))
+                    for chunk in response.iter_content(_CHUNK_BYTES):
+                        file.write(chunk)
+                        advance(len(chunk))
                         if file.tell() > most:
                             raise _BadMirror(f"more than {most:,} bytes")
         except (requests.RequestException, ValueError) as error:
@@ -203,15 +206,15 @@ def _downloaded(url: str, folder: Path, most: int, bar: Bar) -> Iterator[IO[byte
         yield file
 
 
-def _refuse_less_safe(response: "requests.Response", **settings: Any) -> None:
-    """Raise where an https address leads on to one without."""
+def _refuse_downgrade(response: "requests.Response", **settings: Any) -> None:
+    """Raise `_BadMirror` for a redirect from https to http."""
     target = response.headers.get("location", "") if response.is_redirect else ""
     if response.url.startswith("https:") and target.lower().startswith("http:"):
         raise _BadMirror(f"redirects from https to {target}")
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong, without the words of four libraries around it."""
+    """Return the reason of a failed download, without the wrapping of four libraries."""
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:

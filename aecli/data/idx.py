@@ -1,4 +1,4 @@
-"""IDX files, MNIST's format: a magic number, the lengths of the axes, then the bytes.
+"""IDX files, MNIST's format: a magic number, the lengths of the axes, then the values.
 
 Format: http://yann.lecun.com/exdb/mnist/ (LeCun, Cortes, Burges).
 """
@@ -13,76 +13,27 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
-from aecli.data.arrays import to_images
-from aecli.data.dataset import Dataset
-from aecli.data.source import Source
-from aecli.data.splits import split_parts
 from aecli.errors import InputError
-from aecli.files import kind_of
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import StoredArray
 
-_UNSIGNED_BYTE = 0x08
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
-def read_idx_folder(
-    folder: Path, name: str, source: Source, class_names: tuple[str, ...] | None = None
-) -> Dataset:
-    """Read a folder in MNIST's naming: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, ...
-
-    Each file may be gzipped. The first twelfth of the training images is the validation split, so
-    that MNIST has 55,000 / 5,000 / 10,000. Labels are optional, but for both parts or neither.
-    In file order the rows are validation, train, test.
-
-    Raises:
-        InputError: a file is missing, damaged, or does not fit the others.
-
-    """
-    train_path, test_path = (_require(folder, part, "images-idx3") for part in ("train", "t10k"))
-    train, test = read_idx(train_path, ndim=3), read_idx(test_path, ndim=3)
-    for path, images in ((train_path, train), (test_path, test)):
-        if images.size == 0:
-            raise InputError(f"{path} holds no pixels: its shape is {images.shape}")
-    if train.shape[1:] != test.shape[1:]:
-        raise InputError(
-            f"{test_path} has images of {_size(test)} pixels, but {train_path.name} has "
-            f"{_size(train)}: expected one size"
-        )
-    splits = split_parts({"train": len(train), "test": len(test)}, str(train_path))
-    return Dataset(
-        name=name,
-        source=source,
-        images=to_images(np.concatenate([train, test]), str(folder), source.rescale),
-        labels=_read_labels(folder, train_path, test_path, len(train), len(test)),
-        class_names=class_names,
-        splits=splits,
-    )
-
-
-def is_idx_folder(folder: Path) -> bool:
-    """Return whether a folder has a file of images or labels in MNIST's naming."""
-    kinds = ("images-idx3", "labels-idx1")
-    return any(_find(folder, part, kind) for part in ("train", "t10k") for kind in kinds)
-
-
-def has_idx_images(folder: Path) -> bool:
-    """Return whether a folder has the images of both parts in MNIST's naming."""
-    return all(_find(folder, part, "images-idx3") for part in ("train", "t10k"))
+# Two zeros and the type of the values, unsigned bytes; the number of axes follows.
+MAGIC = b"\0\0\x08"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
-    """Open an IDX file of unsigned bytes with `ndim` axes, gzipped or not whatever its suffix.
+    """Open an IDX file of unsigned bytes with `ndim` axes; it may be gzipped, whatever its suffix.
 
-    Where it is not gzipped the array stays in the file.
+    Unless it is gzipped, the array stays in the file.
 
     Raises:
-        InputError: the file is not such a file, or is truncated, corrupt or too long.
+        InputError: the file is not of this kind, or is truncated, corrupt or too long.
 
     """
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == _GZIP_MAGIC
+            packed = file.read(2) == GZIP_MAGIC
             file.seek(0)
             if packed:
                 with igzip.open(file) as unpacked:
@@ -92,7 +43,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
             return StoredArray(file, path, np.dtype(np.uint8), shape)
     except EOFError as error:
         raise InputError(
-            f"{path} is truncated: its gzip stream breaks off; fetch it again"
+            f"{path} is truncated: its gzip stream ends early; fetch it again"
         ) from error
     except (gzip.BadGzipFile, isal_zlib.error) as error:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
@@ -101,7 +52,7 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
 
 
 def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    """Read an IDX file, as `open_idx` does, into memory."""
+    """Read an IDX file into memory; see `open_idx`."""
     array = open_idx(path, ndim)
     return array[:] if isinstance(array, StoredArray) else array
 
@@ -110,14 +61,14 @@ def _read_packed(file: gzip.GzipFile, path: Path, ndim: int) -> npt.NDArray[np.u
     shape = _read_header(file, path, ndim)
     expected = math.prod(shape)
     refuse_beyond_memory(expected, str(path), "unpack it with gunzip, then it can stay on disk")
-    # A byte too many is enough to tell: the terabytes of a bomb are never unpacked.
+    # One byte too many shows that it is too long: a gzip bomb is never unpacked.
     data = file.read(expected + 1)
     _check_size(path, shape, len(data))
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _read_header(file: IO[bytes] | gzip.GzipFile, path: Path, ndim: int) -> tuple[int, ...]:
-    magic = struct.pack(">BBBB", 0, 0, _UNSIGNED_BYTE, ndim)
+    magic = MAGIC + bytes([ndim])
     header = file.read(4 + 4 * ndim)
     if header[:4] != magic:
         raise InputError(
@@ -140,52 +91,3 @@ def _check_size(path: Path, shape: tuple[int, ...], held: int) -> None:
             f"{path} is {fault}: its header promises {expected:,} bytes {shape}, it holds {more}; "
             "fetch it again"
         )
-
-
-def _read_labels(
-    folder: Path, train_path: Path, test_path: Path, train_length: int, test_length: int
-) -> npt.NDArray[np.int64] | None:
-    paths = [_find(folder, part, "labels-idx1") for part in ("train", "t10k")]
-    if paths == [None, None]:
-        return None
-    labels = []
-    for images_path, path, length in zip(
-        (train_path, test_path), paths, (train_length, test_length), strict=True
-    ):
-        if path is None:
-            raise InputError(
-                f"{folder} has labels for one part only: expected them for {images_path.name} too, "
-                "or none at all"
-            )
-        part = read_idx(path, ndim=1)
-        if len(part) != length:
-            raise InputError(
-                f"{path} has {len(part):,} labels, but {images_path.name} has {length:,} images: "
-                "expected one label an image"
-            )
-        labels.append(part.astype(np.int64))
-    return np.concatenate(labels)
-
-
-def _require(folder: Path, part: str, kind: str) -> Path:
-    path = _find(folder, part, kind)
-    if path is None:
-        raise InputError(
-            f"{folder} has no {part}-{kind}-ubyte[.gz]: expected a folder of IDX files in MNIST's "
-            "naming"
-        )
-    return path
-
-
-def _find(folder: Path, part: str, kind: str) -> Path | None:
-    """Return the plain file before the gzipped one; some mirrors write `images.idx3-ubyte`."""
-    for stem in (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte"):
-        for suffix in ("", ".gz"):
-            path = folder / (stem + suffix)
-            if kind_of(path) == "file" and path.is_file():
-                return path
-    return None
-
-
-def _size(images: npt.NDArray[np.uint8]) -> str:
-    return f"{images.shape[1]}x{images.shape[2]}"

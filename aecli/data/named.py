@@ -1,4 +1,4 @@
-"""The data sets that have a name: the embedded digits, and those that mirrors have."""
+"""The data sets that have a name: the digits of scikit-learn, and those to download."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aecli.data.cifar import TEST_FILES, TRAIN_FILES, is_cifar10_folder, read_cifar10
+from aecli.config import nearest
 from aecli.data.dataset import Dataset
 from aecli.data.digits import read_digits
 from aecli.data.fetch import Remote, RemoteFile, fetch
-from aecli.data.idx import has_idx_images, read_idx_folder
+from aecli.data.formats.cifar10 import TEST_FILES, TRAIN_FILES, is_cifar10_folder, read_cifar10
+from aecli.data.formats.idx_folder import has_idx_images, read_idx_folder
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError
@@ -19,7 +20,7 @@ from aecli.files import cache_folder, kind_of
 DATA_VARIABLE = "AECLI_DATA_DIR"
 EMBEDDED = "digits"
 
-# Labels come first: where images are, labels are too, also after a fetch that was cut off.
+# Labels come first: if the images are there, so are the labels, even after an interrupted download.
 _IDX_FILES = {
     "train-labels-idx1-ubyte": 60_008,
     "t10k-labels-idx1-ubyte": 10_008,
@@ -43,7 +44,7 @@ _CLOTHES = (
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A data set that mirrors have: how many images, and what becomes of its folder."""
+    """A data set to download: its number of images, its files, and how to read their folder."""
 
     images: int
     remote: Remote
@@ -58,8 +59,7 @@ def _files(sizes: Mapping[str, int], *digests: str) -> tuple[RemoteFile, ...]:
     )
 
 
-# Each digest is that of files whose packed form two public lists of checksums agree on, or that
-# two sources state themselves.
+# For each digest two public sources agree: on that of the file, or on that of its packed form.
 NAMED: Mapping[str, NamedDataset] = {
     "mnist": NamedDataset(
         70_000,
@@ -123,7 +123,7 @@ NAMED: Mapping[str, NamedDataset] = {
 
 
 def find_named(name: str) -> Path | None:
-    """Return the folder that holds a named data set on this machine, or None."""
+    """Return the folder on this machine that has a named data set, or None."""
     for root in _roots():
         if kind_of(root / name) == "folder" and NAMED[name].is_complete(root / name):
             return root / name
@@ -131,12 +131,15 @@ def find_named(name: str) -> Path | None:
 
 
 def fetch_named(name: str, bar: Bar) -> Path:
-    """Return the folder of a named data set, once what it lacks has been fetched.
+    """Return the folder of a named data set, after fetching the files that it lacks.
 
     Raises:
-        AecliError: no mirror gave it, or it cannot be written.
+        InputError: no data set that can be fetched has this name.
+        AecliError: no mirror has it, or it cannot be written.
 
     """
+    if name not in NAMED:
+        raise InputError(f"no data set to fetch is called {name!r}{nearest(name, NAMED)}")
     folder = find_named(name)
     if folder is None:
         folder = _roots()[0] / name
@@ -145,11 +148,11 @@ def fetch_named(name: str, bar: Bar) -> Path:
 
 
 def read_named(source: Source, bar: Bar) -> Dataset:
-    """Read the data set of a name.
+    """Read a named data set, after downloading it if necessary.
 
     Raises:
         InputError: its files are damaged.
-        AecliError: it is not on this machine and no mirror gave it.
+        AecliError: it is not on this machine and no mirror has it.
 
     """
     name = source.location
@@ -161,9 +164,9 @@ def read_named(source: Source, bar: Bar) -> Dataset:
 
 
 def _roots() -> list[Path]:
-    """Return where folders of named data sets lie; the first is where new ones go."""
+    """Return the folders that named data sets are in; new ones go into the first."""
     chosen = os.environ.get(DATA_VARIABLE)
-    # Path.expanduser raises where there is no such user.
+    # Path.expanduser raises for an unknown user.
     return [
         *([Path(os.path.expanduser(chosen))] if chosen else []),  # noqa: PTH111
         cache_folder(),

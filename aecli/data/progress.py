@@ -1,4 +1,4 @@
-"""How readers that take long say how far they are."""
+"""Progress bars, as readers see them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,12 +8,12 @@ Advance = Callable[[int], None]
 
 
 class Bar(Protocol):
-    """Shows how far work is."""
+    """Shows the progress of an operation."""
 
     def __call__(
         self, what: str, total: int, *, in_bytes: bool = False
     ) -> AbstractContextManager[Advance]:
-        """Begin on `total` of something, 0 if unknown; what is given takes each amount done."""
+        """Show a bar over `total` units, 0 if unknown; yield a function that advances it."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What it takes to open a data set again and get the same rows in the same splits."""
+"""The source of a data set: all it takes to open it again with the same rows and splits."""
 
 import math
 from collections.abc import Mapping
@@ -12,13 +12,17 @@ _MOST_PIXELS = 4096
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as the user named it, made absolute.
+    """Where a data set is, and how it is read and split.
 
     `location` is a known name or an absolute path, `labels` an absolute path or None. Where the
     data have no splits of their own, `validation` and `test` are the shares of rows drawn for
-    them, and `split_seed` decides which. `rescale` is (low, high): the pixel values that become 0
-    and 1, or None for the scaling of the pixels' type. `size` is (height, width) that image files
-    are stretched to, and `grayscale` whether they lose their colours.
+    them, and `split_seed` seeds the draw. `rescale` is (low, high), the pixel values that become 0
+    and 1, or None for the scaling of the pixels' type. `size` is the (height, width) that image
+    files are stretched to, and `grayscale` whether they are converted to grayscale.
+
+    Raises:
+        InputError: a value is out of range.
+
     """
 
     location: str
@@ -74,8 +78,8 @@ class Source:
         )
 
 
-# How images are treated, and how they are split.
-_TREATMENT = ("rescale", "size", "grayscale")
+# The fields that say how images are converted, and how they are split.
+_CONVERSION = ("rescale", "size", "grayscale")
 _SPLITTING = ("labels", "validation", "test", "split_seed")
 
 
@@ -86,37 +90,39 @@ def choose_source(
     like: Source | None = None,
     as_split: bool = False,
 ) -> Source | None:
-    """Return the data set at a location with some fields of `Source`, or None without a location.
+    """Return the source at a location, with `options` for its fields; None without a location.
 
-    Images are treated as those of the source `like` where `options` leave that out, and with
-    `as_split` they are split as those were too. An option that is None is left out.
+    Where options are missing or None, images are converted like those of the source `like`, and
+    with `as_split` they are split like those too.
 
     Raises:
-        InputError: a value is out of range, or given without a location.
+        InputError: a value is out of range, or there are options without a location.
 
     """
     given = {name: value for name, value in options.items() if value is not None}
     if location is None:
         if given:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise InputError(f"{flags} without a DATASET: expected the data that this is about")
+            raise InputError(f"{flags} without a DATASET: expected the data that it applies to")
         return None
     if like is None:
         return Source(location, **given)
-    inherited = _TREATMENT + (_SPLITTING if as_split else ())
+    inherited = _CONVERSION + (_SPLITTING if as_split else ())
     return Source(location, **{name: getattr(like, name) for name in inherited} | given)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Parse `"28"`, a square, or `"32x48"`, height and width.
+    """Parse `"28"` (a square) or `"32x48"` (height and width).
 
     Raises:
-        InputError: this is no size.
+        InputError: the text is not a size.
 
     """
     lengths = text.split("x")
     if not (1 <= len(lengths) <= 2 and all(length.isdecimal() for length in lengths)):
-        raise InputError(f"--size {text!r}: expected pixels, as 28, or HEIGHTxWIDTH, as 32x48")
+        raise InputError(
+            f"--size {text!r}: expected pixels, such as 28, or HEIGHTxWIDTH, such as 32x48"
+        )
     return int(lengths[0]), int(lengths[-1])
 
 
@@ -124,11 +130,13 @@ def parse_rescale(text: str) -> tuple[float, float]:
     """Parse `"0,255"`.
 
     Raises:
-        InputError: these are not two numbers.
+        InputError: the text is not two numbers.
 
     """
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise InputError(f"--rescale {text!r}: expected two numbers, LOW,HIGH, as 0,255") from error
+        raise InputError(
+            f"--rescale {text!r}: expected two numbers, LOW,HIGH, such as 0,255"
+        ) from error
     return low, high

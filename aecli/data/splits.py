@@ -1,23 +1,33 @@
-"""Which rows train, validate and test."""
+"""Train, validation and test splits: the rows of each, and the words that name them."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data.stored import Rows
+from aecli.data.rows import Rows
 from aecli.errors import InputError
 from aecli.labels import Labels
 
+# What splits are called in the names of folders and files, in the order of their rows.
+SPLIT_WORDS: Mapping[str, tuple[str, ...]] = {
+    "validation": ("validation", "valid", "val", "dev"),
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+}
 # The tutorial validates on the first 5,000 of MNIST's 60,000 training images; other sets with a
 # train and a test part keep that share.
 _VALIDATION_SHARE = 5_000 / 60_000
 
 
 def split_parts(rows: Mapping[str, int], where: str) -> Mapping[str, Rows]:
-    """Return the splits of data that come in parts, one after the other, of so many rows.
+    """Return the splits of data that come in parts, one after another; `rows` has their lengths.
 
-    Without a part `validation` the first twelfth of `train` validates.
+    Without a part `validation`, the first twelfth of `train` becomes the validation split.
+
+    Raises:
+        InputError: there is only one training image, and none to validate on.
+
     """
     splits: dict[str, Rows] = {}
     start = 0
@@ -39,17 +49,17 @@ def split_parts(rows: Mapping[str, int], where: str) -> Mapping[str, Rows]:
 def split_at_random(
     rows: int, labels: Labels | None, validation: float, test: float, seed: int
 ) -> Mapping[str, Rows]:
-    """Draw `validation` and `test` shares of the rows, of each label alike; the rest trains.
+    """Draw `validation` and `test` shares of the rows, stratified by label; the rest is `train`.
 
     A pure function of its arguments. Each split is int64 rows in ascending order; with very few
-    rows some are empty.
+    rows some splits are empty.
     """
     shuffled = np.random.default_rng(seed).permutation(rows)
     if labels is not None:
         # Stable: rows of one label stay in random order.
         shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    held_out = _every(rows, validation + test)
-    tested = _every(int(held_out.sum()), test / (validation + test))
+    held_out = _evenly_spread(rows, validation + test)
+    tested = _evenly_spread(int(held_out.sum()), test / (validation + test))
     return {
         "train": np.sort(shuffled[~held_out]),
         "validation": np.sort(shuffled[held_out][~tested]),
@@ -57,8 +67,8 @@ def split_at_random(
     }
 
 
-def _every(rows: int, share: float) -> npt.NDArray[np.bool_]:
-    """Return which of so many rows to take so that the share is kept all along them."""
+def _evenly_spread(rows: int, share: float) -> npt.NDArray[np.bool_]:
+    """Return a mask (rows,) that takes `share` of the rows, evenly spread."""
     steps = np.floor(np.arange(rows + 1) * share + 0.5)
     taken: npt.NDArray[np.bool_] = np.diff(steps) > 0
     return taken

@@ -1,4 +1,4 @@
-"""Images that stay in their file: rows are read when they are asked for."""
+"""Images that stay in their file: rows are read on demand."""
 
 import math
 from collections.abc import Iterator
@@ -7,24 +7,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from aecli.data.rows import Rows
 from aecli.npy import Array, StoredArray
 from aecli.pixels import Images, as_pixels, pixel_type
 
-Rows = slice | npt.NDArray[np.int64]
-
-# Of one read: large enough for a disk to be at its fastest, and small beside any bound on memory.
+# The size of one read: large enough for full disk speed, small compared with any memory limit.
 _READ_BYTES = 8_000_000
-# What lies between two rows is read with them up to here: sooner done than another read.
+# A gap of up to this size between two rows is read with them: faster than a second read.
 _GAP_BYTES = 16_000
 
 
 @dataclass(frozen=True)
 class StoredImages:
-    """Images (n, h, w, c) in a file, which become pixels when they are read.
+    """Images (n, h, w, c) in a file, converted to pixels when they are read.
 
-    Rows are asked for as of an array, with a slice of step 1 or with ascending numbers.
+    Indexed like an array, with a slice of step 1 or with ascending row numbers.
     """
 
     array: StoredArray
@@ -49,7 +47,7 @@ class StoredImages:
             return self._read(rows)
         images = np.empty((len(rows), *self.shape[1:]), self.dtype)
         span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, _GAP_BYTES))
-        # Rows that lie far apart are read by themselves, others with what lies between.
+        # Rows that are far apart are read separately, others together with the gap between them.
         parts = np.flatnonzero(np.diff(rows, append=rows[-1:] + gap + 1) > gap) + 1
         done = 0
         while done < len(rows):
@@ -74,37 +72,14 @@ def blocks(values: Array | StoredArray | StoredImages) -> Iterator[Array]:
 
 
 def rows_at_a_time(values: Array | StoredArray | StoredImages) -> int:
-    """Return how many rows make one read."""
+    """Return the number of rows to read at a time."""
     return max(1, rows_of(values, _READ_BYTES))
 
 
 def rows_of(values: Array | StoredArray | StoredImages, size: int) -> int:
-    """Return how many rows so many bytes are."""
+    """Return the number of rows that fit in `size` bytes."""
     row_bytes = math.prod(values.shape[1:]) * values.dtype.itemsize
     return size // max(1, row_bytes)
-
-
-def count_of(rows: Rows) -> int:
-    """Return how many rows these are; a slice has a start and a stop."""
-    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-
-
-def rows_between(rows: Rows, start: int, stop: int) -> Rows:
-    """Return `rows[start:stop]`, for a slice with a start and a stop too."""
-    if isinstance(rows, slice):
-        return slice(rows.start + start, min(rows.start + stop, rows.stop))
-    return rows[start:stop]
-
-
-def rows_at(rows: Rows, positions: npt.NDArray[np.int64]) -> Rows:
-    """Return `rows[positions]`, for a slice with a start too."""
-    return positions + rows.start if isinstance(rows, slice) else rows[positions]
-
-
-def spread_evenly(count: int, most: int) -> npt.NDArray[np.int64]:
-    """Return at most so many of the positions below `count`, ascending and evenly spread."""
-    taken = min(count, most)
-    return np.arange(taken) * count // taken
 
 
 def extremes(values: Array | StoredArray | StoredImages) -> tuple[float, float]:

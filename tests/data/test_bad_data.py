@@ -6,51 +6,57 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-import test_arrays
-import test_data
-import test_fetch
-import test_folders
-import test_parquet
 
 from aecli.cli import main
 from aecli.data import open_dataset
 from aecli.errors import InputError
+from tests.data import examples, test_catalogue
+from tests.data.examples import Act
+from tests.data.formats import (
+    test_cifar10,
+    test_idx_file,
+    test_idx_folder,
+    test_image_folder,
+    test_npy,
+    test_npz,
+    test_parquet,
+)
 from tests.helpers import write_idx_folder
 
-Prepare = Callable[[Path], object]
 
-
-def _bytes(data: bytes) -> Prepare:
-    return lambda path: path.write_bytes(data)
-
-
-def _spoilt(write: Prepare, spoil: Prepare) -> Prepare:
+def _damaged(write: Act, damage: Act) -> Act:
     def prepare(path: Path) -> None:
         write(path)
-        spoil(path)
+        damage(path)
 
     return prepare
 
 
-def _gather() -> Iterator[tuple[str, Prepare, str]]:
+def _gather() -> Iterator[tuple[str, Act, str]]:
     """Yield what each reader's own table holds: how to make the data, and words of the message."""
-    for fault, (data, words) in test_arrays.BAD_FILES.items():
-        yield fault, _bytes(data), re.escape(words)
-    for kind, write, faults in (
-        ("IDX folder", write_idx_folder, test_data.BAD_FOLDERS),
-        ("images", test_folders.write_folder, test_folders.BAD_FOLDERS),
-        ("Parquet", test_parquet.write_parquet, test_parquet.BAD_FILES),
-        ("CIFAR-10", test_fetch.write_cifar, test_fetch.BAD_CIFAR),
+    for kind, files in (
+        ("npy", test_npy.BAD_FILES),
+        ("npz", test_npz.BAD_FILES),
+        ("IDX", test_idx_file.BAD_FILES),
+        ("unknown", test_catalogue.UNKNOWN),
     ):
-        for fault, (spoil, words) in faults.items():
+        for fault, (data, words) in files.items():
+            yield f"{kind}, {fault}", examples.write_bytes(data), re.escape(words)
+    for kind, write, faults in (
+        ("IDX folder", write_idx_folder, test_idx_folder.BAD_FOLDERS),
+        ("images", examples.write_images, test_image_folder.BAD_FOLDERS),
+        ("Parquet", examples.write_parquet, test_parquet.BAD_FILES),
+        ("CIFAR-10", examples.write_cifar10, test_cifar10.BAD_FOLDERS),
+    ):
+        for fault, (damage, words) in faults.items():
             pattern = words if kind == "IDX folder" else re.escape(words)
-            yield f"{kind}, {fault}", _spoilt(write, spoil), pattern
+            yield f"{kind}, {fault}", _damaged(write, damage), pattern
     yield "a FIFO", os.mkfifo, "is neither a file nor a folder"
     yield "a loop of links", lambda path: path.symlink_to(path), "cannot look at"
     yield "a link to nothing", lambda path: path.symlink_to("gone"), "no data set, file or folder"
@@ -87,7 +93,8 @@ def test_bad_data_is_one_line_exit_code_2_and_leaves_nothing(
     assert captured.err.startswith("aecli: ")
     assert captured.err.count("\n") == 1
     assert re.search(words, captured.err), captured.err
-    assert "data" in captured.err or "/dev/" in captured.err
+    names = (str(tmp_path / "data"), "'data'", " data: ", "/dev/zero")
+    assert any(name in captured.err for name in names), captured.err
     left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
     # Nothing was run, written or decoded; the cache folder itself may have come.
     assert [path for path in left if not path.is_dir()] == []
@@ -95,12 +102,12 @@ def test_bad_data_is_one_line_exit_code_2_and_leaves_nothing(
 
 
 TERABYTES = {
-    "npy": test_arrays.TERABYTES,
-    "npz": test_arrays._zip(a=test_arrays.TERABYTES),
-    "idx": b"\0\0\x08\x03" + b"\x7f" * 12,
-    "idx.gz": test_arrays.BAD_FILES["idx, terabytes promised in gzip"][0],
-    "idx bomb": test_arrays.BAD_FILES["idx, a bomb"][0],
-    "npz bomb": test_arrays.BAD_FILES["npz, a bomb"][0],
+    "npy": examples.NPY_OF_TERABYTES,
+    "npz": examples.npz(a=examples.NPY_OF_TERABYTES),
+    "idx": examples.IDX_OF_TERABYTES,
+    "idx.gz": test_idx_file.BAD_FILES["terabytes promised in gzip"][0],
+    "idx bomb": test_idx_file.BAD_FILES["a bomb"][0],
+    "npz bomb": test_npz.BAD_FILES["a bomb"][0],
 }
 
 
@@ -108,7 +115,7 @@ def test_terabytes_that_are_promised_are_never_asked_for(tmp_path: Path) -> None
     for name, data in TERABYTES.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "png").mkdir()
-    (tmp_path / "png" / "bomb.png").write_bytes(test_folders.BOMB)
+    (tmp_path / "png" / "bomb.png").write_bytes(examples.PNG_BOMB)
     program = (
         "import resource, sys\n"
         # What Python and its libraries take themselves is far below.
@@ -144,7 +151,7 @@ def _as_nobody() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.idx", "x.parquet", "folder"])
-def test_a_file_that_may_not_be_read_is_said(name: str) -> None:
+def test_a_file_that_may_not_be_read(name: str) -> None:
     # Not below pytest's own folder, which nobody else may enter.
     place = Path(tempfile.mkdtemp())
     try:
@@ -166,7 +173,7 @@ def test_odd_names_of_data_are_taken(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    np.save(name, test_arrays.PIXELS)
+    np.save(name, examples.PIXELS)
     assert main(["train", "--epochs", "1", "--hidden", "4", "-o", "run", "--", name]) == 0
     assert main(["encode", "run"]) == 0
     assert main(["plot", "run"]) == 0

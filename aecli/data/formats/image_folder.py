@@ -10,28 +10,22 @@ from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
 from aecli.data.decoding import SUFFIXES, EncodedImage
+from aecli.data.format import LABELS_COME_FROM_FILES, Format
 from aecli.data.progress import Bar
 from aecli.data.source import Source
-from aecli.data.splits import split_at_random, split_parts
+from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels
-
-# What folders of splits are called, in the order of their rows.
-_SPLITS = {
-    "validation": ("validation", "valid", "val"),
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-}
 
 
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
     """Read a folder of images: PNG, JPEG, WebP, BMP, GIF (its first frame) or TIFF.
 
-    The first folder level are the labels, in alphabetical order, or splits (`train`, `test`, maybe
-    `validation`) with labels below; images without any folder have no labels. Hidden files and
-    files with other suffixes are left out. Images are turned as their EXIF says, put on black
-    where they are transparent, and are grey if all of them are, or with `source.grayscale`, else
-    RGB; uint8 in any case. With `source.size` they are stretched to it (Lanczos).
+    Folders are labels, in alphabetical order, or splits (`train`, `test`, maybe `validation`) with
+    folders of labels in them; images outside of any folder have no labels. Hidden files and files
+    with other suffixes are left out. Images are rotated as their EXIF says, and transparency
+    becomes black. They are grey if all of them are, or with `source.grayscale`, else RGB, always
+    uint8. With `source.size` they are stretched to it (Lanczos).
 
     Raises:
         InputError: there are no images, one cannot be read, or their sizes differ.
@@ -66,11 +60,11 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
 
 def _find_parts(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files of each split, or all of them, sorted by name."""
+    """Return the image files of each split, or `all` of them, sorted by name."""
     names = {entry.name for entry in _visible(folder) if _is_folder(entry, follow=True)}
     found = {
         split: next((folder / name for name in known if name in names), None)
-        for split, known in _SPLITS.items()
+        for split, known in SPLIT_WORDS.items()
     }
     if found["train"] is None or found["test"] is None:
         return {"all": _find_images(folder)}
@@ -82,7 +76,7 @@ def _find_parts(folder: Path) -> dict[str, list[Path]]:
 
 
 def _find_images(folder: Path) -> list[Path]:
-    """Return the images below a folder; links to folders are not followed, so none can loop."""
+    """Return the image files below a folder; links to folders are not followed: they could loop."""
     images = []
     for entry in _visible(folder):
         if os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122
@@ -105,14 +99,14 @@ def _is_folder(entry: "os.DirEntry[str]", *, follow: bool) -> bool:
     try:
         return entry.is_dir(follow_symlinks=follow)
     except OSError:
-        # A link in a loop, say: what it is will be asked again if it is called like an image.
+        # A loop of links, for example: reading it will raise, if its name is that of an image.
         return False
 
 
 def _label(
     files: Sequence[Path], folder: Path, *, split_folders: bool
 ) -> tuple[Labels | None, tuple[str, ...] | None]:
-    """Return the label of each file, from the folder it lies in, and what the labels mean."""
+    """Return the label of each file, from the folder that it is in, and the names of the labels."""
     depth = 1 if split_folders else 0
     above = [path.relative_to(folder).parts[depth:-1] for path in files]
     bare = [path for path, folders in zip(files, above, strict=True) if not folders]
@@ -120,9 +114,22 @@ def _label(
         return None, None
     if bare:
         raise InputError(
-            f"{folder} has images both in folders of labels and beside them, such as {bare[0].name}"
+            f"{folder} has images both in folders of labels and outside, such as {bare[0].name}"
         )
     names = sorted({folders[0] for folders in above})
     index = {name: label for label, name in enumerate(names)}
     labels = np.array([index[folders[0]] for folders in above], np.int64)
     return labels, tuple(os.fsencode(name).decode(errors="replace") for name in names)
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    return read_image_folder(Path(source.location), source, bar)
+
+
+FORMAT = Format(
+    description="a folder of image files",
+    matches=lambda path, first_bytes: path.is_dir(),
+    read=_read,
+    labels_refusal=LABELS_COME_FROM_FILES,
+    fallback=True,
+)

@@ -1,8 +1,7 @@
-"""Data sets in Parquet, as Hugging Face writes them."""
+"""Parquet files, as Hugging Face writes them."""
 
-import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from aecli.cli import main
 from aecli.data import Source, open_dataset
 from aecli.errors import InputError
-
-GENERATOR = np.random.default_rng(0)
-PIXELS = GENERATOR.integers(0, 256, (300, 6, 5), np.uint8)
-LABELS = np.arange(300) % 3
-FEATURES = {
-    "image": {"_type": "Image"},
-    "label": {"names": ["cat", "dog", "emu"], "_type": "ClassLabel"},
-}
+from tests.data.examples import MANY_LABELS as LABELS
+from tests.data.examples import MANY_PIXELS as PIXELS
+from tests.data.examples import Act, cut, flipped, png, with_features, write_parquet
 
 
 def encoded(pixels: Iterable[Any]) -> list[bytes]:
     """Return images as PNG."""
-    files = []
-    for image in pixels:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG")
-        files.append(file.getvalue())
-    return files
-
-
-def write_parquet(path: Path, rows: slice = slice(None), **options: Any) -> None:
-    """Write some of the images with their labels as Hugging Face's library does."""
-    images = [
-        {"bytes": data, "path": f"{row}.png"}
-        for row, data in zip(range(300)[rows], encoded(PIXELS[rows]), strict=True)
-    ]
-    table = pa.table({"image": images, "label": LABELS[rows]})
-    about = json.dumps({"info": {"features": FEATURES}})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.replace_schema_metadata({"huggingface": about}), path, **options)
+    return [png(image) for image in pixels]
 
 
 def test_a_file_is_images_labels_names_and_paths(tmp_path: Path) -> None:
@@ -94,10 +70,9 @@ def test_columns_may_be_bytes_alone_and_labels_missing(tmp_path: Path) -> None:
 
 
 def test_the_first_class_label_is_the_label_where_none_is_called_so(tmp_path: Path) -> None:
-    about = {"info": {"features": {"fine": {"names": ["a", "b", "c"]}, "id": {"dtype": "int64"}}}}
+    features = {"fine": {"names": ["a", "b", "c"]}, "id": {"dtype": "int64"}}
     table = pa.table({"img": encoded(PIXELS[:9]), "id": np.arange(9), "fine": LABELS[:9]})
-    table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
-    pq.write_table(table, tmp_path / "x.parquet")
+    pq.write_table(with_features(table, features), tmp_path / "x.parquet")
     dataset = open_dataset(str(tmp_path / "x.parquet"))
     assert dataset.labels is not None
     assert dataset.labels.tolist() == LABELS[:9].tolist()
@@ -106,11 +81,10 @@ def test_the_first_class_label_is_the_label_where_none_is_called_so(tmp_path: Pa
 
 def test_odd_columns_are_read_or_left_out(tmp_path: Path) -> None:
     structs = [{"bytes": data, "path": b"x"} for data in encoded(PIXELS[:3])]
-    about = {"info": {"features": {"label.x": {"names": 5}}}}
+    features = {"label.x": {"names": 5}}
     for number, image in enumerate((structs, encoded(PIXELS[:3]))):
         table = pa.table({"my.image": image, "label.x": [1, 0, 1], "text": ["a", "b", "c"]})
-        table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
-        pq.write_table(table, tmp_path / f"{number}.parquet")
+        pq.write_table(with_features(table, features), tmp_path / f"{number}.parquet")
         dataset = open_dataset(str(tmp_path / f"{number}.parquet"))
         np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:3])
         assert dataset.labels is not None
@@ -119,39 +93,27 @@ def test_odd_columns_are_read_or_left_out(tmp_path: Path) -> None:
 
 
 def test_labels_that_are_held_back_are_none(tmp_path: Path) -> None:
-    about = {"info": {"features": FEATURES}}
     table = pa.table({"image": encoded(PIXELS[:3]), "label": [-1, -1, -1]})
-    table = table.replace_schema_metadata({"huggingface": json.dumps(about)})
-    pq.write_table(table, tmp_path / "x.parquet")
+    pq.write_table(with_features(table), tmp_path / "x.parquet")
     assert open_dataset(str(tmp_path / "x.parquet")).labels is None
 
 
-def _columns(**columns: Any) -> Callable[[Path], None]:
+def _flip(index: int) -> Act:
+    return lambda path: path.write_bytes(flipped(path.read_bytes(), index))
+
+
+def _columns(**columns: Any) -> Act:
     return lambda path: pq.write_table(pa.table(columns), path)
 
 
-def _cut(size: int) -> Callable[[Path], None]:
-    def act(path: Path) -> None:
-        path.write_bytes(path.read_bytes()[:size])
-
-    return act
-
-
-def _flip(index: int) -> Callable[[Path], None]:
-    def act(path: Path) -> None:
-        data = bytearray(path.read_bytes())
-        data[index] ^= 0xFF
-        path.write_bytes(data)
-
-    return act
-
-
 ONE = encoded(PIXELS[:1])
-BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "only the magic": (_cut(4), "is a damaged Parquet file"),
-    "cut in the pages": (_cut(2000), "is a damaged Parquet file"),
-    "cut in the footer": (_cut(-20), "is a damaged Parquet file"),
-    "no closing magic": (_cut(-4), "is a damaged Parquet file"),
+
+
+BAD_FILES: dict[str, tuple[Act, str]] = {
+    "only the magic": (cut(4), "is a damaged Parquet file"),
+    "cut in the pages": (cut(2000), "is a damaged Parquet file"),
+    "cut in the footer": (cut(-20), "is a damaged Parquet file"),
+    "no closing magic": (cut(-4), "is a damaged Parquet file"),
     "a footer of gigabytes": (_flip(-5), "is a damaged Parquet file"),
     "a damaged page header": (_flip(5), "is a damaged Parquet file"),
     "no rows": (_columns(image=pa.array([], pa.binary()), label=[]), "holds no rows"),
@@ -161,18 +123,13 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
         _columns(image=[{"bytes": None, "path": "a.png"}, {"bytes": ONE[0], "path": "b.png"}]),
         "row 0 has no bytes",
     ),
-    "a row that is no image": (_columns(image=[b"text"]), "row 0 is no image that can be read"),
+    "a row that is no image": (_columns(image=[b"text"]), "row 0 is not an image that can be read"),
     "a row without a label": (
         _columns(image=ONE, label=pa.array([None], pa.int64())),
         "is missing in row 0",
     ),
     "labels without a name": (
-        lambda path: pq.write_table(
-            pa.table({"image": ONE, "label": [3]}).replace_schema_metadata(
-                {"huggingface": json.dumps({"info": {"features": FEATURES}})}
-            ),
-            path,
-        ),
+        lambda path: pq.write_table(with_features(pa.table({"image": ONE, "label": [3]})), path),
         "has labels from 3 to 3: expected 0..2, as there are 3 names",
     ),
     "two sizes": (
@@ -203,6 +160,6 @@ def test_a_parquet_file_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_parquet(Path("pets.parquet"))
     assert main(["train", "pets.parquet", "--epochs", "2", "--hidden", "8", "-o", "run"]) == 0
     assert main(["encode", "run"]) == 0
-    about = json.loads(Path("run/codes.json").read_text())
-    assert about["class_names"] == ["cat", "dog", "emu"]
-    assert about["row_ids"][0].endswith(".png")
+    codes = json.loads(Path("run/codes.json").read_text())
+    assert codes["class_names"] == ["cat", "dog", "emu"]
+    assert codes["row_ids"][0].endswith(".png")

@@ -1,4 +1,4 @@
-"""CIFAR-10's binary files: a byte of label, then 32x32 bytes each of red, green and blue.
+"""CIFAR-10's binary files: for each image its label, then its red, green and blue bytes.
 
 Format: https://www.cs.toronto.edu/~kriz/cifar.html (Krizhevsky, 2009).
 """
@@ -9,6 +9,8 @@ import numpy as np
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
+from aecli.data.format import LABELS_COME_FROM_FILES, Format
+from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
@@ -39,14 +41,14 @@ def is_cifar10_folder(folder: Path) -> bool:
 def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
     """Read CIFAR-10: 45,833 train, 4,167 validation and 10,000 test images, 32x32 in RGB.
 
-    In file order the rows are validation, train, test.
+    The rows are in the order validation, train, test.
 
     Raises:
         InputError: a file is missing or damaged.
 
     """
     train, test = (
-        np.concatenate([_read(folder / file) for file in files])
+        np.concatenate([_read_rows(folder / file) for file in files])
         for files in (TRAIN_FILES, TEST_FILES)
     )
     rows = np.concatenate([train, test])
@@ -61,7 +63,7 @@ def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
     )
 
 
-def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def _read_rows(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     try:
         values = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -74,3 +76,16 @@ def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     if rows[:, 0].max() >= len(_CLASSES):
         raise InputError(f"{path} has a label {rows[:, 0].max()}: expected 0..{len(_CLASSES) - 1}")
     return rows
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    folder = Path(source.location)
+    return read_cifar10(folder, folder.name, source)
+
+
+FORMAT = Format(
+    description="a folder of CIFAR-10's binary files",
+    matches=lambda path, first_bytes: path.is_dir() and is_cifar10_folder(path),
+    read=_read,
+    labels_refusal=LABELS_COME_FROM_FILES,
+)

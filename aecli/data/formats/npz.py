@@ -1,4 +1,4 @@
-"""NumPy's files of several arrays, `.npz`, in the layouts that are known."""
+"""NumPy's file of several arrays, `.npz`, in the layouts of Keras and MedMNIST."""
 
 import math
 import zipfile
@@ -8,11 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from aecli.data.arrays import to_images
+from aecli.data.dataset import Dataset
+from aecli.data.format import Format
+from aecli.data.progress import Bar
+from aecli.data.single_array import dataset_of_array
+from aecli.data.source import Source
+from aecli.data.splits import SPLIT_WORDS, split_parts
 from aecli.errors import InputError
+from aecli.labels import to_labels
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, read_header
 
-# The names of the images and of their labels in each part, by whose layout it is.
+# The names of the images and the labels of each part, for each layout.
 _LAYOUTS = {
     "Keras": {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")},
     "MedMNIST": {
@@ -24,13 +32,13 @@ _LAYOUTS = {
 
 
 def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
-    """Read the parts of a `.npz` file: images and labels of train, validation, test, or of all.
+    """Read the parts of a `.npz` file: images and labels of train, validation and test, or of all.
 
     The layouts are Keras' (`x_train`, `y_train`, `x_test`, `y_test`), MedMNIST's
     (`train_images`, `train_labels`, `val_images`, ...), or a single array, the part `all`.
 
     Raises:
-        InputError: the file is no whole `.npz` file in one of these layouts.
+        InputError: the file is damaged, or in none of these layouts.
 
     """
     try:
@@ -46,7 +54,7 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        # zipfile's RuntimeError: the archive is encrypted, or compressed in a way it does not know.
+        # zipfile's RuntimeError: the archive is encrypted, or its compression is unknown.
         raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
     return {
         part: (arrays[images], None if labels is None else arrays[labels])
@@ -75,9 +83,47 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         shape, fortran_order, dtype = read_header(file, where, info.file_size)
         size = math.prod(shape) * dtype.itemsize
         refuse_beyond_memory(size, where, "save the array as .npy, then it can stay on disk")
-        # The archive's own size may lie: never take more than the header promises.
+        # The size in the archive may be false: never read more than the header promises.
         data = file.read(size)
     if len(data) != size:
         raise InputError(f"{where} is truncated: expected {size:,} bytes, got {len(data):,}")
     flat = np.frombuffer(data, dtype)
     return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    path = Path(source.location)
+    parts = read_npz(path)
+    if set(parts) == {"all"}:
+        return dataset_of_array(source, parts["all"][0])
+    if source.labels is not None:
+        raise InputError(f"{path} is in parts that have labels of their own: leave out --labels")
+    images, labels = {}, {}
+    for part, (values, part_labels) in parts.items():
+        images[part] = to_images(values, f"{path}, {part}", source.rescale)
+        if part_labels is not None:
+            labels[part] = to_labels(part_labels, len(images[part]), f"{path}, {part}")
+    shapes = {(part.dtype, part.shape[1:]) for part in images.values()}
+    if len(shapes) > 1:
+        found = ", ".join(f"{name} {part.dtype} {part.shape}" for name, part in images.items())
+        raise InputError(f"{path} has parts that differ: {found}; expected one type and size")
+    if labels and len(labels) < len(parts):
+        missing = ", ".join(sorted(set(parts) - set(labels)))
+        raise InputError(f"{path} has no labels for {missing}: expected them for all or none")
+    order = [name for name in SPLIT_WORDS if name in parts]
+    return Dataset(
+        name=path.name.removesuffix(".npz"),
+        source=source,
+        images=np.concatenate([images[name] for name in order]),
+        labels=np.concatenate([labels[name] for name in order]) if labels else None,
+        class_names=None,
+        splits=split_parts({name: len(images[name]) for name in order}, str(path)),
+        vectors=any(len(values.shape) == 2 for values, _ in parts.values()),
+    )
+
+
+FORMAT = Format(
+    description="a .npz file",
+    matches=lambda path, first_bytes: first_bytes.startswith(b"PK"),
+    read=_read,
+)

@@ -1,4 +1,4 @@
-"""Parquet as Hugging Face writes it: a column of encoded images, and one of labels."""
+"""Parquet files as Hugging Face writes them: a column of encoded images, and one of labels."""
 
 import json
 import re
@@ -14,31 +14,26 @@ from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
 from aecli.data.decoding import EncodedImage
+from aecli.data.format import Format
 from aecli.data.progress import Bar
 from aecli.data.source import Source
-from aecli.data.splits import split_at_random, split_parts
+from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
 
-MAGIC = b"PAR1"
-# What splits are called in the names of files, in the order of their rows.
-_SPLITS = {
-    "validation": ("validation", "valid", "val", "dev"),
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-}
+_MAGIC = b"PAR1"
 _IMAGES = ("image", "img", "images", "picture")
 _LABELS = ("label", "labels")
 _ROWS_AT_A_TIME = 256
 
 
-# A column, and the field in it where it is a struct.
+# A column, and a field in it where the column is a struct.
 _Field = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where images and labels are; a field is given with the column that it is in."""
+    """The columns, or fields of columns, that have images, file names and labels."""
 
     data: _Field
     path: _Field | None
@@ -58,11 +53,11 @@ def find_parquet(folder: Path) -> list[Path]:
 def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     """Read Parquet files with a column of images, each `{bytes, path}` or bytes alone.
 
-    Labels are the column `label`, else the first ClassLabel, else the only column of whole
-    numbers. Files whose names say `train` and `test` (and `validation`) are these splits.
+    Labels are the column `label` or `labels`, else the first ClassLabel, else the only column of
+    integers. Files with `train` and `test` (maybe `validation`) in their names are these splits.
 
     Raises:
-        InputError: a file is damaged, has no images, or does not fit the others.
+        InputError: a file is damaged or has no images, or does not fit the others.
 
     """
     location = Path(source.location)
@@ -104,10 +99,10 @@ def _parts(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in paths:
         words = re.split(r"[^a-z]+", path.stem.lower())
-        splits = [split for split, names in _SPLITS.items() if any(n in words for n in names)]
+        splits = [split for split, names in SPLIT_WORDS.items() if any(n in words for n in names)]
         found.setdefault(splits[0] if len(splits) == 1 else "all", []).append(path)
-    if {"train", "test"} <= found.keys() <= _SPLITS.keys():
-        return {split: found[split] for split in _SPLITS if split in found}
+    if {"train", "test"} <= found.keys() <= SPLIT_WORDS.keys():
+        return {split: found[split] for split in SPLIT_WORDS if split in found}
     if len(found) == 1:
         return {"all": list(paths)}
     raise InputError(
@@ -145,9 +140,9 @@ def _columns(path: Path) -> _Columns:
             "or {bytes, path}"
         )
     names = {
-        name: tuple(map(str, about["names"]))
-        for name, about in features.items()
-        if isinstance(about.get("names"), list)
+        name: tuple(map(str, feature["names"]))
+        for name, feature in features.items()
+        if isinstance(feature.get("names"), list)
     }
     classes = [name for name in labels if name in names]
     only = labels if len(labels) == 1 else []
@@ -167,10 +162,10 @@ def _is_binary(kind: Any) -> bool:
 
 
 def _features(metadata: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
-    """Return what Hugging Face says of each column, where it says anything."""
+    """Return Hugging Face's description of each column that it describes."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        return {str(name): dict(about) for name, about in features.items() if about}
+        return {str(name): dict(feature) for name, feature in features.items() if feature}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
 
@@ -194,11 +189,13 @@ def _labels(paths: Sequence[Path], columns: _Columns, count: int, where: str) ->
     where = f"{where}, column {columns.label[0]}"
     values = [value for path in paths for value in _values(path, columns.label)]
     if None in values:
-        raise InputError(f"{where} is missing in row {values.index(None)}: expected a label a row")
+        raise InputError(
+            f"{where} is missing in row {values.index(None)}: expected a label for each row"
+        )
     labels = to_labels(np.array(values), count, where)
     names = columns.class_names
     if names is not None and (labels == -1).all():
-        # What is put where labels are held back.
+        # The labels of a test split that are withheld.
         return None
     if names is not None and not (labels.min() >= 0 and labels.max() < len(names)):
         raise InputError(
@@ -216,7 +213,7 @@ def _row_ids(paths: Sequence[Path], columns: _Columns) -> tuple[str, ...] | None
 
 
 def _values(path: Path, wanted: _Field) -> Iterator[Any]:
-    """Go through a column, or through a field of one."""
+    """Yield the values of a column, or of a field of one."""
     column, field = wanted
     with _opened(path) as file:
         for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=[column]):
@@ -226,15 +223,32 @@ def _values(path: Path, wanted: _Field) -> Iterator[Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a Parquet file; what pyarrow raises for a bad one becomes a line that names it."""
+    """Open a Parquet file; pyarrow's errors become an `InputError` that names it."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise InputError(f"reading {path} wants pyarrow: pip install 'aecli[parquet]'") from error
+        raise InputError(f"reading {path} needs pyarrow: pip install 'aecli[parquet]'") from error
     try:
         with pq.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is a damaged Parquet file: {reason}") from error
+
+
+def _matches(path: Path, first_bytes: bytes) -> bool:
+    return bool(find_parquet(path)) if path.is_dir() else first_bytes.startswith(_MAGIC)
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    path = Path(source.location)
+    return read_parquet(find_parquet(path) if path.is_dir() else [path], source, bar)
+
+
+FORMAT = Format(
+    description="a Parquet file or a folder of them",
+    matches=_matches,
+    read=_read,
+    labels_refusal="is Parquet with labels of its own",
+)

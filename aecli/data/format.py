@@ -1,0 +1,48 @@
+"""What a format of data sets declares: how to recognise it, and how to read it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aecli.data.dataset import Dataset
+from aecli.data.progress import Bar
+from aecli.data.source import Source
+from aecli.errors import InputError
+
+# A `Format.labels_refusal`.
+LABELS_COME_FROM_FILES = "is a folder, where labels come from the files"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of data sets: a file or a folder of some kind.
+
+    `description`: what such a file or folder is called in messages, such as "a .npy file".
+    `matches(path, first_bytes)`: whether the file or folder at `path` has this format;
+    `first_bytes` are the first 8 bytes of a file, and empty for a folder. `read(source, bar)`
+    reads it; `source.location` is its absolute path. `labels_refusal`: why `--labels` cannot be
+    used, in words that follow the path; None where it can be used. Formats are tried in order of
+    `priority`, highest first, then in order of their modules' names; those that are a `fallback`
+    take what no other format matches.
+    """
+
+    description: str
+    matches: Callable[[Path, bytes], bool]
+    read: Callable[[Source, Bar], Dataset]
+    labels_refusal: str | None = None
+    priority: int = 0
+    fallback: bool = False
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return the first 8 bytes of a file.
+
+    Raises:
+        InputError: the file cannot be read.
+
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -1,0 +1,156 @@
+"""Examples of data in every format, as bytes and as files."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from aecli.data.formats.cifar10 import TEST_FILES, TRAIN_FILES
+from tests.helpers import write_idx, write_idx_folder
+
+_GENERATOR = np.random.default_rng(0)
+PIXELS = _GENERATOR.integers(0, 256, (90, 6, 5), np.uint8)
+COLOR = _GENERATOR.integers(0, 256, (6, 5, 3), np.uint8)
+# In order, as files in folders of labels are.
+LABELS = np.arange(90) // 30
+
+# Those of the images in Parquet.
+MANY_PIXELS = _GENERATOR.integers(0, 256, (300, 6, 5), np.uint8)
+MANY_LABELS = np.arange(300) % 3
+FEATURES = {
+    "image": {"_type": "Image"},
+    "label": {"names": ["cat", "dog", "emu"], "_type": "ClassLabel"},
+}
+
+# What makes a file or folder at a path, or damages the one that is there.
+Act = Callable[[Path], object]
+
+
+def npy(values: object, **options: Any) -> bytes:
+    """Return the bytes of a .npy file."""
+    file = io.BytesIO()
+    np.save(file, np.asarray(values), **options)
+    return file.getvalue()
+
+
+def npy_header(shape: str, dtype: str = "|u1") -> bytes:
+    """Return the header of a .npy file, written by hand."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (-(10 + len(text) + 1) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def npz(**members: bytes) -> bytes:
+    """Return the bytes of a .npz file of .npy files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return file.getvalue()
+
+
+def png(pixels: npt.NDArray[Any] = PIXELS[0]) -> bytes:
+    """Return an image as PNG."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def save_image(path: Path, pixels: npt.NDArray[Any], **options: Any) -> None:
+    """Write an image in the format of the suffix, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PNG_BOMB = (
+    png()[:8]
+    + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
+    + _chunk(b"IDAT", zlib.compress(bytes(1000)))
+    + _chunk(b"IEND", b"")
+)
+NPY_OF_TERABYTES = npy_header("(1000000, 1000, 1000)")
+IDX_OF_TERABYTES = b"\0\0\x08\x03" + b"\x7f" * 12
+
+
+def write_images(folder: Path) -> None:
+    """Write a folder of two labels, six images each."""
+    for row, pixels in enumerate(PIXELS[:12]):
+        save_image(folder / ("cat" if row < 6 else "dog") / f"{row:02}.png", pixels)
+
+
+def write_parquet(path: Path, rows: slice = slice(None), **options: Any) -> None:
+    """Write some of the images with their labels as Hugging Face's library does."""
+    images = [
+        {"bytes": png(pixels), "path": f"{row}.png"}
+        for row, pixels in zip(range(300)[rows], MANY_PIXELS[rows], strict=True)
+    ]
+    table = pa.table({"image": images, "label": MANY_LABELS[rows]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(with_features(table), path, **options)
+
+
+def with_features(table: pa.Table, features: dict[str, Any] = FEATURES) -> pa.Table:
+    """Return a table with Hugging Face's description of its columns."""
+    return table.replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+
+
+def write_cifar10(folder: Path) -> None:
+    """Write CIFAR-10's files, of 20 random images each."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for name in (*TRAIN_FILES, *TEST_FILES):
+        rows = generator.integers(0, 256, (20, 3073), np.uint8)
+        rows[:, 0] %= 10
+        rows.tofile(folder / name)
+
+
+def write_bytes(data: bytes) -> Act:
+    """Return what writes these bytes."""
+    return lambda path: path.write_bytes(data)
+
+
+def cut(size: int) -> Act:
+    """Return what leaves the first bytes of a file."""
+    return lambda path: path.write_bytes(path.read_bytes()[:size])
+
+
+def flipped(data: bytes, index: int) -> bytes:
+    """Return data with all bits of one byte flipped."""
+    changed = bytearray(data)
+    changed[index] ^= 0xFF
+    return bytes(changed)
+
+
+# A small one of each format, by the names of the modules in aecli.data.formats.
+FORMATS: dict[str, list[Act]] = {
+    "cifar10": [write_cifar10],
+    "idx_file": [
+        lambda path: write_idx(path, PIXELS),
+        lambda path: write_idx(path.with_suffix(".gz"), PIXELS),
+    ],
+    "idx_folder": [write_idx_folder],
+    "image_folder": [write_images],
+    "npy": [write_bytes(npy(PIXELS))],
+    "npz": [write_bytes(npz(a=npy(PIXELS)))],
+    "parquet": [
+        write_parquet,
+        lambda path: write_parquet(path / "train.parquet"),
+        lambda path: write_parquet(path / "data" / "train.parquet"),
+    ],
+}

@@ -1,0 +1,102 @@
+"""Files of several arrays, `.npz`, in every layout."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from aecli.data import open_dataset
+from tests.data.examples import LABELS, NPY_OF_TERABYTES, PIXELS, flipped, npy, npy_header, npz
+from tests.data.formats.test_npy import OBJECTS
+
+
+def test_keras_layout_is_split_like_a_folder_of_idx_files(idx_folder: Path) -> None:
+    expected = open_dataset(str(idx_folder))
+    assert expected.labels is not None
+    train_rows, test_rows = slice(0, 240), slice(240, 280)
+    path = idx_folder.parent / "keras.npz"
+    np.savez(
+        path,
+        x_train=expected.images[train_rows][..., 0],
+        y_train=expected.labels[train_rows],
+        x_test=expected.images[test_rows][..., 0],
+        y_test=expected.labels[test_rows],
+    )
+    dataset = open_dataset(str(path))
+    assert dataset.fingerprint == expected.fingerprint
+    assert dataset.splits == expected.splits
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == expected.labels.tolist()
+
+
+def test_medmnist_layout_has_three_splits(tmp_path: Path) -> None:
+    parts = {"train": PIXELS[:60], "val": PIXELS[60:75], "test": PIXELS[75:]}
+    members: dict[str, npt.NDArray[Any]] = {}
+    for name, images in parts.items():
+        members[f"{name}_images"] = images
+        members[f"{name}_labels"] = LABELS[: len(images), np.newaxis]
+    np.savez(tmp_path / "med.npz", **members)  # type: ignore[arg-type]
+    dataset = open_dataset(str(tmp_path / "med.npz"))
+    np.testing.assert_array_equal(dataset.split("validation").images[..., 0], PIXELS[60:75])
+    np.testing.assert_array_equal(dataset.split("train").images[..., 0], PIXELS[:60])
+    labels = dataset.split("test").labels
+    assert labels is not None
+    assert labels.tolist() == LABELS[:15].tolist()
+
+
+@pytest.mark.parametrize(("shape", "vectors"), [((9, 49), True), ((9, 1, 49), False)])
+def test_only_arrays_of_two_axes_are_vectors(
+    tmp_path: Path, shape: tuple[int, ...], vectors: bool
+) -> None:
+    values = np.zeros(shape, np.uint8)
+    np.savez(tmp_path / "one.npz", values)
+    np.savez(tmp_path / "parts.npz", x_train=values, x_test=values)
+    for name in ("one.npz", "parts.npz"):
+        assert open_dataset(str(tmp_path / name)).vectors is vectors
+
+
+def _encrypted(archive: bytes) -> bytes:
+    """Set the flag that says a member is encrypted, in its own header and in the directory."""
+    data = bytearray(archive)
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+GOOD = npy(PIXELS)
+KERAS = {"x_train": GOOD, "x_test": GOOD, "y_train": npy(LABELS), "y_test": npy(LABELS)}
+BAD_FILES: dict[str, tuple[bytes, str]] = {
+    "cut in the middle": (npz(a=GOOD)[:900], "is a damaged .npz file"),
+    "cut in the directory": (npz(a=GOOD)[:-5], "is a damaged .npz file"),
+    "a flipped byte": (flipped(npz(a=GOOD), 900), "is a damaged .npz file"),
+    "encrypted": (_encrypted(npz(a=GOOD)), "is encrypted"),
+    "empty": (npz(), "holds nothing: expected Keras'"),
+    "an unknown layout": (npz(a=GOOD, b=GOOD), "holds a, b: expected Keras'"),
+    "half of Keras": (npz(x_train=GOOD, y_train=GOOD), "holds x_train, y_train: expected"),
+    "a member that is cut": (npz(a=GOOD[:-1]), ", a is truncated"),
+    "terabytes promised": (npz(a=NPY_OF_TERABYTES), ", a is truncated: its header promises 1,000"),
+    "objects": (npz(a=OBJECTS), ", a holds object: expected numbers"),
+    "parts of two sizes": (
+        npz(**(KERAS | {"x_test": npy(np.zeros((90, 5, 6), np.uint8))})),
+        "has parts that differ",
+    ),
+    "parts of two types": (
+        npz(**(KERAS | {"x_test": npy(PIXELS / 255)})),
+        "has parts that differ",
+    ),
+    "labels of another length": (
+        npz(**(KERAS | {"y_test": npy(LABELS[:5])})),
+        "test does not fit as labels: expected 90 whole numbers",
+    ),
+    "labels that are floats": (
+        npz(**(KERAS | {"y_test": npy(LABELS / 2)})),
+        "got float64 (90,)",
+    ),
+    "labels for one part": (
+        npz(**{name: data for name, data in KERAS.items() if name != "y_test"}),
+        "has no labels for test",
+    ),
+    "a bomb": (npz(a=npy_header("(9, 1, 1)") + bytes(10**8)), ", a is too long"),
+}

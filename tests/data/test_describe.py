@@ -1,0 +1,64 @@
+"""What is said of a data set, and what must not be written over it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli.data import Dataset, Source, open_dataset
+from aecli.data.describe import describe, facts, first_images, refuse_own_files
+from aecli.errors import InputError
+from tests.data.examples import LABELS, PIXELS, write_images
+from tests.helpers import tiny_dataset
+
+
+def test_a_description_is_json_and_has_all_facts(digits: Dataset) -> None:
+    description = describe(digits)
+    assert json.loads(json.dumps(description))["rows"] == {
+        "train": 1257,
+        "validation": 180,
+        "test": 360,
+    }
+    assert (description["lowest"], description["highest"]) == (0, 255)
+    assert description["own_splits"] is True
+    assert description["classes"]["0"] == np.count_nonzero(digits.labels == 0)
+    assert sum(description["classes"].values()) == 1797
+    lines = dict(facts(description))
+    assert lines["images"] == "8x8x1"
+    assert lines["pixels"] == "uint8, from 0 to 255"
+    assert lines["splits"] == "1,257 train, 180 validation, 360 test"
+    assert lines["classes"].startswith("0: 178, 1: 182, ")
+    assert lines["fingerprint"] == digits.fingerprint
+
+
+def test_facts_of_data_without_splits_and_labels() -> None:
+    dataset = replace(tiny_dataset(), has_own_splits=False)
+    lines = dict(facts(describe(dataset)))
+    assert lines["splits"] == "200 train, 40 validation, 60 test, drawn at random"
+    assert lines["classes"] == "no labels"
+    named = replace(dataset, labels=np.arange(300) % 2, class_names=("cat", "dog"))
+    assert describe(named)["classes"] == {"cat": 150, "dog": 150}
+
+
+def test_first_images_are_those_of_the_training_split() -> None:
+    dataset = tiny_dataset()
+    np.testing.assert_allclose(first_images(dataset, 3), dataset.images[:][:3] / 255, rtol=1e-6)
+    assert first_images(dataset, 1000).shape == (200, 4, 4, 1)
+
+
+def test_files_of_the_data_are_not_written_over(tmp_path: Path) -> None:
+    write_images(tmp_path / "photos")
+    np.save(tmp_path / "x.npy", PIXELS)
+    np.save(tmp_path / "y.npy", LABELS)
+    photos = open_dataset(str(tmp_path / "photos"))
+    array = open_dataset(Source(str(tmp_path / "x.npy"), labels=str(tmp_path / "y.npy")))
+    with pytest.raises(InputError, match="lies among the images that are read"):
+        refuse_own_files(photos, tmp_path / "photos" / "cat" / "00.png")
+    for name in ("x.npy", "y.npy"):
+        with pytest.raises(InputError, match="is read too, as"):
+            refuse_own_files(array, tmp_path / name)
+    for dataset in (photos, array):
+        refuse_own_files(dataset, tmp_path / "new.png")
+    refuse_own_files(photos, tmp_path / "x.npy")
