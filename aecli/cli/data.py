@@ -134,7 +134,8 @@ def show(
     about = _describe(opened)
     if picture is not None:
         from aecli.pixels import unit_range
-        from aecli.plot.maps import grid_figure, save_figure
+        from aecli.plot.images import grid_figure
+        from aecli.plot.save import save_figure
 
         samples = opened.images[rows_between(opened.rows("train"), 0, _SAMPLES)]
         save_figure(grid_figure(unit_range(samples)), picture)

@@ -80,7 +80,8 @@ def decode(
         pixels = np.rint(images * 255).astype(np.uint8) if uint8 else images
         write_npy(out, pixels.dtype, pixels.shape, [pixels])
     else:
-        from aecli.plot.maps import grid_figure, save_figure
+        from aecli.plot.images import grid_figure
+        from aecli.plot.save import save_figure
 
         save_figure(grid_figure(images), out)
     seconds = time.perf_counter() - started

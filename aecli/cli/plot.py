@@ -101,7 +101,7 @@ def plot(
     else:
         figure = _history(source)
 
-    from aecli.plot.maps import save_figure
+    from aecli.plot.save import save_figure
 
     save_figure(figure, out)
     reporter.say(f"drew {out}")
@@ -110,7 +110,8 @@ def plot(
 
 def _map(path: Path, labels: Path | None, run: Path | None, color_by: ColorBy) -> "Figure":
     """Draw codes; `run` is the folder whose codes they have to be, if they were named by it."""
-    from aecli.plot.maps import ContinuousColors, map_figure
+    from aecli.plot.colors import ContinuousColors
+    from aecli.plot.maps import map_figure
     from aecli.run.codes import read_codes, read_point_values
 
     hint = f"aecli encode {shlex.quote(str(run))}"
@@ -138,7 +139,7 @@ def _made_by(run: Path, codes: "Codes") -> bool:
 
 
 def _history(run: Path) -> "Figure":
-    from aecli.plot.maps import history_figure
+    from aecli.plot.history import history_figure
     from aecli.run.checkpoint import load
     from aecli.run.folder import RunFolder, find_checkpoint
 
@@ -156,7 +157,7 @@ def _reconstructions(run: Path, count: int, bar: "Bar") -> "Figure":
     dataset = reopen(checkpoint, bar)
 
     from aecli.encode import reconstruct
-    from aecli.plot.maps import reconstructions_figure
+    from aecli.plot.images import reconstructions_figure
 
     originals, reconstructions = reconstruct(checkpoint, dataset, count)
     title = (
