@@ -106,7 +106,7 @@ def show(
     """
     from aecli.cli.console import Reporter, print_facts
     from aecli.data import choose_source, open_dataset
-    from aecli.data.describe import describe, facts, first_images, refuse_own_files
+    from aecli.data.describe import facts, first_images
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
@@ -115,10 +115,8 @@ def show(
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
     if picture is not None:
-        refuse_own_files(opened, picture)
-    description = describe(opened)
-    if picture is not None:
-        from aecli.plot.maps import grid_figure, save_figure
+        from aecli.plot.images import grid_figure
+        from aecli.plot.save import save_figure
 
         save_figure(grid_figure(first_images(opened, _PICTURE_IMAGES)), picture)
     if as_json:

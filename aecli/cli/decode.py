@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from aecli.cli.options import (
 )
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def decode(
@@ -44,7 +48,7 @@ def decode(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Turn codes, also hand-made ones, back into images.
+    """Turn codes back into images: codes of a run, or codes made by hand.
 
     [bold]Examples[/bold]
 
@@ -53,12 +57,9 @@ def decode(
       aecli decode runs/mnist mine.npy -o grid.png
     """
     started = time.perf_counter()
-    import numpy as np
-
     from aecli.cli.console import Reporter
-    from aecli.npy import write_npy
     from aecli.run.checkpoint import load
-    from aecli.run.codes import read_matrix
+    from aecli.run.codes import default_codes_path, read_matrix
     from aecli.run.folder import find_checkpoint, folder_of
 
     folder = folder_of(run).path
@@ -66,7 +67,7 @@ def decode(
     require_suffix(out, ".npy", *PICTURE_SUFFIXES)
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
-    codes = codes or folder / "codes.npy"
+    codes = codes or default_codes_path(folder)
     refuse_inputs(out, codes)
     values = read_matrix(codes)
 
@@ -76,14 +77,24 @@ def decode(
     reporter = Reporter(quiet, as_json)
     with reporter.bar("decoding", len(values)) as advance:
         images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
-    if out.suffix.lower() == ".npy":
-        pixels = np.rint(images * 255).astype(np.uint8) if uint8 else images
-        write_npy(out, pixels.dtype, pixels.shape, [pixels])
-    else:
-        from aecli.plot.maps import grid_figure, save_figure
-
-        save_figure(grid_figure(images), out)
+    _write(out, images, uint8=uint8)
     seconds = time.perf_counter() - started
     shape = "x".join(str(length) for length in images.shape[1:])
     reporter.say(f"wrote {len(images):,} images of {shape} in {seconds:.1f} s to {out}")
     reporter.result([out], {"images": str(out), "rows": len(images), "seconds": seconds})
+
+
+def _write(out: Path, images: "npt.NDArray[np.float32]", *, uint8: bool) -> None:
+    """Write images (n, h, w, c) in 0..1: as an array, or as one picture of them all."""
+    import numpy as np
+
+    from aecli.npy import write_npy
+
+    if out.suffix.lower() == ".npy":
+        pixels = np.rint(images * 255).astype(np.uint8) if uint8 else images
+        write_npy(out, pixels.dtype, pixels.shape, [pixels])
+    else:
+        from aecli.plot.images import grid_figure
+        from aecli.plot.save import save_figure
+
+        save_figure(grid_figure(images), out)

@@ -1,30 +1,29 @@
 """`aecli plot`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
-from aecli.errors import InputError
-from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_existing, refuse_inputs, require_suffix
-from aecli.run.reopen import reopen
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
+from aecli.plot.kinds import DEFAULT_KIND, METRICS, PLOTS, ColorBy, PlotOptions
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    Kind = str
+else:
+    Kind = Literal[*PLOTS]
 
-    from aecli.data import Bar
-    from aecli.run.codes import Codes
 
-Kind = Literal["map", "reconstructions", "history"]
-ColorBy = Literal["label", "trust", "error", "moved"]
-# What the numbers of each code are.
-_MEANINGS = {
-    "trust": "share of the true neighbours kept",
-    "error": "squared error of the reconstruction, a pixel",
-    "moved": "distance from the mean place over the seeds",
-}
+def _kinds_help() -> str:
+    """Return the help of `--kind`: the kinds that draw codes, and those that draw a run."""
+    kinds = {
+        draws: "; ".join(
+            f"{plot.name}, {plot.help}" for plot in PLOTS.values() if plot.draws == draws
+        )
+        for draws in ("codes", "run")
+    }
+    return f"Of codes: {kinds['codes']}. Of a run: {kinds['run']}."
 
 
 def plot(
@@ -41,14 +40,7 @@ def plot(
             show_default="beside what is drawn",
         ),
     ] = None,
-    kind: Annotated[
-        Kind,
-        typer.Option(
-            metavar="NAME",
-            help="map: codes. Of a run: reconstructions, beside their images; history, the loss by "
-            "epoch.",
-        ),
-    ] = "map",
+    kind: Annotated[Kind, typer.Option(metavar="NAME", help=_kinds_help())] = DEFAULT_KIND,
     labels: Annotated[
         Path | None,
         typer.Option(help="Labels of the codes (.npy).", show_default="CODES.labels.npy"),
@@ -57,18 +49,18 @@ def plot(
         ColorBy,
         typer.Option(
             metavar="NAME",
-            help="label; or of aecli score --per-point: trust, error or moved.",
+            help=f"label; or what aecli score --per-point wrote: {', '.join(METRICS)}.",
         ),
-    ] = "label",
-    count: Annotated[int, typer.Option(help="How many reconstructions.")] = 10,
+    ] = PlotOptions.color_by,
+    count: Annotated[int, typer.Option(help="How many reconstructions.")] = PlotOptions.count,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw codes as a map coloured by label, or what a run has learned.
+    """Draw codes as a map coloured by label, or a picture of a run.
 
-    One number a code gives a histogram for each label, two and three a scatter, more a scatter
-    of the first two principal components.
+    Codes of 1 number give a histogram for each label, of 2 or 3 a scatter, of more a scatter of
+    the first two principal components.
 
     [bold]Examples[/bold]
 
@@ -82,85 +74,17 @@ def plot(
     """
     from aecli.cli.console import Reporter
 
-    if kind == "map":
-        run = source if kind_of(source) == "folder" else None
-        codes = source / "codes.npy" if run else source
-        out = out or codes.with_suffix(".png")
-    else:
-        out = out or source / f"{kind}.png"
-        if kind_of(source) == "file":
-            raise InputError(f"--kind {kind} draws a run: expected its folder, got {source}")
+    chosen = PLOTS[kind]
+    drawn = chosen.input_path(source)
+    out = out or chosen.default_picture(source)
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
+    refuse_inputs(out, drawn, *([labels] if labels else []))
     reporter = Reporter(quiet, as_json)
-    if kind == "map":
-        refuse_inputs(out, codes, *([labels] if labels else []))
-        figure = _map(codes, labels, run, color_by)
-    elif kind == "reconstructions":
-        figure = _reconstructions(source, count, reporter.bar)
-    else:
-        figure = _history(source)
+    figure = chosen.draw(source, PlotOptions(labels, color_by, count, reporter.bar))
 
-    from aecli.plot.maps import save_figure
+    from aecli.plot.save import save_figure
 
     save_figure(figure, out)
     reporter.say(f"drew {out}")
     reporter.result([out], {"picture": str(out)})
-
-
-def _map(path: Path, labels: Path | None, run: Path | None, color_by: ColorBy) -> "Figure":
-    """Draw codes; `run` is the folder whose codes they have to be, if they were named by it."""
-    from aecli.plot.maps import ContinuousColors, map_figure
-    from aecli.run.codes import read_codes, read_point_values
-
-    hint = f"aecli encode {shlex.quote(str(run))}"
-    if run is not None and kind_of(path) != "file":
-        raise InputError(f"{run} has no {path.name}: {hint} makes it")
-    codes = read_codes(path, labels)
-    if run is not None and not _made_by(run, codes):
-        raise InputError(f"{path} is older than the run: {hint} --force makes it anew")
-    if color_by == "label":
-        return map_figure(codes, path.name)
-    values = read_point_values(path, color_by, len(codes.values))
-    return map_figure(codes, path.name, ContinuousColors(_MEANINGS[color_by], values))
-
-
-def _made_by(run: Path, codes: "Codes") -> bool:
-    """Return whether a run's best or last parameters made these codes, as far as they tell."""
-    from aecli.run.checkpoint import load
-    from aecli.run.folder import RunFolder
-
-    folder = RunFolder(run)
-    made_by = (codes.provenance or {}).get("model_sha256")
-    if made_by is None or kind_of(folder.best) != "file":
-        return True
-    return made_by in {load(path).model_hash for path in (folder.best, folder.last)}
-
-
-def _history(run: Path) -> "Figure":
-    from aecli.plot.maps import history_figure
-    from aecli.run.checkpoint import load
-    from aecli.run.folder import RunFolder, find_checkpoint
-
-    find_checkpoint(run)
-    checkpoint = load(RunFolder(run).last)
-    title = f"{checkpoint.data.name}, {checkpoint.config.recipe} recipe: loss by epoch"
-    return history_figure(checkpoint.history, checkpoint.config.loss, title)
-
-
-def _reconstructions(run: Path, count: int, bar: "Bar") -> "Figure":
-    from aecli.run.checkpoint import load
-    from aecli.run.folder import find_checkpoint
-
-    checkpoint = load(find_checkpoint(run))
-    dataset = reopen(checkpoint, bar)
-
-    from aecli.encode import reconstruct
-    from aecli.plot.maps import reconstructions_figure
-
-    originals, reconstructions = reconstruct(checkpoint, dataset, count)
-    title = (
-        f"{dataset.name} test: the first {len(originals)} images and their reconstructions from "
-        f"{checkpoint.config.latent} numbers"
-    )
-    return reconstructions_figure(originals, reconstructions, title)

@@ -162,7 +162,8 @@ def score(
             values["moved"] = stable.moved
         written += [write_point_values(job.codes_path, *item) for item in values.items()]
     if picture:
-        from aecli.plot.maps import maps_figure, save_figure
+        from aecli.plot.maps import maps_figure
+        from aecli.plot.save import save_figure
 
         labels_of_rows = job.dataset.labels_of(job.split)
         titled = [(_title(one, its), one.codes) for one, its in zip(placed, scores, strict=True)]

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# The name of the term of the training loss that the validation loss measures too.
+RECONSTRUCTION = "reconstruction"
+
 
 @dataclass(frozen=True)
 class Best:

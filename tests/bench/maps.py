@@ -19,7 +19,8 @@ import numpy.typing as npt
 from aecli.config import RECIPES
 from aecli.data import Dataset, open_dataset
 from aecli.pixels import unit_rows
-from aecli.plot.maps import maps_figure, save_figure
+from aecli.plot.maps import maps_figure
+from aecli.plot.save import save_figure
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.score.baselines import Embedding, place_with, place_with_pca

@@ -1,0 +1,31 @@
+import numpy as np
+
+from aecli.plot.history import history_figure
+from aecli.run.states import EpochMetrics
+
+
+def test_the_history_shows_both_losses_and_the_best_epoch() -> None:
+    history = [
+        EpochMetrics(
+            epoch,
+            {"neighbor": 9.0, "reconstruction": 1 / epoch},
+            validation_loss=abs(epoch - 3) + 0.5,
+            learning_rate=1e-3,
+            images_per_second=100.0,
+            seconds=1.0,
+        )
+        for epoch in (1, 2, 3, 4)
+    ]
+    axes = history_figure(history, "mse", "title").axes[0]
+    train, validation, best = (np.asarray(line.get_xydata()).tolist() for line in axes.lines)
+    assert train == [[1, 1], [2, 1 / 2], [3, 1 / 3], [4, 1 / 4]]
+    assert validation == [[1, 2.5], [2, 1.5], [3, 0.5], [4, 1.5]]
+    assert best == [[3, 0.5]]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "train", "validation", "best: 0.5000, epoch 3",
+    ]  # fmt: skip
+    assert len({str(line.get_color()) for line in axes.lines}) == 3
+    assert axes.get_yscale() == "log"
+    assert (axes.get_title(), axes.get_ylabel()) == ("title", "mse a pixel")

@@ -1,0 +1,50 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from aecli.plot.save import new_figure, save_figure
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"), [(".png", b"\x89PNG"), (".SVG", b"<?xml"), (".pdf", b"%PDF")]
+)
+def test_the_suffix_is_the_format_and_bytes_repeat(
+    tmp_path: Path, suffix: str, start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first, the last and any second of the day give the same bytes.
+    for name, seconds in (("a", "0"), ("b", "1000000000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)
+        figure = new_figure(3, 2)
+        figure.add_subplot().scatter(np.arange(3), np.arange(3))
+        save_figure(figure, tmp_path / f"{name}{suffix}")
+    first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
+    assert first.startswith(start)
+    assert first == second
+
+
+def test_a_picture_has_160_dots_an_inch(tmp_path: Path) -> None:
+    save_figure(new_figure(3, 2), tmp_path / "a.png")
+    assert imread(tmp_path / "a.png").shape[:2] == (320, 480)
+
+
+def test_text_in_svg_stays_text(tmp_path: Path) -> None:
+    figure = new_figure(3, 2)
+    figure.suptitle("some words")
+    save_figure(figure, tmp_path / "a.svg")
+    assert "some words</text>" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("module", ["maps", "images", "history"])
+def test_names_are_not_formulas_in_any_figure(module: str) -> None:
+    # In a process of its own, as other tests import all modules.
+    program = (
+        f"import matplotlib, aecli.plot.{module}; print(matplotlib.rcParams['text.parse_math'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
