@@ -115,6 +115,9 @@ def show(
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
     if picture is not None:
+        refuse_own_files(opened, picture)
+    description = describe(opened)
+    if picture is not None:
         from aecli.plot.images import grid_figure
         from aecli.plot.save import save_figure
 
