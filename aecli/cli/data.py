@@ -106,7 +106,7 @@ def show(
     """
     from aecli.cli.console import Reporter, print_facts
     from aecli.data import choose_source, open_dataset
-    from aecli.data.describe import facts, first_images
+    from aecli.data.describe import describe, facts, first_images, refuse_own_files
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
