@@ -26,7 +26,7 @@ data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
 plot.kinds score.baselines train.stream train.step
-score.scores train.evaluation train.job
+score.scores train.evaluation train.job encode_job
 train.epochs train.saving
 train.loop score.stability
 score.report

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from aecli.background_import import importing
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -20,7 +19,6 @@ from aecli.cli.options import (
     source_options,
 )
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
-from aecli.files import refuse_inputs, require_suffix
 
 
 def encode(
@@ -62,53 +60,33 @@ def encode(
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter
-    from aecli.data import choose_source
+    from aecli.encode_job import encode_job
     from aecli.memory import default_memory, parse_memory
-    from aecli.run.checkpoint import load
-    from aecli.run.codes import (
-        default_codes_path,
-        labels_path,
-        provenance_path,
-        refuse_existing_codes,
-        write_codes,
-    )
-    from aecli.run.folder import find_checkpoint, folder_of
-    from aecli.run.reopen import default_split, open_for
+    from aecli.run.codes import write_codes
 
-    out = out or default_codes_path(folder_of(run).path, split)
-    require_suffix(out, ".npy")
-    checkpoint = load(find_checkpoint(run))
-    refuse_existing_codes(out, force=force)
-    # New images are treated as those were that the run was trained on.
-    options = source_options(labels=labels)
-    source = choose_source(dataset, options, like=checkpoint.data.source)
-    read = source or checkpoint.data.source
-    for path in (out, labels_path(out), provenance_path(out)):
-        refuse_inputs(path, *[Path(name) for name in (read.location, read.labels) if name])
     reporter = Reporter(quiet, as_json)
-    with importing("aecli.encode"):
-        data = open_for(checkpoint, source, reporter.bar)
-    split = split or default_split(data, named=source is not None)
+    options = source_options(labels=labels)
+    job = encode_job(run, dataset, options, split, out, reporter.bar, force=force)
 
     from aecli.encode import encode_split
 
-    with reporter.bar("encoding", data.count(split)) as advance:
+    with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
         codes = encode_split(
-            checkpoint,
-            data,
-            split,
+            job.checkpoint,
+            job.dataset,
+            job.split,
             batch_size=batch_size,
             memory=default_memory() if memory is None else parse_memory(memory),
             report=advance,
         )
-        written = write_codes(out, codes)
+        written = write_codes(job.out, codes)
     rows, dimensions = codes.shape
     seconds = time.perf_counter() - started
     reporter.say(
         f"wrote {rows:,} codes of {dimensions} numbers in {seconds:.1f} s: "
-        f"{', '.join(path.name for path in written)}; next: aecli plot {shlex.quote(str(out))}"
+        f"{', '.join(path.name for path in written)}; next: aecli plot {shlex.quote(str(job.out))}"
     )
     reporter.result(
-        [out],
-        {"codes": str(out), "rows": rows, "dimensions": dimensions, "seconds": seconds},
+        [job.out],
+        {"codes": str(job.out), "rows": rows, "dimensions": dimensions, "seconds": seconds},
     )

@@ -28,8 +28,10 @@ from aecli.errors import InputError
 from aecli.files import refuse_file
 
 if TYPE_CHECKING:
+    from aecli.cli.console import Reporter
     from aecli.data import Bar
-    from aecli.train.loop import Summary
+    from aecli.train.job import TrainJob
+    from aecli.train.loop import Stopped, Summary
 
 
 @with_setting_options(before="out")
@@ -153,43 +155,69 @@ def train(
         else:
             job = new_job(folder, chosen, choose_source(dataset, options), bar, force=force)
         reporter.say(job.headline)
-
-        from aecli.neighbors import find_neighbors
-        from aecli.train.loop import Stopped
-        from aecli.train.loop import train as run_training
-
         with folder.locked():
             job.check_unchanged(force=force)
-            found = find_neighbors(job.dataset, job.config, folder, bar)
-            if found and not found.graph.exact:
-                reporter.say(
-                    "too many images to compare them all: neighbours are looked for in nearby "
-                    "cells only"
-                )
-            with reporter.epochs(job.config.epochs, job.epochs_done) as report:
-                summary = run_training(
-                    job.dataset,
-                    job.config,
-                    folder,
-                    resume_from=job.checkpoint,
-                    report=report,
-                    stop=stop,
-                    memory=allowed,
-                    profile=profile,
-                    found=found,
-                )
-    place = shlex.quote(str(folder.path))
+            summary = _run(job, reporter, bar, stop, allowed, profile)
+
+    from aecli.train.loop import Stopped
+
     if isinstance(summary, Stopped):
-        if summary.saved or resume:
-            reporter.say(f"stopped; aecli train --resume -o {place} resumes it")
-        else:
-            reporter.say(f"stopped before anything was saved: {folder.path} is as it was")
+        _report_stopped(summary, job, reporter)
         raise typer.Exit(stop.exit_code)
+    _report(summary, job, reporter, profile)
+
+
+def _run(
+    job: "TrainJob",
+    reporter: "Reporter",
+    bar: "Bar",
+    stop: StopRequest,
+    memory: int | None,
+    profile: Path | None,
+) -> "Summary | Stopped":
+    """Find the neighbours that the loss needs, and train."""
+    from aecli.neighbors import find_neighbors
+    from aecli.train.loop import train as run_training
+
+    found = find_neighbors(job.dataset, job.config, job.folder, bar)
+    if found and not found.graph.exact:
+        reporter.say(
+            "too many images to compare them all: neighbours are looked for in nearby cells only"
+        )
+    with reporter.epochs(job.config.epochs, job.epochs_done) as report:
+        return run_training(
+            job.dataset,
+            job.config,
+            job.folder,
+            resume_from=job.checkpoint,
+            report=report,
+            stop=stop,
+            memory=memory,
+            profile=profile,
+            found=found,
+        )
+
+
+def _report_stopped(stopped: "Stopped", job: "TrainJob", reporter: "Reporter") -> None:
+    """Say how to resume a training that was stopped."""
+    folder = job.folder.path
+    if stopped.saved or job.checkpoint is not None:
+        place = shlex.quote(str(folder))
+        reporter.say(f"stopped; aecli train --resume -o {place} resumes it")
+    else:
+        reporter.say(f"stopped before anything was saved: {folder} is as it was")
+
+
+def _report(
+    summary: "Summary", job: "TrainJob", reporter: "Reporter", profile: Path | None
+) -> None:
+    """Print the final numbers, and say what to run next."""
+    folder = job.folder.path
     reporter.facts(_summary_rows(summary, job.config))
     if profile is not None:
         reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
-    reporter.say(f"wrote {folder.path}; next: aecli encode {place}")
-    reporter.result([folder.path], vars(summary))
+    reporter.say(f"wrote {folder}; next: aecli encode {shlex.quote(str(folder))}")
+    reporter.result([folder], vars(summary))
 
 
 def _ending_on(stop: StopRequest, bar: "Bar") -> "Bar":

@@ -119,6 +119,17 @@ def load(path: Path) -> Checkpoint:
 
 
 def _load(path: Path) -> Checkpoint:
+    tensors, text = _read(path)
+    try:
+        return _parse(json.loads(text), tensors)
+    except InputError as error:
+        raise InputError(f"the checkpoint {path} cannot be used: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the metadata of the checkpoint {path} is damaged: {error!r}") from error
+
+
+def _read(path: Path) -> tuple[Tensors, str]:
+    """Return the tensors of a safetensors file, and aecli's metadata as text."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -131,38 +142,44 @@ def _load(path: Path) -> Checkpoint:
         raise InputError(f"{path} is not a whole safetensors file: {error}") from error
     if text is None:
         raise InputError(f"{path} is a safetensors file, but not a checkpoint of aecli")
-    try:
-        metadata = json.loads(text)
-        version = metadata["format_version"]
-        if version not in range(1, FORMAT_VERSION + 1):
-            raise InputError(
-                f"its format version is {version}, this aecli reads up to {FORMAT_VERSION}; "
-                f"install the aecli that wrote it, {metadata.get('aecli_version')}"
-            )
-        # At first the first format had no checksum.
-        has_checksum = version > 1 or "sha256" in metadata
-        if has_checksum and metadata.pop("sha256") != _digest(metadata, tensors):
-            raise InputError("it is damaged: its content is not that of its checksum")
-        non_finite = _first_not_finite(tensors)
-        if non_finite is not None:
-            raise InputError(f"{non_finite} holds numbers that are not finite")
-        config = from_json(metadata["config"])
-        if version < 5:
-            metadata = _upgrade(metadata, config)
-        return Checkpoint(
-            config=config,
-            data=DataDescription.from_json(metadata["data"]),
-            epoch=int(metadata["epoch"]),
-            best=Best(int(metadata["best"]["epoch"]), float(metadata["best"]["validation_loss"])),
-            tensors=tensors,
-            layout=None if metadata["layout"] is None else _layout(metadata["layout"]),
-            partial=None if metadata["partial"] is None else _partial(metadata["partial"]),
-            history=tuple(_epoch_metrics(line) for line in metadata["history"]),
+    return tensors, text
+
+
+def _parse(metadata: dict[str, Any], tensors: Tensors) -> Checkpoint:
+    """Return the checkpoint of these metadata, of any known format, and tensors.
+
+    Raises:
+        InputError: they are damaged or of a newer format.
+        ValueError, KeyError, TypeError, AttributeError: a field is missing or of another type.
+
+    """
+    version = metadata["format_version"]
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise InputError(
+            f"its format version is {version}, this aecli reads up to {FORMAT_VERSION}; "
+            f"install the aecli that wrote it, {metadata.get('aecli_version')}"
         )
-    except InputError as error:
-        raise InputError(f"the checkpoint {path} cannot be used: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the metadata of the checkpoint {path} is damaged: {error!r}") from error
+    # At first the first format had no checksum.
+    has_checksum = version > 1 or "sha256" in metadata
+    if has_checksum and metadata.pop("sha256") != _digest(metadata, tensors):
+        raise InputError("it is damaged: its content is not that of its checksum")
+    non_finite = _first_not_finite(tensors)
+    if non_finite is not None:
+        raise InputError(f"{non_finite} holds numbers that are not finite")
+    config = from_json(metadata["config"])
+    if version < 5:
+        metadata = _upgrade(metadata, config)
+    layout, partial = metadata["layout"], metadata["partial"]
+    return Checkpoint(
+        config=config,
+        data=DataDescription.from_json(metadata["data"]),
+        epoch=int(metadata["epoch"]),
+        best=Best(int(metadata["best"]["epoch"]), float(metadata["best"]["validation_loss"])),
+        tensors=tensors,
+        layout=None if layout is None else _layout(layout),
+        partial=None if partial is None else _partial(partial),
+        history=tuple(_epoch_metrics(line) for line in metadata["history"]),
+    )
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, npt.NDArray[Any]]:
