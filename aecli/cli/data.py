@@ -29,7 +29,7 @@ _PICTURE_IMAGES = 100
 
 @app.callback()
 def data() -> None:
-    """Look at data sets: which there are, and what is in one."""
+    """List, fetch and inspect data sets."""
 
 
 @app.command("list")
@@ -58,13 +58,13 @@ def list_(as_json: JsonOption = False) -> None:
 @app.command()
 def fetch(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the data set, as aecli data list shows it.")
+        str, typer.Argument(metavar="NAME", help="Name of the data set, as in aecli data list.")
     ],
     quiet: QuietOption = False,
 ) -> None:
-    """Fetch a data set by its name, once, and check that it is the known one.
+    """Fetch a data set by its name, unless it is here already, and check its content.
 
-    It goes into $AECLI_DATA_DIR where that is set, else into the cache folder. AECLI_MIRROR is
+    It goes into $AECLI_DATA_DIR if that is set, else into the cache folder. AECLI_MIRROR sets
     another address to fetch from.
 
     [bold]Examples[/bold]

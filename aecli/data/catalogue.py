@@ -39,7 +39,7 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
 
 
 def _expanded(name: str) -> Path:
-    """Return a path with `~` expanded; unlike Path.expanduser, an unknown user is no error."""
+    """Return a path with `~` expanded; unlike Path.expanduser, keep an unknown user."""
     return Path(os.path.expanduser(name))  # noqa: PTH111
 
 

@@ -103,7 +103,7 @@ def choose_source(
     if location is None:
         if given:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise InputError(f"{flags} without a DATASET: expected the data that it applies to")
+            raise InputError(f"{flags} without a DATASET: expected the data to read")
         return None
     if like is None:
         return Source(location, **given)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aecli.config import Config
-from aecli.data import Source, open_dataset
+from aecli.data import Source, open_dataset, reopen_dataset
 from aecli.errors import InputError
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
@@ -24,6 +24,17 @@ def test_a_path_that_exists_wins_over_a_name(
     idx_folder.rename(idx_folder.with_name("digits"))
     monkeypatch.chdir(idx_folder.parent)
     assert open_dataset("digits").image_shape == (6, 5, 1)
+
+
+def test_no_path_takes_the_place_of_a_name_that_was_opened(
+    idx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(idx_folder.parent)
+    opened = open_dataset("digits")
+    idx_folder.rename(idx_folder.with_name("digits"))
+    again = reopen_dataset(opened.source)
+    assert again.fingerprint == opened.fingerprint
+    assert again.source == opened.source
 
 
 def test_the_same_images_are_the_same_in_every_format(tmp_path: Path, small_config: Config) -> None:

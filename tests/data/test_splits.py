@@ -34,8 +34,8 @@ def test_random_splits_are_a_function_of_the_seed() -> None:
 
 
 def test_the_first_twelfth_of_the_training_part_validates() -> None:
-    splits = split_parts({"train": 24, "test": 5}, "x")
-    assert splits == {"validation": slice(0, 2), "train": slice(2, 24), "test": slice(24, 29)}
+    splits = split_parts({"train": 48, "test": 5}, "x")
+    assert splits == {"validation": slice(0, 4), "train": slice(4, 48), "test": slice(48, 53)}
 
 
 def test_parts_are_splits_one_after_another() -> None:
