@@ -148,12 +148,13 @@ def test_pca_equals_scikit_learn(digits: Dataset) -> None:
     assert_array_equal(embedding.train_labels, train_labels)
 
 
-def test_pca_is_fitted_on_images_that_have_no_others(digits: Dataset) -> None:
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_pca_is_fitted_on_images_that_have_no_others(split: SplitName, digits: Dataset) -> None:
     from sklearn.decomposition import PCA
 
-    rows = unit_rows(digits.split("train").images)
+    rows = unit_rows(digits.split(split).images)
     expected = PCA(2, svd_solver="full").fit_transform(rows.astype(np.float64))
-    embedding = place_with_pca(digits, "train", 2)
+    embedding = place_with_pca(digits, split, 2)
     assert_allclose(np.abs(embedding.codes), np.abs(expected), atol=1e-4)
     assert embedding.train_codes is None
     assert embedding.train_labels is None

@@ -7,10 +7,13 @@ import numpy.typing as npt
 import pytest
 from numpy.testing import assert_array_equal
 
-from aecli.data import Dataset
+from aecli.config import with_settings
+from aecli.data import Dataset, no_bar
 from aecli.encode import image_errors
 from aecli.errors import InputError
+from aecli.neighbors import FoundNeighbors, NeighborGraph
 from aecli.run.codes import Codes
+from aecli.run.folder import RunFolder
 from aecli.score.baselines import BASELINES, Baseline, place_with_pca
 from aecli.score.comparison import score_map
 from aecli.score.job import CodesJob, run_job
@@ -72,9 +75,33 @@ def test_numbers_of_each_code_of_a_run(
     report = score_map(job, per_point=True, seeds=3)
     assert asked == [(job.checkpoint, job.dataset, "test", 3, None)]
     assert report.stability is not None
+    assert report.stability.seeds == (0, 1, 2)
     assert set(report.points) == {"trust", "error", "moved"}
     assert_array_equal(report.points["error"], image_errors(job.checkpoint, digits, "test"))
     assert_array_equal(report.points["moved"], moved)
+
+
+def test_seeds_are_trained_with_the_neighbours_of_the_run(
+    digits_run: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = run_job(digits_run)
+    config = with_settings(job.checkpoint.config, {"neighbor_weight": 1.0})
+    graph = NeighborGraph(np.zeros((digits.count("train"), 3), np.int32), 0.5, True)
+
+    def find(*arguments: object) -> FoundNeighbors:
+        assert arguments == (job.dataset, config, RunFolder(digits_run), no_bar)
+        return FoundNeighbors(graph, {}, RunFolder(digits_run).neighbors, True, 0.0)
+
+    monkeypatch.setattr("aecli.score.comparison.find_neighbors", find)
+    given: list[object] = []
+
+    def measure(*arguments: object, **named: object) -> Stability:
+        given.extend(arguments)
+        return Stability((0, 1), np.zeros(360, np.float32), 0.5, 0.5)
+
+    monkeypatch.setattr("aecli.score.seeds.measure_stability", measure)
+    score_map(replace(job, checkpoint=replace(job.checkpoint, config=config)), seeds=2)
+    assert given[-1] is graph
 
 
 def test_codes_have_no_decoder(codes: CodesJob, digits: Dataset) -> None:
@@ -114,10 +141,12 @@ def test_what_cannot_be_had_is_refused(codes: CodesJob, digits_run: Path, first:
         score_map(run, sample=30)
 
 
-def test_images_beyond_memory_are_refused_before_the_work(
-    codes: CodesJob, monkeypatch: pytest.MonkeyPatch
+def test_seeds_and_memory_are_checked_before_the_work(
+    codes: CodesJob, digits_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aecli.memory.default_memory", lambda: 1)
     monkeypatch.setattr("aecli.score.comparison.make_scorer", lambda *arguments: 1 / 0)
     with pytest.raises(InputError, match="leave out --per-point"):
         score_map(codes, per_point=True)
+    with pytest.raises(InputError, match="must be at least 2 seeds"):
+        score_map(run_job(digits_run), seeds=1)

@@ -129,13 +129,20 @@ def test_codes_that_are_missing_are_refused(run: Path, tmp_path: Path) -> None:
         run_job(run, str(path)).check_codes()
 
 
-def test_codes_of_another_split_are_refused(
-    run: Path, encoded: Callable[[SplitName, str], Path]
-) -> None:
-    # The digits have as many images to validate on as there are in some other split.
-    encoded("validation", "codes.npy")
-    with pytest.raises(InputError, match=r"does not hold this run's codes.*codes.npy --force"):
-        run_job(run).check_codes()
+def test_codes_of_another_split_are_refused(run: Path, tmp_path: Path) -> None:
+    path = str(_unlike_the_digits(tmp_path))
+    job = run_job(run, path, split="test")
+    words = r"does not hold this run's codes of these images: aecli encode .*codes.npy --force"
+    # As many images in another split.
+    assert job.dataset.count("validation") == job.dataset.count("test")
+    write_codes(job.codes_path, encode_split(job.checkpoint, job.dataset, "validation"))
+    with pytest.raises(InputError, match=words):
+        job.check_codes()
+    # Another share of images in this one.
+    write_codes(job.codes_path, encode_split(job.checkpoint, job.dataset, "test"))
+    job.check_codes()
+    with pytest.raises(InputError, match=words):
+        run_job(run, path, {"test": 0.3}, split="test").check_codes()
 
 
 def test_codes_of_other_parameters_are_refused(
@@ -245,7 +252,9 @@ def test_a_run_and_codes_are_told_apart(
     assert isinstance(job, CodesJob)
     assert job.train_codes is not None
     assert isinstance(score_job(run), RunJob)
-    assert isinstance(score_job(run / "last.safetensors", split="all"), RunJob)
+    other = score_job(run / "last.safetensors", split="all")
+    assert isinstance(other, RunJob)
+    assert other.split == "all"
     # A folder may be called like codes.
     assert isinstance(score_job(run.rename(run.with_name("run.npy"))), RunJob)
 

@@ -63,6 +63,15 @@ def test_a_point_that_moves_is_found() -> None:
     assert int(stable.moved.argmax()) == 17
 
 
+def test_few_codes_and_codes_at_one_place_are_compared_too() -> None:
+    few = compare_maps([POINTS[:3], POINTS[:3] * 2], (0, 1))
+    assert few.kept == 1
+    assert_allclose(few.moved, 0, atol=1e-6)
+    collapsed = compare_maps([POINTS, np.ones_like(POINTS)], (0, 1))
+    assert collapsed.disparity == 1
+    assert np.isfinite(collapsed.moved).all()
+
+
 def test_quantiles_of_the_moves() -> None:
     stable = Stability((0, 1), np.arange(101, dtype=np.float32), 0.5, 0.5)
     assert stable.moved_median == 50
