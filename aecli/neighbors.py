@@ -19,16 +19,17 @@ from aecli.pca import PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
 
-# Distances are those of so many principal components: most of what tells images apart, without
+# Distances are taken over this many principal components: most of what tells images apart, without
 # the noise of single pixels.
 _COMPONENTS = 50
-# More training images than this are compared within nearby cells only: the time of comparing each
-# with each grows with their number squared.
+# More training images than this are compared within nearby cells only: the time to compare all
+# pairs grows with the square of their number.
 MOST_EXACT = 200_000
 _CELLS_SEARCHED = 24
 # Rows of one search, and of one product of sparse matrices.
 _ROWS_AT_A_TIME = 8_192
-# What fitting them may take: not what a run has to spare, for one that goes on finds the same.
+# Memory that the fit of the components may take. It does not follow from what is free: a run that
+# is resumed elsewhere must find the same neighbours.
 _FIT_BYTES = 1_000_000_000
 # Images that are projected at a time, as float32.
 _PROJECTED_BYTES = 30_000_000
@@ -43,8 +44,8 @@ Neighbors = npt.NDArray[np.int32]
 class NeighborGraph:
     """The neighbours of each training image.
 
-    `neighbors`: int32 (n, k), rows of the training split; the first are the surest. `variance`:
-    the mean over the pixels of their variance, in 0..1 squared. `exact`: whether every pair of
+    `neighbors`: int32 (n, k), rows of the training split, the best connected first. `variance`:
+    the mean over the pixels, in 0..1, of their variance. `exact`: whether every pair of
     images was compared.
     """
 
@@ -55,9 +56,9 @@ class NeighborGraph:
 
 @dataclass
 class FoundNeighbors:
-    """A neighbour graph, what it follows from, and whether its file is written.
+    """A neighbour graph, the key that says what it depends on, and whether its file is written.
 
-    `seconds`: what finding it took now.
+    `seconds`: the wall time of finding it, or of reading it.
     """
 
     graph: NeighborGraph
@@ -84,7 +85,7 @@ def find_neighbors(
     folder: RunFolder,
     bar: Bar = no_bar,
 ) -> FoundNeighbors | None:
-    """Return the graph that a run's folder keeps of these data, or a new one.
+    """Return the graph of these data that is in a run's folder, or else a new one.
 
     None where the config has no neighbour loss.
 
@@ -103,7 +104,7 @@ def find_neighbors(
 
 
 def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
-    """Return what a graph follows from, in JSON's types."""
+    """Return all that a graph depends on, in JSON's types."""
     return {
         "version": _VERSION,
         "fingerprint": dataset.fingerprint,
@@ -115,11 +116,11 @@ def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
 def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> NeighborGraph:
     """Find the neighbours of each training image of a data set.
 
-    Those are the images that lie at the end of most paths of one or two steps from it, where each
-    step leads to one of the k nearest images, or from it by one such step to where it and the
-    other both lead (shared neighbours: Jarvis and Patrick, *Clustering using a similarity measure
-    based on shared near neighbors*, 1973). An image that is near by chance has few such paths, so
-    that more of these neighbours are of the same kind than of the k nearest.
+    They are the images that the most short paths lead to. A path has one step, from an image to one
+    of its k nearest, or two, the second of which may go backwards: images with the same nearest
+    images are connected (shared neighbours: Jarvis and Patrick, *Clustering using a similarity
+    measure based on shared near neighbors*, 1973). An image that is near by chance has few such
+    paths, so more of these neighbours are of the same kind than of the k nearest.
 
     Raises:
         InputError: there are no more training images than neighbours asked for.
@@ -144,8 +145,8 @@ def nearest_rows(
 ) -> Neighbors:
     """Return the nearest other rows of each row of `features`, int32 (n, count), nearest first.
 
-    `features`: float32 (n, p). Distances are Euclidean; beyond `MOST_EXACT` rows only those of
-    nearby cells of a k-means clustering are looked at.
+    `features`: float32 (n, p). Distances are Euclidean; beyond `MOST_EXACT` rows only those in
+    nearby cells of a k-means clustering are searched.
     """
     import faiss
 
@@ -155,7 +156,7 @@ def nearest_rows(
     if rows > MOST_EXACT:
         index = faiss.index_factory(width, f"IVF{4 * round(rows**0.5)},Flat")
         index.nprobe = _CELLS_SEARCHED
-        # It would warn of fewer rows a cell than it likes, and takes a sample by itself.
+        # faiss samples the rows that it clusters, and would warn of cells with few of them.
         index.cp.min_points_per_centroid = 1
         index.train(features)
     index.add(features)
@@ -169,9 +170,9 @@ def nearest_rows(
 
 
 def share_in_common(first: Neighbors, second: Neighbors) -> Floats:
-    """Return the share of each row of `first`, int32 (n, k), that its row of `second` has too.
+    """Return for each row of `first`, int32 (n, k), the share of it that `second` has there too.
 
-    float32 (n,) in 0..1.
+    Returns float32 (n,) in 0..1.
     """
     shares = np.empty(len(first), np.float32)
     for start in range(0, len(first), _ROWS_AT_A_TIME):
@@ -182,7 +183,7 @@ def share_in_common(first: Neighbors, second: Neighbors) -> Floats:
 
 
 def save_graph(path: Path, graph: NeighborGraph, key: Mapping[str, Any]) -> None:
-    """Write a graph and what it follows from, whole or not at all.
+    """Write a graph and its key, whole or not at all.
 
     Raises:
         AecliError: the operating system refused.
@@ -190,24 +191,24 @@ def save_graph(path: Path, graph: NeighborGraph, key: Mapping[str, Any]) -> None
     """
     from safetensors.numpy import save
 
-    about = {"key": key, "variance": graph.variance, "exact": graph.exact}
-    metadata = {_METADATA_KEY: json.dumps(about)}
+    content = {"key": key, "variance": graph.variance, "exact": graph.exact}
+    metadata = {_METADATA_KEY: json.dumps(content)}
     files.write_bytes(path, save({"neighbors": graph.neighbors}, metadata=metadata))
 
 
 def load_graph(path: Path, key: Mapping[str, Any]) -> NeighborGraph | None:
-    """Return the graph of a file, or None where there is none that follows from the same."""
+    """Return the graph in a file, or None where there is none with this key."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
-            if about.get("key") != key:
+            content = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
+            if content.get("key") != key:
                 return None
             neighbors = file.get_tensor("neighbors")
-        return NeighborGraph(neighbors, float(about["variance"]), bool(about["exact"]))
+        return NeighborGraph(neighbors, float(content["variance"]), bool(content["exact"]))
     except (OSError, SafetensorError, ValueError, KeyError):
-        # It is made anew.
+        # Damaged: the neighbours are found again.
         return None
 
 
@@ -224,25 +225,25 @@ def _project(dataset: Dataset, components: PrincipalComponents) -> Floats:
 
 
 def _without_itself(found: npt.NDArray[np.int64], start: int) -> Neighbors:
-    """Return the rows found for the rows from `start` on, (m, k + 1), without each itself.
+    """Return the rows found for each row from `start` on, (m, k + 1), without the row itself.
 
-    A row that many equal ones hide loses the last one instead.
+    Where equal rows have crowded it out, the last one found is left out instead.
     """
     own = np.arange(start, start + len(found))[:, np.newaxis]
     is_own = found == own
     is_own[~is_own.any(axis=1), -1] = True
-    # Cells may have had too few rows: the row itself stands for those that are missing.
+    # Nearby cells may hold too few rows: the row itself stands in for those that are missing.
     found = np.where(found < 0, own, found)
     others: Neighbors = found[~is_own].reshape(len(found), -1).astype(np.int32)
     return others
 
 
 def _most_connected(nearest: Neighbors) -> Neighbors:
-    """Return for each row as many others as it has nearest ones: those with most short paths."""
+    """Return for each row those that the most short paths lead to, as many as it has nearest."""
     from scipy.sparse import csr_array
 
     rows, count = nearest.shape
-    # Cells may have had too few rows for as many others.
+    # Where paths lead to fewer rows than that, the nearest stay.
     chosen = nearest.copy()
     starts = np.arange(0, rows * count + 1, count)
     steps = csr_array((np.ones(rows * count, np.int32), nearest.ravel(), starts), (rows, rows))
@@ -251,7 +252,7 @@ def _most_connected(nearest: Neighbors) -> Neighbors:
         block = steps[start : start + _ROWS_AT_A_TIME]
         paths = (block + block @ both_ways).tocoo()
         others = paths.col != paths.row + start
-        # One number for each end of paths, by row, by how many lead there, most first, and by end.
+        # One number for each end of paths: sorts by row, then most paths first, then by end.
         most = int(paths.data.max(initial=0))
         key = paths.row[others].astype(np.int64) * (most + 1) + (most - paths.data[others])
         key = np.sort(key * rows + paths.col[others])

@@ -1,4 +1,4 @@
-"""Principal components: the linear map that the learned ones stand beside."""
+"""Principal components: the linear map that learned maps are compared with."""
 
 import math
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from aecli.pixels import unit_rows
 
 Floats = npt.NDArray[np.float32]
 
-# What a fit on training images may take in all, and how many of them: more would not move the
-# components of images, but take longer than training.
+# Memory that a fit on training images may take, and how many images it takes at most: more would
+# hardly change the components, and take longer than training.
 FIT_BYTES = 2_000_000_000
 _FIT_ROWS = 100_000
 _NUMPY_COLUMNS = 1_024
@@ -22,10 +22,11 @@ _ROWS_AT_A_TIME = 5_000
 
 @dataclass(frozen=True, eq=False)
 class PrincipalComponents:
-    """The widest directions of some rows.
+    """The directions in which rows (n, p) vary most.
 
-    `mean`: float32 (p,). `directions`: float32 (k, p), orthonormal, the widest first. `kept`: the
-    share of the variance along them, 0..1. `variance`: the mean over the columns of their variance.
+    `mean`: float32 (p,). `directions`: float32 (k, p), orthonormal, by falling variance. `kept`:
+    the share of the variance along them, 0..1. `variance`: the mean over the columns of their
+    variance.
     """
 
     mean: Floats
@@ -34,7 +35,7 @@ class PrincipalComponents:
     variance: float
 
     def project(self, rows: Floats) -> Floats:
-        """Return rows (n, p) along the directions, float32 (n, k)."""
+        """Project rows (n, p) onto the directions; returns float32 (n, k)."""
         return np.asarray((rows - self.mean) @ self.directions.T, np.float32)
 
     def back(self, codes: Floats) -> Floats:
@@ -42,7 +43,7 @@ class PrincipalComponents:
         return np.asarray(codes @ self.directions + self.mean, np.float32)
 
     def error(self, parts: Iterable[Floats]) -> float:
-        """Return the mean squared error over rows (n, p), in parts, of what is kept of them."""
+        """Return the mean squared error of the reconstructions of rows (n, p), given in parts."""
         errors = []
         for rows in parts:
             centred = rows - self.mean
@@ -54,23 +55,23 @@ class PrincipalComponents:
 def fit_on_training(
     dataset: Dataset, dimensions: int, memory: int = FIT_BYTES
 ) -> PrincipalComponents:
-    """Fit PCA on the training images, or on as many, evenly spread, as `memory` in bytes holds."""
+    """Fit PCA on training images: all, or as many as fit into `memory` bytes, evenly spread."""
     sample = dataset.sample("train", rows_to_fit(dataset, memory))
     return fit_pca(unit_rows(sample.images), dimensions)
 
 
 def rows_to_fit(dataset: Dataset, memory: int = FIT_BYTES) -> int:
-    """Return how many images PCA is fitted on at most in so many bytes."""
-    # As float32, and what the fit makes of it.
+    """Return how many images PCA is fitted on at most, in `memory` bytes."""
+    # The fit needs about four times the images as float32.
     fitting = memory // (4 * 4 * math.prod(dataset.image_shape))
     return max(1, min(fitting, _FIT_ROWS))
 
 
 def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:
-    """Project rows on their first principal components.
+    """Project rows onto their first principal components.
 
-    `values`: float (n, p). Returns float32 (n, dimensions) and the share of the variance that it
-    keeps, 0..1. Dimensions beyond min(n, p) are 0; rows that are all the same keep all of it.
+    `values`: float (n, p). Returns float32 (n, dimensions) and the share of the variance that is
+    kept, 0..1; of equal rows that is 1. Dimensions beyond min(n, p) are 0.
     """
     components = fit_pca(values, dimensions)
     projected = np.zeros((len(values), dimensions), np.float32)
@@ -79,10 +80,11 @@ def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:
 
 
 def fit_pca(values: Floats, dimensions: int) -> PrincipalComponents:
-    """Fit PCA of at most `dimensions`, and of min(n, p), on rows, float32 (n, p).
+    """Fit PCA of at most `dimensions`, and of at most min(n, p), to rows, float32 (n, p).
 
-    Few columns take an eigenvalue problem of numpy's: importing scikit-learn for it would take
-    longer. Many would take p cubed, where scikit-learn's randomized solver does not.
+    With few columns numpy solves the eigenvalue problem: importing scikit-learn would take longer.
+    With many, its time would grow with p cubed, and that of scikit-learn's randomized solver does
+    not.
     """
     rows, columns = values.shape
     dimensions = min(dimensions, rows, columns)
@@ -95,9 +97,9 @@ def fit_pca(values: Floats, dimensions: int) -> PrincipalComponents:
         return PrincipalComponents(mean, directions, kept, total / rows / columns)
     from sklearn.decomposition import PCA
 
-    # The randomized solver, which large images take, draws numbers.
+    # The randomized solver, which is used for large images, draws random numbers.
     pca = PCA(dimensions, random_state=0)
-    # Of rows that are all the same it divides no variance by none.
+    # Of equal rows it divides a variance of 0 by 0.
     with np.errstate(all="ignore"):
         pca.fit(values)
     kept = float(pca.explained_variance_ratio_.sum())
@@ -110,7 +112,7 @@ def fit_pca(values: Floats, dimensions: int) -> PrincipalComponents:
 def _scatter(values: Floats, mean: Floats) -> npt.NDArray[np.float64]:
     """Return the covariance, times n, of rows (n, p) around their mean (p,).
 
-    Some rows at a time: as many float32 again would not fit where these just do.
+    A few rows at a time: a second copy of all of them might not fit into memory.
     """
     scatter = np.zeros((values.shape[1], values.shape[1]))
     for start in range(0, len(values), _ROWS_AT_A_TIME):

@@ -1,64 +1,147 @@
-"""Other methods that place images on a map: what a learned map stands beside."""
+"""Other methods that place images on a map, which learned maps are compared with.
+
+A new one is a row of `BASELINES` and a function that fits it. Importing this imports no numpy, so
+that the help of the shell can list them.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from aecli.config import SplitName
-from aecli.data import Dataset
 from aecli.errors import InputError
-from aecli.labels import Labels
-from aecli.pca import fit_pca, rows_to_fit
-from aecli.pixels import unit_rows
 
-Baseline = Literal["umap", "tsne"]
-# The package that has a method, as pip and as Python call it.
-_PACKAGES: dict[Baseline, tuple[str, str]] = {
-    "umap": ("umap-learn", "umap"),
-    "tsne": ("openTSNE", "openTSNE"),
-}
-# More training images are not given to a method.
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from aecli.data import Dataset
+    from aecli.labels import Labels
+
+    Floats = npt.NDArray[np.float32]
+    # Places other images, rows (n, p) in 0..1, on a map that is fitted: codes (n, d).
+    Place = Callable[[Floats], Floats]
+
+# A method is fitted on at most this many images.
 MOST_FITTED = 100_000
+# The extra of this package that installs the packages of all methods.
+_EXTRA = "aecli[against]"
 _ROWS_AT_A_TIME = 4_096
-# Images placed before the time is taken: what is compiled once does not count.
+# Images placed before the clock starts: what is compiled once does not count.
 _WARM_UP = 100
-
-Floats = npt.NDArray[np.float32]
-# Places other images, rows (n, p), on a map: codes (n, d).
-Place = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """What a method made of a data set.
+    """The map that a method makes of the images of a split.
 
-    `codes`: float32 (n, d), of the images in question. `train_codes`: float32 (m, d), of the
-    images that `train_labels` are of; None where the method only places what it was fitted on.
+    `codes`: float32 (n, d), of these images. `train_codes`: float32 (m, d), of the training images,
+    and `train_labels` their labels: both None where all images of the map are in the split. `mse`:
+    the mean squared error of the reconstructions, pixels in 0..1; None without a decoder.
+    `fit_seconds` is the wall time of learning the map, `place_seconds` that of placing these images
+    on it; None where it is not known.
     """
 
     name: str
-    codes: Floats
-    train_codes: Floats | None = None
-    train_labels: Labels | None = None
+    codes: "Floats"
+    train_codes: "Floats | None" = None
+    train_labels: "Labels | None" = None
     mse: float | None = None
     fit_seconds: float | None = None
     place_seconds: float | None = None
 
 
-def has_separate_train_split(dataset: Dataset, split: SplitName) -> bool:
-    """Return whether there are training images beside those of a split, to fit and to vote."""
+@dataclass(frozen=True)
+class Baseline:
+    """A method of another package.
+
+    `name` is for people; pip knows the package as `package`, Python as `module`. `fit` takes rows
+    (n, p) in 0..1 and a number of dimensions, and returns their codes (n, d) and a function that
+    places other rows. `dimensions` are those of the maps that it makes, None for any.
+    """
+
+    name: str
+    package: str
+    module: str
+    fit: "Callable[[Floats, int], tuple[Floats, Place]]"
+    dimensions: tuple[int, ...] | None = None
+
+
+def _fit_umap(rows: "Floats", dimensions: int) -> "tuple[Floats, Place]":
+    from umap import UMAP
+
+    fitted = UMAP(n_components=dimensions).fit(rows)
+    return fitted.embedding_, fitted.transform
+
+
+def _fit_tsne(rows: "Floats", dimensions: int) -> "tuple[Floats, Place]":
+    import numpy as np
+    from openTSNE import TSNE
+
+    embedding = TSNE(n_components=dimensions, n_jobs=-1).fit(rows)
+
+    def place(others: "Floats") -> "Floats":
+        return np.asarray(embedding.transform(others), np.float32)
+
+    return np.asarray(embedding, np.float32), place
+
+
+BASELINES = {
+    "umap": Baseline("UMAP", "umap-learn", "umap", _fit_umap),
+    "tsne": Baseline("t-SNE", "openTSNE", "openTSNE", _fit_tsne, dimensions=(1, 2)),
+}
+
+
+def known_baselines(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of `BASELINES`, each once.
+
+    Raises:
+        InputError: one is not known.
+
+    """
+    once = tuple(dict.fromkeys(names))
+    for name in once:
+        if name not in BASELINES:
+            raise InputError(
+                f"--against {name!r} is unknown: expected one or more of {', '.join(BASELINES)}"
+            )
+    return once
+
+
+def check_installed(names: Iterable[str], dimensions: int) -> None:
+    """Raise `InputError` where a method is not installed, or makes no maps of these dimensions."""
+    from importlib.util import find_spec
+
+    for name in names:
+        baseline = BASELINES[name]
+        if find_spec(baseline.module) is None:
+            raise InputError(
+                f"--against {name} needs {baseline.package}, which is not installed: "
+                f"pip install '{_EXTRA}'"
+            )
+        if baseline.dimensions is not None and dimensions not in baseline.dimensions:
+            makes = " or ".join(map(str, baseline.dimensions))
+            raise InputError(
+                f"--against {name} makes maps of {makes} dimensions, these codes have {dimensions}"
+            )
+
+
+def has_separate_train_split(dataset: "Dataset", split: SplitName) -> bool:
+    """Return whether there are training images outside a split, to fit on and to vote."""
     return split not in ("train", "all") and dataset.count("train") > 0
 
 
-def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Embedding:
-    """Return what PCA makes of a split, fitted on training images, where there are any others.
+def place_with_pca(dataset: "Dataset", split: SplitName, dimensions: int) -> Embedding:
+    """Return the map that PCA makes of a split, and the error of its reconstructions.
 
-    Its reconstructions have an error too.
+    It is fitted on the training images, or on those of the split where it has no others.
     """
+    import numpy as np
+
+    from aecli.pca import fit_pca, rows_to_fit
+    from aecli.pixels import unit_rows
+
     others = has_separate_train_split(dataset, split)
     most = min(MOST_FITTED, rows_to_fit(dataset))
     sample = dataset.sample("train" if others else split, most)
@@ -84,67 +167,33 @@ def place_with_pca(dataset: Dataset, split: SplitName, dimensions: int) -> Embed
     )
 
 
-def check_installed(rivals: list[Baseline], dimensions: int) -> None:
-    """Raise `InputError` where a method is not installed, or has no maps of so many dimensions."""
-    from importlib.util import find_spec
+def place_with(name: str, dataset: "Dataset", split: SplitName, dimensions: int) -> Embedding:
+    """Return the map that a method of `BASELINES` makes of a split, with its package's defaults.
 
-    for rival in rivals:
-        package, module = _PACKAGES[rival]
-        if find_spec(module) is None:
-            raise InputError(
-                f"--against {rival} needs {package}, which is not installed: "
-                "pip install 'aecli[against]'"
-            )
-    if "tsne" in rivals and dimensions > 2:
-        raise InputError(
-            f"--against tsne makes maps of 1 or 2 dimensions, these codes have {dimensions}"
-        )
-
-
-def place_with(rival: Baseline, dataset: Dataset, split: SplitName, dimensions: int) -> Embedding:
-    """Return what another method, with its package's defaults, makes of a split.
-
-    It is fitted on training images, where there are any others; else it only places the images
-    that it is fitted on.
+    It is fitted on the training images and places those of the split. Where there are no training
+    images outside the split, it is fitted on the images of the split themselves.
     """
-    fit = {"umap": _fit_umap, "tsne": _fit_tsne}[rival]
-    name = {"umap": "UMAP", "tsne": "t-SNE"}[rival]
+    from aecli.pixels import unit_rows
+
+    baseline = BASELINES[name]
     others = has_separate_train_split(dataset, split)
     fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()
-    codes, place = fit(rows, dimensions)
+    codes, place = baseline.fit(rows, dimensions)
     fit_seconds = time.perf_counter() - started
     if not others:
-        return Embedding(name, codes, fit_seconds=fit_seconds)
+        return Embedding(baseline.name, codes, fit_seconds=fit_seconds)
     asked = unit_rows(dataset.split(split).images)
     place(asked[:_WARM_UP])
     started = time.perf_counter()
     placed = place(asked)
     place_seconds = time.perf_counter() - started
     return Embedding(
-        name,
+        baseline.name,
         placed,
         codes,
         fitted.labels,
         fit_seconds=fit_seconds,
         place_seconds=place_seconds,
     )
-
-
-def _fit_umap(rows: Floats, dimensions: int) -> tuple[Floats, Place]:
-    from umap import UMAP
-
-    fitted = UMAP(n_components=dimensions).fit(rows)
-    return fitted.embedding_, fitted.transform
-
-
-def _fit_tsne(rows: Floats, dimensions: int) -> tuple[Floats, Place]:
-    from openTSNE import TSNE
-
-    embedding = TSNE(n_components=dimensions, n_jobs=-1).fit(rows)
-
-    def place(others: Floats) -> Floats:
-        return np.asarray(embedding.transform(others), np.float32)
-
-    return np.asarray(embedding, np.float32), place

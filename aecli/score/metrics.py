@@ -10,12 +10,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
-# Numbers of one block of distances.
+# How many distances are computed at a time.
 _BLOCK = 8_000_000
 
 
 def peak_signal_to_noise(mse: float) -> float:
-    """Return the PSNR in dB of images in 0..1 with this mean squared error; infinite without."""
+    """Return the PSNR in dB of images in 0..1 with this mean squared error; infinity for none."""
     return -10 * math.log10(mse) if mse > 0 else math.inf
 
 
@@ -26,7 +26,7 @@ def knn_accuracy(
     test_labels: Labels,
     neighbors: int = 5,
 ) -> float:
-    """Return the share of test codes whose label the majority of their nearest train codes has.
+    """Return the share of test codes that have the label of most of their nearest train codes.
 
     Codes: float (n, d); labels: int (n,). Distances are Euclidean.
     """
@@ -40,8 +40,8 @@ def knn_accuracy(
 class NeighborhoodScores:
     """How far codes and images have the same neighbours; each share lies in 0..1.
 
-    `trustworthiness` and `continuity` by the number of neighbours. `recall`: the share of the
-    largest number of nearest images that are among as many nearest codes.
+    `trustworthiness` and `continuity` are by the number of neighbours. `recall`, with the largest
+    number, is the share of the nearest images whose codes are among the nearest codes.
     """
 
     trustworthiness: Mapping[int, float]
@@ -94,9 +94,9 @@ def trustworthiness(images: Floats, codes: Floats, neighbors: int = 5) -> float:
 
 
 def silhouette(codes: Floats, labels: Labels) -> float | None:
-    """Return how far codes (n, d) lie nearer to their own class than to the next one, -1..1.
+    """Return how much nearer codes (n, d) lie to their own class than to the next one, -1..1.
 
-    None where there is one class, or where each code has its own. Source: Rousseeuw,
+    None where there is one class, or where each code is a class of its own. Source: Rousseeuw,
     *Silhouettes* (1987).
     """
     from sklearn.metrics import silhouette_score
@@ -109,8 +109,8 @@ def silhouette(codes: Floats, labels: Labels) -> float | None:
 def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float | None:
     """Return Pearson's correlation, over pairs of classes, of the distances of their means.
 
-    `images` (n, p) and `codes` (n, d): the distances of the one and of the other. None with fewer
-    than three classes.
+    The distances among `images` (n, p) are compared with those among `codes` (n, d). None with
+    fewer than three classes, or where all distances are the same.
     """
     from scipy.spatial.distance import pdist
 
@@ -129,9 +129,9 @@ def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float
 def _ranked(
     values: Floats, own: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the others of the rows `own` by distance, and the rank of each, from 1; 0 is itself.
+    """Return all rows by their distance from each of the rows `own`, and the rank of each row.
 
-    Both are (m, n); the last of the others by distance is the row itself.
+    Both are (m, n). The row itself comes last by distance, and has rank 0; the nearest has 1.
     """
     from sklearn.metrics import pairwise_distances
 
@@ -145,6 +145,6 @@ def _ranked(
 
 
 def _beyond(chosen: npt.NDArray[np.int64], rank: npt.NDArray[np.int64], neighbors: int) -> float:
-    """Return by how many ranks all the chosen lie beyond so many neighbours."""
+    """Return by how many ranks, in all, the chosen rows lie beyond the nearest `neighbors`."""
     ranks = np.take_along_axis(rank, chosen, axis=1)
     return float(np.maximum(ranks - neighbors, 0).sum())

@@ -1,4 +1,4 @@
-"""A map's report: how good codes are, beside PCA and other methods on the same images."""
+"""The numbers that say how good a map is, and the map that a run makes."""
 
 import statistics
 import time
@@ -25,26 +25,27 @@ from aecli.score.metrics import (
     silhouette,
 )
 
-# Neighbourhoods that are compared, and how many neighbours vote on a label.
+# Numbers of neighbours that are compared, and of nearest codes that vote on a label.
 NEIGHBORS = (5, 15)
 VOTERS = 5
-# Images that the time of placing is taken on.
+# Placing is timed on at most this many images, and this many bytes of them: a median of some runs.
 _TIMED = 10_000
-_TIMES = 5
 _TIMED_BYTES = 500_000_000
+_TIMES = 5
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers of one map; None where a method cannot, or the data have no labels.
+    """The numbers of one map; None where the method or the data cannot give them.
 
-    `mse` and `psnr` (dB) are of the reconstructions; `knn_accuracy` is the share of labels that
-    the nearest codes of the training images predict, or where there are none, the nearest others.
-    `trustworthiness` and `continuity` by the number of neighbours, `recall` with the largest.
-    `centroid_correlation` is that of the distances between the classes. `fit_seconds` is the time
-    to learn the map, `place_seconds` that to place the images on it.
+    `mse` and `psnr` (dB) are of the reconstructions. `knn_accuracy` is the share of labels that the
+    nearest codes of the training images predict, or, where there are none, the nearest other codes.
+    `trustworthiness` and `continuity` are by the number of neighbours, `recall` is with the
+    largest. `centroid_correlation` is that of the distances between the means of the classes, among
+    images and codes. `fit_seconds` is the time to learn the map, `place_seconds` that to place the
+    images on it.
     """
 
     mse: float | None
@@ -61,21 +62,25 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """Scores maps of one split of a data set, all on the same sample of its images."""
+    """Scores maps of one split of a data set, all on the same sample of its images.
+
+    `images`: float32 (m, p) in 0..1, of the sample. `sampled`: int64 (m,), its rows of the split.
+    `labels`: int64 (n,), of the whole split, None without labels.
+    """
 
     images: Floats
     sampled: npt.NDArray[np.int64]
     labels: Labels | None
 
-    def scores(self, placed: Embedding) -> Scores:
-        """Return the numbers of what a method made of these images."""
-        codes = placed.codes[self.sampled]
+    def score(self, embedding: Embedding) -> Scores:
+        """Return the numbers of a map of the split."""
+        codes = embedding.codes[self.sampled]
         labels = None if self.labels is None else self.labels[self.sampled]
         near = neighborhood_scores(self.images, codes, NEIGHBORS)
         return Scores(
-            mse=placed.mse,
-            psnr=peak_signal_to_noise(placed.mse) if placed.mse else None,
-            knn_accuracy=self._knn_accuracy(placed),
+            mse=embedding.mse,
+            psnr=peak_signal_to_noise(embedding.mse) if embedding.mse else None,
+            knn_accuracy=self._knn_accuracy(embedding),
             trustworthiness=dict(near.trustworthiness),
             continuity=dict(near.continuity),
             recall=near.recall,
@@ -83,30 +88,30 @@ class Scorer:
             centroid_correlation=None
             if labels is None
             else centroid_correlation(self.images, codes, labels),
-            fit_seconds=placed.fit_seconds,
-            place_seconds=placed.place_seconds,
+            fit_seconds=embedding.fit_seconds,
+            place_seconds=embedding.place_seconds,
         )
 
-    def _knn_accuracy(self, placed: Embedding) -> float | None:
+    def _knn_accuracy(self, embedding: Embedding) -> float | None:
         if self.labels is None:
             return None
-        codes, labels = placed.train_codes, placed.train_labels
+        codes, labels = embedding.train_codes, embedding.train_labels
         if codes is not None and labels is not None:
             if len(codes) < VOTERS:
                 return None
-            return knn_accuracy(codes, labels, placed.codes, self.labels, VOTERS)
+            return knn_accuracy(codes, labels, embedding.codes, self.labels, VOTERS)
         from scipy.stats import mode
 
-        # The smaller of two labels that are as frequent, as scikit-learn has it.
-        voted = mode(self.labels[nearest_rows(placed.codes, VOTERS)], axis=1).mode
+        # Of two labels that are equally frequent the smaller one wins, as in scikit-learn.
+        voted = mode(self.labels[nearest_rows(embedding.codes, VOTERS)], axis=1).mode
         return float((voted == self.labels).mean())
 
 
 def make_scorer(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -> Scorer:
-    """Return the judge of a split, on at most `sample` of its images, spread evenly.
+    """Return the scorer of a split, on at most `sample` of its images, spread evenly.
 
     Raises:
-        InputError: there are too few images, or too few are asked for.
+        InputError: the split or the sample is too small to compare neighbourhoods.
 
     """
     count = dataset.count(split)
@@ -130,10 +135,12 @@ def embed_run(
     fit_seconds: float | None = None,
     bar: Bar = no_bar,
 ) -> tuple[Embedding, Floats]:
-    """Return what a run makes of a split, and the error of each image's reconstruction.
+    """Return the map that a run makes of a split, and the error of each image's reconstruction.
+
+    The errors are mean squared errors over the pixels in 0..1, float32 (n,).
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on.
+        InputError: the images do not have the shape that the model was trained on.
 
     """
     codes = _encoded(checkpoint, dataset, split, bar)
@@ -143,7 +150,7 @@ def embed_run(
         train_labels = dataset.labels_of("train")
     with bar("decoding", dataset.count(split)) as advance:
         errors = image_errors(checkpoint, dataset, split, report=advance)
-    placed = Embedding(
+    embedding = Embedding(
         f"aecli {checkpoint.config.recipe}",
         codes,
         train_codes,
@@ -152,13 +159,17 @@ def embed_run(
         fit_seconds,
         _seconds_to_place(checkpoint, dataset, split),
     )
-    return placed, errors
+    return embedding, errors
 
 
 def per_point_trust(images: Floats, codes: Floats, neighbors: int = NEIGHBORS[-1]) -> Floats:
-    """Return the share of each image's true neighbours that are neighbours of its code too.
+    """Return the share of each image's nearest images whose codes are among its code's nearest.
 
     `images`: float32 (n, p), `codes`: float32 (n, d); returns float32 (n,) in 0..1.
+
+    Raises:
+        InputError: there are no more images than neighbours.
+
     """
     if len(images) <= neighbors:
         raise InputError(f"{len(images)} images are too few: expected more than {neighbors}")
@@ -172,7 +183,7 @@ def _encoded(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Ba
 
 
 def _seconds_to_place(checkpoint: Checkpoint, dataset: Dataset, split: SplitName) -> float:
-    """Return the seconds that placing a split takes, once all is loaded and compiled: a median."""
+    """Return the median time to place a split, in seconds, once all is loaded and compiled."""
     model = load_model(checkpoint)
     most = max(1, min(_TIMED, _TIMED_BYTES // dataset.image_bytes))
     images = dataset.sample(split, most).images

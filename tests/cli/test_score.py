@@ -3,11 +3,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aecli.cli import main
+from aecli.config import Config
 from aecli.data import Dataset
+from aecli.encode import load_model
+from aecli.model.autoencoder import autoencoder
+from aecli.pixels import unit_range
+from aecli.run.checkpoint import load
 from aecli.score.metrics import knn_accuracy
 
 
@@ -28,40 +34,65 @@ def _scores(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[
     return found
 
 
-def test_a_run_is_scored_beside_pca(
-    run: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def own(small_config: Config) -> str:
+    """Return the name of the run's map."""
+    return f"aecli {small_config.recipe}"
+
+
+def test_a_run_is_compared_with_pca(
+    run: Path, own: str, digits: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = _scores(capsys, run)
     rows = digits.count("test")
     assert (report["data"], report["split"], report["rows"]) == ("digits", "test", rows)
     assert report["sample"] == rows
-    own, pca = report["maps"]["aecli modern"], report["maps"]["PCA"]
+    mine, pca = report["maps"][own], report["maps"]["PCA"]
     summary = json.loads((run / "summary.json").read_text())
-    assert own["mse"] == pytest.approx(summary["test_mse"], rel=1e-5)
+    assert mine["mse"] == pytest.approx(summary["test_mse"], rel=1e-5)
     assert pca["mse"] == pytest.approx(summary["pca_mse"], rel=1e-5)
-    assert own["psnr"] == pytest.approx(-10 * np.log10(own["mse"]))
-    assert own["fit_seconds"] == summary["seconds"]
+    assert mine["psnr"] == pytest.approx(-10 * np.log10(mine["mse"]))
+    assert mine["fit_seconds"] == summary["seconds"]
     labels, train_labels = digits.labels_of("test"), digits.labels_of("train")
     assert labels is not None
     assert train_labels is not None
     codes, train_codes = np.load(run / "codes.npy"), np.load(run / "codes-train.npy")
     expected = knn_accuracy(train_codes, train_labels, codes, labels)
-    assert own["knn_accuracy"] == pytest.approx(expected)
-    for scores in (own, pca):
+    assert mine["knn_accuracy"] == pytest.approx(expected)
+    for scores in (mine, pca):
         assert 0 < scores["place_seconds"] < 5
         for name in ("trustworthiness", "continuity"):
             assert all(0.5 < scores[name][count] < 1 for count in ("5", "15"))
 
 
-def test_codes_score_as_the_run_that_made_them(
-    run: Path, capsys: pytest.CaptureFixture[str]
+def test_training_and_score_give_the_same_error_where_clipping_matters(
+    tmp_path: Path, digits: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = _scores(capsys, run)["maps"]["aecli modern"]
+    run = tmp_path / "linear"
+    arguments = ["--recipe", "plain", "--output", "linear", "--epochs", "3", "--hidden", "32,16"]
+    assert main(["train", "digits", *arguments, "-o", str(run), "-q"]) == 0
+    checkpoint = load(run / "best.safetensors")
+    model = autoencoder(checkpoint.config, digits.image_shape, load_model(checkpoint).parameters)
+    images = unit_range(digits.split("test").images)
+    decoded = np.asarray(model.decoder(model.encoder(jnp.asarray(images))))
+    errors = [np.square(pixels - images).mean() for pixels in (decoded, decoded.clip(0, 1))]
+    assert decoded.min() < 0
+    assert errors[0] > 1.001 * errors[1]
+    summary = json.loads((run / "summary.json").read_text())
+    scores = _scores(capsys, run)["maps"][f"aecli {checkpoint.config.recipe}"]
+    assert scores["mse"] == pytest.approx(summary["test_mse"], rel=1e-6)
+    assert scores["mse"] == pytest.approx(errors[1], rel=1e-5)
+
+
+def test_codes_score_as_the_run_that_made_them(
+    run: Path, own: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = _scores(capsys, run)["maps"][own]
     both = _scores(capsys, run / "codes.npy", "--train-codes", run / "codes-train.npy")
     codes = both["maps"]["codes.npy"]
     unlike = {"mse", "psnr", "fit_seconds", "place_seconds"}
     assert {k: v for k, v in codes.items() if k not in unlike} == {
-        k: v for k, v in own.items() if k not in unlike
+        k: v for k, v in mine.items() if k not in unlike
     }
     assert all(codes[name] is None for name in unlike)
     alone = _scores(capsys, run / "codes.npy")["maps"]["codes.npy"]
@@ -124,15 +155,17 @@ def test_maps_are_drawn_side_by_side(run: Path, capsys: pytest.CaptureFixture[st
     ("arguments", "words"),
     [
         (["{run}", "--sample", "5"], "--sample must be at least 31, got 5"),
-        (["{run}", "--against", "pca"], "'pca' is unknown: expected some of umap, tsne"),
+        (["{run}", "--against", "pca"], "'pca' is unknown: expected one or more of umap, tsne"),
+        (["{run}", "--against", "umap,,tsne"], "'' is unknown"),
         (["{run}", "--stability", "1"], "--stability must be at least 2"),
-        (["{run}/codes.npy", "--stability", "2"], "--stability trains anew"),
+        (["{run}/codes.npy", "--stability", "2"], "--stability trains again"),
         (["{run}", "--train-codes", "x.npy"], "--train-codes goes with CODES"),
         (["{run}/codes.npy", "--split", "train"], "expected a code for each"),
         (["{run}/codes.npy", "--train-codes", "{run}/codes.npy"], "images in its train split"),
         (["{run}", "--picture", "{run}/maps.jpg"], "cannot tell the format"),
-        (["{run}", "--picture", "{run}/codes.npy.png/x.png"], ""),
-        (["{run}", "--split", "validation", "--per-point"], "codes-validation.npy, which is not"),
+        (["{run}", "--picture", "{run}/codes.npy.png/x.png"], "codes.npy.png is a file, expected"),
+        (["{run}", "--picture", "{run}/codes.npy.png"], "codes.npy.png exists already: --force"),
+        (["{run}", "--split", "validation", "--per-point"], "codes-validation.npy, which does not"),
         (["{run}/foreign.npy"], "does not say what images it is of"),
         (["{run}/nothing.npy"], "nothing.npy"),
         (["{run}/nothing"], "no such run"),
@@ -159,13 +192,29 @@ def test_methods_that_are_not_installed_are_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["score", str(run), "--against", "umap"]) == 2
     assert "umap-learn, which is not installed: pip install" in capsys.readouterr().err
+    # Spaces after the commas are the user's.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name != "openTSNE" or None)
+    assert main(["score", str(run), "--against", "umap, tsne"]) == 2
+    assert "--against tsne needs openTSNE" in capsys.readouterr().err
+
+
+def test_codes_are_not_overwritten_by_numbers_of_each_code(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = run / "codes.trust.npy"
+    (run / "codes-train.npy").rename(train)
+    arguments = ["score", str(run / "codes.npy"), "--train-codes", str(train), "--per-point"]
+    before = train.read_bytes()
+    assert main([*arguments, "--force"]) == 2
+    assert "codes.trust.npy is read too" in capsys.readouterr().err
+    assert train.read_bytes() == before
 
 
 def test_training_images_do_not_vote_for_themselves(
-    run: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, own: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     everything, train = (_scores(capsys, run, "--split", split) for split in ("all", "train"))
-    for name in ("aecli modern", "PCA"):
+    for name in (own, "PCA"):
         scores = [report["maps"][name]["knn_accuracy"] for report in (everything, train)]
         assert abs(scores[0] - scores[1]) < 0.1
 
@@ -177,14 +226,16 @@ def test_codes_of_another_split_are_not_taken_for_these(
     assert main(["encode", str(run), "--split", "validation", "-o", codes, "--force"]) == 0
     assert main(["score", str(run), "--per-point"]) == 2
     error = capsys.readouterr().err
-    assert "is not of this run and these images: aecli encode" in error
+    assert "does not hold this run's codes of these images: aecli encode" in error
     assert main(error.rpartition("aecli ")[2].split()) == 0
     assert main(["score", str(run), "--per-point"]) == 0
 
 
-def test_a_run_may_be_called_like_codes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_may_be_called_like_codes(
+    run: Path, own: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     renamed = run.rename(run.with_name("data.npy"))
-    assert _scores(capsys, renamed)["maps"]["aecli modern"]["mse"] > 0
+    assert _scores(capsys, renamed)["maps"][own]["mse"] > 0
 
 
 def test_numbers_that_lie_where_others_would_go_are_not_removed(
@@ -197,13 +248,11 @@ def test_numbers_that_lie_where_others_would_go_are_not_removed(
     assert mine.read_bytes() == b"mine"
 
 
-def test_a_resumed_run_tells_the_time_of_all_its_epochs(
-    run: Path, capsys: pytest.CaptureFixture[str]
+def test_a_resumed_run_shows_the_time_of_all_its_epochs(
+    run: Path, own: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from aecli.run.checkpoint import load
-
     epochs = sum(epoch.seconds for epoch in load(run / "last.safetensors").history)
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps(summary | {"seconds": epochs / 10}))
-    scored = _scores(capsys, run)["maps"]["aecli modern"]["fit_seconds"]
+    scored = _scores(capsys, run)["maps"][own]["fit_seconds"]
     assert scored == pytest.approx(epochs)

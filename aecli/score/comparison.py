@@ -1,0 +1,119 @@
+"""A map scored, and compared with PCA and other methods on the same images."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.config import DEFAULT_SAMPLE
+from aecli.data import Bar, no_bar
+from aecli.errors import InputError
+from aecli.neighbors import find_neighbors
+from aecli.score.baselines import (
+    BASELINES,
+    Embedding,
+    check_installed,
+    known_baselines,
+    place_with,
+    place_with_pca,
+)
+from aecli.score.job import CodesJob, RunJob, ScoreJob
+from aecli.score.points import check_memory, point_values
+from aecli.score.report import Report, ScoredMap
+from aecli.score.scores import embed_run, make_scorer
+from aecli.score.stability import Stability, check_seeds
+
+Floats = npt.NDArray[np.float32]
+
+
+def score_map(
+    job: ScoreJob,
+    *,
+    against: Iterable[str] = (),
+    sample: int = DEFAULT_SAMPLE,
+    per_point: bool = False,
+    seeds: int | None = None,
+    bar: Bar = no_bar,
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Score the map of a job, and the maps that other methods make of the same images.
+
+    Args:
+        job: what to score.
+        against: names of `BASELINES`; PCA is always there.
+        sample: how many images' neighbourhoods are compared at most, all with all.
+        per_point: whether to find numbers of each code too.
+        seeds: with how many seeds to train the run again, to measure its stability; None for none.
+        bar: shows the progress.
+        say: called with a line before each method that is fitted.
+
+    Raises:
+        InputError: what is asked for cannot be had of this job.
+        AecliError: a training of another seed diverged, or memory is short.
+
+    """
+    baselines = known_baselines(against)
+    _check(job, baselines, seeds, per_point=per_point)
+    scorer = make_scorer(job.dataset, job.split, sample)
+    own, errors = _embed(job, bar)
+    embeddings = [own, place_with_pca(job.dataset, job.split, job.dimensions)]
+    for name in baselines:
+        say(f"fitting {BASELINES[name].name}")
+        embeddings.append(place_with(name, job.dataset, job.split, job.dimensions))
+    maps = [ScoredMap(embedding, scorer.score(embedding)) for embedding in embeddings]
+    stability = _stability(job, seeds, bar)
+    points = point_values(job.dataset, job.split, own, errors, stability) if per_point else {}
+    return Report(
+        job.dataset.name,
+        job.split,
+        job.dataset.count(job.split),
+        len(scorer.sampled),
+        maps,
+        stability,
+        points,
+    )
+
+
+def _check(
+    job: ScoreJob, baselines: tuple[str, ...], seeds: int | None, *, per_point: bool
+) -> None:
+    """Raise `InputError` where a job cannot be scored like this, before anything takes long."""
+    check_installed(baselines, job.dimensions)
+    if seeds is not None:
+        if isinstance(job, CodesJob):
+            raise InputError("--stability trains again: expected a RUN, got codes")
+        check_seeds(job.checkpoint, seeds)
+    if per_point:
+        check_memory(job.dataset, job.split)
+
+
+def _embed(job: ScoreJob, bar: Bar) -> tuple[Embedding, Floats | None]:
+    """Return the map of a job, and the error of each reconstruction where there is a decoder."""
+    if isinstance(job, RunJob):
+        return embed_run(
+            job.checkpoint, job.dataset, job.split, fit_seconds=job.fit_seconds, bar=bar
+        )
+    train = job.train_codes
+    embedding = Embedding(
+        job.codes_path.name,
+        job.codes.values,
+        None if train is None else train.values,
+        None if train is None else job.dataset.labels_of("train"),
+    )
+    return embedding, None
+
+
+def _stability(job: ScoreJob, seeds: int | None, bar: Bar) -> Stability | None:
+    """Train a run with several seeds and compare their maps; None where that is not asked for."""
+    if seeds is None or isinstance(job, CodesJob):
+        return None
+    # It imports all of training.
+    from aecli.score.seeds import measure_stability
+
+    config = job.checkpoint.config
+    found = find_neighbors(job.dataset, config, job.folder, bar)
+    graph = None if found is None else found.graph
+    with bar(f"training {seeds} seeds", config.epochs) as advance:
+        return measure_stability(
+            job.checkpoint, job.dataset, job.split, seeds, graph, report=advance
+        )

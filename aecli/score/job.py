@@ -1,0 +1,243 @@
+"""What to score: the map of a run, or codes from a file. Importing this imports no jax."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aecli.background_import import importing
+from aecli.config import SplitName
+from aecli.data import Bar, Dataset, Source, choose_source, no_bar, open_dataset, reopen_dataset
+from aecli.errors import InputError
+from aecli.files import kind_of
+from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.codes import Codes, default_codes_path, read_codes
+from aecli.run.folder import RunFolder, find_checkpoint, folder_of
+from aecli.run.reopen import default_split, open_for
+from aecli.score.baselines import has_separate_train_split
+
+# What is imported while the data are read.
+_SCORING = "aecli.score.comparison"
+
+
+@dataclass(frozen=True, eq=False)
+class RunJob:
+    """A run, and the images whose map it makes.
+
+    `run` is its folder or a checkpoint in it, `location` the DATASET that was named, None for the
+    run's own. `codes_path` is where `aecli encode` puts the codes of these images. `fit_seconds` is
+    the wall time of the training; None where it is not known, or was on other data.
+    """
+
+    run: Path
+    checkpoint: Checkpoint
+    dataset: Dataset
+    split: SplitName
+    codes_path: Path
+    location: str | None = None
+    fit_seconds: float | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        """The folder of the run."""
+        return folder_of(self.run)
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a code has."""
+        return self.checkpoint.config.latent
+
+    def check_codes(self) -> None:
+        """Raise `InputError` where the codes at `codes_path` are not this run's of these images."""
+        named = [] if self.location is None else [self.location]
+        words = [str(self.run), *named, "--split", self.split, "-o", str(self.codes_path)]
+        encode = f"aecli encode {shlex.join(words)}"
+        if kind_of(self.codes_path) != "file":
+            raise InputError(
+                f"--per-point writes next to {self.codes_path}, which does not exist: {encode}"
+            )
+        expected = {
+            "model_sha256": self.checkpoint.model_hash,
+            "fingerprint": self.dataset.fingerprint,
+            "split": self.split,
+            "rows": self.dataset.count(self.split),
+        }
+        provenance = read_codes(self.codes_path).provenance or {}
+        if any(provenance.get(name) != value for name, value in expected.items()):
+            raise InputError(
+                f"{self.codes_path} does not hold this run's codes of these images: "
+                f"{encode} --force"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class CodesJob:
+    """Codes from a file, and the images that they are of.
+
+    `train_codes` are those of the training images, which predict labels; None without them.
+    """
+
+    codes_path: Path
+    codes: Codes
+    dataset: Dataset
+    split: SplitName
+    train_codes: Codes | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a code has."""
+        return int(self.codes.values.shape[1])
+
+
+ScoreJob = RunJob | CodesJob
+
+
+def score_job(
+    path: Path,
+    location: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    split: SplitName | None = None,
+    train_codes: Path | None = None,
+    bar: Bar = no_bar,
+) -> ScoreJob:
+    """Return the job of a run or of codes, whichever `path` is: codes are a file called `.npy`.
+
+    The arguments are those of `run_job` and `codes_job`.
+
+    Raises:
+        InputError: there is no such run, there are no such codes, or the data do not belong to it.
+
+    """
+    if kind_of(path) != "folder" and path.suffix == ".npy":
+        return codes_job(path, location, options, split, train_codes, bar)
+    if train_codes is not None:
+        raise InputError("--train-codes goes with CODES: a run encodes its training images itself")
+    return run_job(path, location, options, split, bar)
+
+
+def run_job(
+    run: Path,
+    location: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    split: SplitName | None = None,
+    bar: Bar = no_bar,
+) -> RunJob:
+    """Return the job that scores the map of a run.
+
+    Args:
+        run: its folder, or one of its checkpoints.
+        location: name, folder or file of the images; None for those that it was trained on.
+        options: fields of `Source`; the images are treated as the run's where these leave it open.
+        split: of the images; None for `default_split`.
+        bar: shows the reading.
+
+    Raises:
+        InputError: there is no such run, or the data cannot be read or have changed.
+
+    """
+    checkpoint = load(find_checkpoint(run))
+    source = choose_source(location, options or {}, like=checkpoint.data.source)
+    with importing(_SCORING):
+        data = open_for(checkpoint, source, bar)
+    folder = folder_of(run)
+    return RunJob(
+        run,
+        checkpoint,
+        data,
+        split or default_split(data, named=source is not None),
+        default_codes_path(folder.path, split),
+        source.location if source else None,
+        _seconds_to_fit(folder) if source is None else None,
+    )
+
+
+def codes_job(
+    path: Path,
+    location: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    split: SplitName | None = None,
+    train_codes: Path | None = None,
+    bar: Bar = no_bar,
+) -> CodesJob:
+    """Return the job that scores codes from a file, whatever made them.
+
+    Args:
+        path: the codes, `.npy`.
+        location: name, folder or file of the images; None for those that the codes say.
+        options: fields of `Source`; the images are treated as the codes say where these leave it
+            open.
+        split: of the images; None for the one that the codes say, or else `default_split`.
+        train_codes: codes of the training images, `.npy`.
+        bar: shows the reading.
+
+    Raises:
+        InputError: the codes or the data cannot be read, or do not belong together.
+
+    """
+    codes = read_codes(path)
+    provenance = codes.provenance or {}
+    own = Source.from_json(provenance["source"]) if provenance else None
+    source = choose_source(location, options or {}, like=own)
+    if source is None and own is None:
+        raise InputError(f"{path} does not say what images it is of: name the DATASET")
+    with importing(_SCORING):
+        data = open_dataset(source, bar) if source else _reopen(path, provenance, bar)
+    split = split or provenance.get("split") or default_split(data, named=source is not None)
+    _check_count(path, codes, data, split, "; --split names another")
+    job = CodesJob(path, codes, data, split)
+    return replace(job, train_codes=_read_voters(train_codes, job)) if train_codes else job
+
+
+def _reopen(path: Path, provenance: Mapping[str, Any], bar: Bar) -> Dataset:
+    """Return the data set that codes are of; `InputError` where it has changed."""
+    data = reopen_dataset(Source.from_json(provenance["source"]), bar)
+    if provenance["fingerprint"] != data.fingerprint:
+        raise InputError(
+            f"{data.source.location} has changed since {path} was made: name the DATASET to take "
+            "it all the same"
+        )
+    return data
+
+
+def _check_count(
+    path: Path, codes: Codes, data: Dataset, split: SplitName, advice: str = ""
+) -> None:
+    """Raise `InputError` where there is not one code for each image of a split."""
+    if len(codes.values) != data.count(split):
+        raise InputError(
+            f"{path} has {len(codes.values):,} codes, {data.name} has {data.count(split):,} "
+            f"images in its {split} split: expected a code for each{advice}"
+        )
+
+
+def _read_voters(path: Path, job: CodesJob) -> Codes:
+    """Return the codes of training images in a file, which predict labels of a job's codes.
+
+    Raises:
+        InputError: the file cannot be read, or these codes cannot predict those labels.
+
+    """
+    voters = read_codes(path)
+    _check_count(path, voters, job.dataset, "train")
+    if not has_separate_train_split(job.dataset, job.split):
+        raise InputError(
+            f"--train-codes cannot predict labels of {job.codes_path}: its {job.split} split has "
+            "the training images"
+        )
+    dimensions = voters.values.shape[1]
+    if dimensions != job.dimensions:
+        raise InputError(
+            f"{path} has {dimensions} numbers a code, {job.codes_path} has {job.dimensions}: "
+            "expected codes of one map"
+        )
+    return voters
+
+
+def _seconds_to_fit(folder: RunFolder) -> float | None:
+    """Return the wall time of a run's training, in seconds; None where it has not ended."""
+    seconds: float | None = (folder.read_summary() or {}).get("seconds")
+    if seconds is None or kind_of(folder.last) != "file":
+        return seconds
+    # The summary of a run that was resumed has the time of its last part alone.
+    return max(seconds, sum(epoch.seconds for epoch in load(folder.last).history))

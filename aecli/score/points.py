@@ -1,0 +1,68 @@
+"""Numbers of each code, to colour a map by: what can be known, where it goes, and the values."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from aecli.config import SplitName
+from aecli.data import Dataset
+from aecli.memory import refuse_beyond_memory
+from aecli.pixels import unit_rows
+from aecli.run.codes import PerPointMetric, point_path
+from aecli.score.baselines import Embedding
+from aecli.score.job import RunJob, ScoreJob
+from aecli.score.scores import per_point_trust
+from aecli.score.stability import Stability
+
+# Pixels, as float32, and once more in the search for neighbours.
+_BYTES_A_PIXEL = 12
+
+Floats = npt.NDArray[np.float32]
+
+
+def point_paths(job: ScoreJob, *, stability: bool) -> list[Path]:
+    """Return the files that the numbers of each code of a job go to, next to its codes.
+
+    The errors need a decoder; how far codes move is known where `stability` is measured.
+
+    Raises:
+        InputError: the codes there are not those of the job.
+
+    """
+    if isinstance(job, RunJob):
+        job.check_codes()
+    needs: dict[PerPointMetric, bool] = {
+        "trust": True,
+        "error": isinstance(job, RunJob),
+        "moved": stability,
+    }
+    return [point_path(job.codes_path, metric) for metric, known in needs.items() if known]
+
+
+def check_memory(dataset: Dataset, split: SplitName) -> None:
+    """Raise `InputError` where a split is too large for its images to be compared in memory."""
+    size = _BYTES_A_PIXEL * dataset.count(split) * math.prod(dataset.image_shape)
+    refuse_beyond_memory(size, f"{dataset.name} {split}", "leave out --per-point")
+
+
+def point_values(
+    dataset: Dataset,
+    split: SplitName,
+    embedding: Embedding,
+    errors: Floats | None,
+    stability: Stability | None,
+) -> dict[PerPointMetric, Floats]:
+    """Return the numbers of each code of a split, float32 (n,).
+
+    `trust`: see `per_point_trust`; `error`: the errors, where there are any; `moved`: see
+    `Stability`, where it was measured.
+    """
+    images = unit_rows(dataset.split(split).images)
+    values: dict[PerPointMetric, Floats] = {"trust": per_point_trust(images, embedding.codes)}
+    if errors is not None:
+        values["error"] = errors
+    if stability is not None:
+        values["moved"] = stability.moved
+    return values

@@ -1,0 +1,108 @@
+"""The training of a run with several seeds at once, and the maps that come of it."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from aecli.compile_cache import compiled
+from aecli.config import SplitName
+from aecli.data import Dataset
+from aecli.device import out_of_memory_advice
+from aecli.encode import TrainedModel, encode
+from aecli.errors import AecliError
+from aecli.model.parameters import Parameters
+from aecli.neighbors import NeighborGraph
+from aecli.run.checkpoint import Checkpoint
+from aecli.score.stability import Stability, check_seeds, compare_maps
+from aecli.train.epochs import EpochFunction, Neighborhood
+from aecli.train.step import TrainStep
+
+Floats = npt.NDArray[np.float32]
+Report = Callable[[int], None]
+
+
+@out_of_memory_advice("try fewer seeds")
+def measure_stability(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: SplitName,
+    count: int,
+    graph: NeighborGraph | None,
+    *,
+    report: Report = lambda epochs: None,
+) -> Stability:
+    """Train with the settings of a run and `count` seeds, and compare their maps of a split.
+
+    The seeds count up from the run's own. `graph` is the run's, None without a neighbour loss.
+    `report` is called after each epoch.
+
+    Raises:
+        InputError: there are fewer than two seeds, or the run's data were streamed.
+        AecliError: a training diverged, or memory is short.
+
+    """
+    check_seeds(checkpoint, count)
+    seeds = tuple((checkpoint.config.seed + i) % 2**32 for i in range(count))
+    return compare_maps(maps_of_seeds(checkpoint, dataset, split, seeds, graph, report), seeds)
+
+
+def maps_of_seeds(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    split: SplitName,
+    seeds: tuple[int, ...],
+    graph: NeighborGraph | None,
+    report: Report = lambda epochs: None,
+) -> list[Floats]:
+    """Return the codes of a split, float32 (n, d), that a run's training gives with each seed.
+
+    Each training has all of the run's epochs; its last parameters encode.
+    """
+    config = checkpoint.config
+    step = TrainStep(config, dataset.image_shape, dataset.count("train"))
+    images = dataset.split(split).images
+    return [
+        encode(TrainedModel(config, dataset.image_shape, parameters), images)
+        for parameters in _train(step, dataset, seeds, graph, report)
+    ]
+
+
+def _train(
+    step: TrainStep,
+    dataset: Dataset,
+    seeds: tuple[int, ...],
+    graph: NeighborGraph | None,
+    report: Report,
+) -> list[Parameters]:
+    """Train with all seeds in one program; return the last parameters of each."""
+    place = partial(jax.device_put, device=step.devices.replicated)
+    mean_image = dataset.mean_image("train")
+    states = jax.tree.map(
+        lambda *leaves: np.stack(leaves),
+        *(step.initial_state(mean_image, seed) for seed in seeds),
+    )
+    arguments = [
+        place(dataset.split("train").images),
+        place(Neighborhood.of(graph)),
+        place(dataset.split("validation").images),
+    ]
+    states = place(states)
+    seed_array = np.array(seeds, np.uint32)
+    program = compiled(
+        jax.vmap(EpochFunction(step), in_axes=(0, None, None, None, None, 0)),
+        {"program": "epoch of several seeds", **step.key},
+        states,
+        *arguments,
+        np.uint32(1),
+        seed_array,
+        donate=(0,),
+    )
+    for epoch in range(1, step.config.epochs + 1):
+        states, result = program(states, *arguments, np.uint32(epoch), seed_array)
+        if not all(np.isfinite(losses).all() for losses in result.losses.values()):
+            raise AecliError(f"the loss is not finite in epoch {epoch}: a training diverged")
+        report(1)
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], states.parameters) for i in range(len(seeds))]

@@ -1,0 +1,169 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from aecli.config import SplitName
+from aecli.data import Dataset
+from aecli.encode import decode, encode, load_model
+from aecli.errors import InputError
+from aecli.pixels import unit_range, unit_rows
+from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.folder import RunFolder
+from aecli.score.baselines import Embedding
+from aecli.score.metrics import (
+    centroid_correlation,
+    knn_accuracy,
+    neighborhood_scores,
+    silhouette,
+)
+from aecli.score.scores import embed_run, make_scorer, per_point_trust
+from tests.helpers import tiny_dataset
+
+Floats = npt.NDArray[np.float32]
+CODES = np.random.default_rng(0).normal(size=(360, 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(digits_run: Path) -> Checkpoint:
+    return load(RunFolder(digits_run).best)
+
+
+def _others_nearest(codes: Floats, count: int) -> npt.NDArray[np.int64]:
+    distances = np.square(codes[:, None] - codes[None]).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return np.argsort(distances, axis=1)[:, :count]
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "sample", "words"),
+    [
+        (300, "test", 30, "--sample must be at least 31, got 30"),
+        (270, "test", 2000, "tiny has 30 images in its test split: expected at least 31"),
+    ],
+)
+def test_too_few_images_are_refused(rows: int, split: SplitName, sample: int, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make_scorer(tiny_dataset(rows), split, sample)
+
+
+def test_the_smallest_split_and_sample_are_scored() -> None:
+    scorer = make_scorer(tiny_dataset(271), "test", 31)
+    scores = scorer.score(Embedding("some", CODES[:31]))
+    assert set(scores.trustworthiness) == {5, 15}
+
+
+def test_all_maps_are_scored_on_the_same_sample(digits: Dataset) -> None:
+    scorer = make_scorer(digits, "test", 100)
+    labels = digits.labels_of("test")
+    assert labels is not None
+    images = unit_rows(digits.split("test").images)
+    rows = scorer.sampled
+    assert len(set(rows.tolist())) == 100
+    assert_array_equal(scorer.images, images[rows])
+    scores = scorer.score(Embedding("some", CODES, mse=0.01, fit_seconds=3.0, place_seconds=2.0))
+    near = neighborhood_scores(images[rows], CODES[rows])
+    assert scores.trustworthiness == near.trustworthiness
+    assert scores.continuity == near.continuity
+    assert scores.recall == near.recall
+    assert scores.silhouette == silhouette(CODES[rows], labels[rows])
+    expected = centroid_correlation(images[rows], CODES[rows], labels[rows])
+    assert scores.centroid_correlation == expected
+    assert scores.psnr == pytest.approx(20)
+    assert (scores.mse, scores.fit_seconds, scores.place_seconds) == (0.01, 3.0, 2.0)
+
+
+def test_training_codes_vote_on_all_codes(digits: Dataset) -> None:
+    labels, train_labels = digits.labels_of("test"), digits.labels_of("train")
+    assert labels is not None
+    assert train_labels is not None
+    train = np.random.default_rng(1).normal(size=(len(train_labels), 2)).astype(np.float32)
+    scores = make_scorer(digits, "test", 50).score(Embedding("some", CODES, train, train_labels))
+    assert scores.knn_accuracy == knn_accuracy(train, train_labels, CODES, labels)
+    few = Embedding("some", CODES, train[:4], train_labels[:4])
+    assert make_scorer(digits, "test", 50).score(few).knn_accuracy is None
+
+
+def test_without_training_codes_the_others_vote(digits: Dataset) -> None:
+    labels = digits.labels_of("test")
+    assert labels is not None
+    # Near others of their kind, but not always: votes are split.
+    codes = CODES + np.stack([labels, labels], axis=1).astype(np.float32) / np.float32(2)
+    scores = make_scorer(digits, "test", 50).score(Embedding("some", codes))
+    voted = [np.bincount(labels[nearest]).argmax() for nearest in _others_nearest(codes, 5)]
+    assert scores.knn_accuracy == pytest.approx(np.mean(voted == labels))
+
+
+def test_images_without_labels_have_no_scores_of_classes() -> None:
+    scores = make_scorer(tiny_dataset(), "test").score(Embedding("some", CODES[:60]))
+    assert scores.knn_accuracy is scores.silhouette is scores.centroid_correlation is None
+    assert scores.mse is scores.psnr is None
+
+
+def test_a_run_places_the_images_that_it_encodes(checkpoint: Checkpoint, digits: Dataset) -> None:
+    embedding, errors = embed_run(checkpoint, digits, "test", fit_seconds=7.0)
+    model, images = load_model(checkpoint), digits.split("test").images
+    codes = encode(model, images)
+    assert embedding.name == f"aecli {checkpoint.config.recipe}"
+    assert_array_equal(embedding.codes, codes)
+    assert embedding.train_codes is not None
+    assert_array_equal(embedding.train_codes, encode(model, digits.split("train").images))
+    assert embedding.train_labels is not None
+    train_labels = digits.labels_of("train")
+    assert train_labels is not None
+    assert_array_equal(embedding.train_labels, train_labels)
+    expected = np.square(decode(model, codes) - unit_range(images)).mean(axis=(1, 2, 3))
+    assert_allclose(errors, expected, rtol=1e-4)
+    assert embedding.mse == pytest.approx(errors.mean())
+    assert embedding.fit_seconds == 7
+    assert embedding.place_seconds is not None
+    assert 0 < embedding.place_seconds < 5
+
+
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_training_images_of_a_run_do_not_vote_for_themselves(
+    split: SplitName, checkpoint: Checkpoint, digits: Dataset
+) -> None:
+    embedding, errors = embed_run(checkpoint, digits, split)
+    assert len(embedding.codes) == len(errors) == digits.count(split)
+    assert embedding.train_codes is None
+    assert embedding.train_labels is None
+    assert embedding.fit_seconds is None
+
+
+def test_training_images_are_not_encoded_where_there_are_no_labels(
+    checkpoint: Checkpoint, digits: Dataset
+) -> None:
+    embedding, _ = embed_run(checkpoint, replace(digits, labels=None), "test")
+    assert embedding.train_codes is None
+
+
+def test_the_time_to_place_is_that_of_the_whole_split(
+    checkpoint: Checkpoint, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("aecli.score.scores.time.perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr("aecli.score.scores._TIMED", 36)
+    embedding, _ = embed_run(checkpoint, digits, "test")
+    # One second for each tenth of the 360 images.
+    assert embedding.place_seconds == pytest.approx(10)
+
+
+def test_trust_of_each_code_equals_counting_by_hand() -> None:
+    images = np.random.default_rng(2).normal(size=(360, 5)).astype(np.float32)
+    codes = images[:, :2] + CODES / np.float32(2)
+    near = [_others_nearest(values, 15).tolist() for values in (images, codes)]
+    expected = [len(set(a) & set(b)) / 15 for a, b in zip(*near, strict=True)]
+    trust = per_point_trust(images, codes)
+    assert trust.dtype == np.float32
+    assert_allclose(trust, expected, atol=1e-6)
+    assert 0 <= trust.min() < trust.max() < 1
+
+
+def test_no_more_images_than_neighbours_are_refused() -> None:
+    with pytest.raises(InputError, match="15 images are too few: expected more than 15"):
+        per_point_trust(CODES[:15], CODES[:15])
+    assert per_point_trust(CODES[:16], CODES[:16]).tolist() == [1] * 16
