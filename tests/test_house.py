@@ -27,10 +27,10 @@ run.checkpoint pca
 run.reopen neighbors encode show plot.maps
 plot.kinds score.baselines train.stream train.step
 score.scores train.evaluation train.job encode_job
-train.epochs train.saving
+train.epochs train.saving score.job
 train.loop score.stability
-score.report
-score.job
+score.seeds score.points score.report
+score.comparison
 cli.console cli.signals
 cli.options cli.warnings
 cli.*
