@@ -352,12 +352,14 @@ def choose_recipe(name: str) -> Config:
 def fit_to_data(config: Config, rows: int, chosen: Collection[str], *, vectors: bool) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Vectors get a dense encoder: they have no patches. The
-    batch is halved until an epoch has 32 of them, and there are at least as many epochs as give the
-    steps of 50 such epochs.
+    Settings that the user has `chosen` stay. Vectors get a dense encoder: they have no patches. An
+    image has at most all others as neighbours. The batch is halved until an epoch has 32 of them,
+    and there are at least as many epochs as give the steps of 50 such epochs.
     """
     if vectors and "encoder" not in chosen:
         config = replace(config, encoder="dense")
+    if "neighbors" not in chosen:
+        config = replace(config, neighbors=max(1, min(config.neighbors, rows - 1)))
     if "batch_size" in chosen:
         return config
     batch_size = config.batch_size

@@ -208,6 +208,13 @@ def test_runs_of_the_modern_recipe_are_plain_ones() -> None:
         choose_recipe("modern")
 
 
+def test_few_images_have_no_more_neighbours_than_others() -> None:
+    config = choose_recipe("map")
+    assert fit_to_data(config, 16, (), vectors=False).neighbors == 15
+    assert fit_to_data(config, 10, (), vectors=False).neighbors == 9
+    assert fit_to_data(config, 10, ("neighbors",), vectors=False).neighbors == 15
+
+
 def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     config = choose_recipe("map")
     assert fit_to_data(config, 55_000, (), vectors=True).encoder == "dense"

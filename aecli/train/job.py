@@ -9,6 +9,7 @@ from aecli.background_import import importing
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
+    SETTINGS,
     Config,
     choose_recipe,
     fit_to_data,
@@ -51,10 +52,13 @@ class TrainJob:
             if self.epochs_done == config.epochs:
                 start += ": it has them all, --epochs raises them"
         encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
+        few = ""
+        if config.neighbor_weight and config.neighbors < SETTINGS["neighbors"].default:
+            few = f", each with {config.neighbors} neighbours"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
             f"{dataset.count('train'):,} {'vectors' if dataset.vectors else 'images'} of "
-            f"{dataset.name}{start}"
+            f"{dataset.name}{few}{start}"
         )
 
     def check_unchanged(self, *, force: bool) -> None:
