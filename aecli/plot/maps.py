@@ -48,7 +48,7 @@ def map_figure(codes: Codes, name: str, color_by: ContinuousColors | None = None
     coloring: Coloring | None = color_by
     if coloring is None and codes.labels is not None:
         coloring = Classes(codes.labels, codes.class_names)
-    values, axis_names, note = _in_few_dimensions(codes.values)
+    values, axis_names, note = _project(codes.values)
     figure = new_figure(8, 7)
     _draw_map(figure, values, coloring)
     axes = figure.axes[0]
@@ -134,7 +134,7 @@ def _title(codes: Codes, name: str, coloring: Coloring | None) -> str:
     return title
 
 
-def _in_few_dimensions(values: Floats) -> tuple[Floats, list[str], str]:
+def _project(values: Floats) -> tuple[Floats, list[str], str]:
     """Return codes (n, d) as d = 1..3 numbers each, the names of their axes, a note for the title.
 
     Codes of more numbers become their first two principal components.

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -16,7 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import aecli.cli
-from aecli.data import Dataset
+from aecli.data import Dataset, no_bar
 from aecli.encode import encode_split, reconstruct
 from aecli.errors import InputError
 from aecli.plot.kinds import METRICS, PLOTS, Plot, PlotOptions, read_codes_of
@@ -71,6 +72,14 @@ def test_a_kind_that_needs_a_run_refuses_codes(kind: str, run: Path) -> None:
     for refused in (plot.draw, plot.input_path, plot.default_picture):
         with pytest.raises(InputError, match=words):
             refused(codes)
+
+
+@pytest.mark.parametrize("kind", ["reconstructions", "history"])
+def test_there_must_be_a_run(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such run"):
+        PLOTS[kind].draw(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"it has no best\.safetensors"):
+        PLOTS[kind].draw(tmp_path)
 
 
 def test_pictures_go_next_to_the_codes_or_into_the_run(tmp_path: Path) -> None:
@@ -166,9 +175,16 @@ def test_codes_that_do_not_say_what_made_them_are_drawn(run: Path) -> None:
     assert _title(PLOTS["map"].draw(run)) == "codes.npy: 4 codes, 2-D"
 
 
-def test_labels_from_another_file_take_the_place_of_the_codes_own(run: Path) -> None:
+def test_codes_beside_a_run_without_a_whole_epoch_are_drawn(run: Path) -> None:
+    RunFolder(run).best.unlink()
+    _with_other_parameters(RunFolder(run).last)
+    PLOTS["map"].draw(run)
+
+
+@pytest.mark.parametrize("source", [".", "codes.npy"])
+def test_labels_from_another_file_take_the_place_of_the_codes_own(source: str, run: Path) -> None:
     np.save(run / "clusters.npy", np.arange(360) % 2 + 40)
-    figure = PLOTS["map"].draw(run, PlotOptions(labels=run / "clusters.npy"))
+    figure = PLOTS["map"].draw(run / source, PlotOptions(labels=run / "clusters.npy"))
     assert {text.get_text() for text in figure.axes[0].texts} == {"40", "41"}
 
 
@@ -191,6 +207,20 @@ def test_reconstructions_are_those_of_the_best_parameters(run: Path, digits: Dat
     expected = np.concatenate(reconstruct(load(RunFolder(run).best), digits, 3))[..., 0]
     drawn = np.array([axes.images[0].get_array() for axes in figure.axes])
     np.testing.assert_array_equal(drawn, expected)
+
+
+def test_reading_is_shown(run: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[object] = []
+
+    def reopen(checkpoint: object, bar: object) -> Dataset:
+        bars.append(bar)
+        return digits
+
+    monkeypatch.setattr("aecli.run.reopen.reopen", reopen)
+    bar = partial(no_bar)
+    for options in (PlotOptions(bar=bar), None):
+        PLOTS["reconstructions"].draw(run, options)
+    assert bars == [bar, no_bar]
 
 
 def test_the_history_is_that_of_all_epochs(run: Path) -> None:
@@ -220,3 +250,27 @@ def test_codes_and_history_are_drawn_without_jax(kind: str, run: Path) -> None:
     loaded = set(done.stdout.split())
     assert "matplotlib" in loaded
     assert not loaded & {"jax", "flax", "optax", "sklearn"}
+
+
+def test_the_command_replaces_a_picture_only_when_told(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = run / "map.png"
+    picture.write_text("mine")
+    arguments = ["plot", str(run), "-o", str(picture)]
+    assert aecli.cli.main(arguments) == 2
+    assert "map.png exists already" in capsys.readouterr().err
+    assert picture.read_text() == "mine"
+    # Codes and labels that are read are never replaced, whatever they are called.
+    for name in ("codes.npy", "labels.npy"):
+        picture.unlink()
+        shutil.copy(run / "codes.labels.npy", run / "labels.npy")
+        picture.symlink_to(run / name)
+        before = (run / name).read_bytes()
+        assert aecli.cli.main([*arguments, "--labels", str(run / "labels.npy"), "--force"]) == 2
+        assert "map.png is read too" in capsys.readouterr().err
+        assert (run / name).read_bytes() == before
+    picture.unlink()
+    picture.write_text("mine")
+    assert aecli.cli.main([*arguments, "--force"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -203,6 +203,9 @@ def test_codes_without_any_spread_are_drawn(
     limits = [axes.get_xlim()] + ([axes.get_ylim()] if dimensions > 1 else [])
     for at, (low, high) in zip(place, limits, strict=False):
         assert low < at < high
+    if dimensions == 1:
+        edges = axes.patches[0].get_data().edges
+        assert edges[0] < codes.values[0, 0] < edges[-1]
 
 
 def test_names_are_not_formulas(tmp_path: Path) -> None:
@@ -231,6 +234,7 @@ def test_many_codes_are_counted_into_cells_of_their_colour_and_place() -> None:
     figure = map_figure(Codes(values, labels, PROVENANCE), "codes.npy")
     (image,) = figure.axes[0].images
     bitmap = np.asarray(image.get_array())
+    assert image.origin == "lower"
     left, right, bottom, top = image.get_extent()
     rows, columns = bitmap.shape[:2]
 
@@ -274,6 +278,16 @@ def test_many_codes_of_any_spread_are_drawn(tmp_path: Path, spread: float, label
     save_figure(figure, tmp_path / "map.png")
     coloured = (imread(tmp_path / "map.png")[:, :1000, :3] < 0.9).any(axis=2).mean()
     assert coloured > 0.2
+
+
+@pytest.mark.parametrize("value", [0, -5e6, 1e38])
+def test_many_equal_codes_are_one_square(value: float) -> None:
+    figure = map_figure(Codes(np.full((60_000, 2), value, np.float32)), "codes.npy")
+    (image,) = figure.axes[0].images
+    left, right, bottom, top = image.get_extent()
+    assert left < right
+    assert bottom < top
+    assert (np.asarray(image.get_array())[..., 3] > 0.99).all()
 
 
 def test_maps_stand_side_by_side_in_the_same_colours() -> None:
