@@ -32,6 +32,10 @@ Affects = Literal["model", "training", "start", "stopping"]
 DEFAULT_DATASET = "digits"
 DEFAULT_ROWS_AT_A_TIME = 16_384  # Of encode and decode.
 DEFAULT_SAMPLE = 2_000  # Images whose neighbourhoods are compared, all with all.
+DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data have no splits.
+DEFAULT_SPLIT_SEED = 0
+_BATCH_SIZE = 256
+_FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,9 @@ class Config:
         valid=COUNT,
     )
     batch_size: int = setting(
-        256, "Images per step; by default fewer on fewer than 8,192 images.", valid=COUNT
+        _BATCH_SIZE,
+        f"Images per step; by default fewer on fewer than {_BATCH_SIZE * _FEWEST_STEPS:,} images.",
+        valid=COUNT,
     )
     learning_rate: float = setting(1e-3, "Learning rate of Adam, at its highest.", valid=POSITIVE)
     schedule: Schedule = setting("constant", "How the learning rate changes over the steps.")
@@ -274,23 +280,10 @@ def _settings() -> dict[str, Setting]:
 
 SETTINGS: dict[str, Setting] = _settings()
 
-# The program of the tutorial that this project grew from, to the letter: sigmoid layers, weights
-# and biases drawn from a standard normal, constant Adam, batches in file order.
-_CLASSIC = Config(
-    recipe="classic",
-    encoder="dense",
-    hidden=(128, 64, 10),
-    latent=2,
-    activation="sigmoid",
-    output="sigmoid",
-    init="normal",
-    epochs=50,
-    batch_size=256,
-    learning_rate=1e-3,
-    schedule="constant",
-    shuffle=False,
-    loss="mse",
-)
+# The program of the tutorial that this project grew from, to the letter; its settings are the
+# defaults of `Config`: sigmoid layers, weights and biases drawn from a standard normal, constant
+# Adam, batches in file order.
+_CLASSIC = Config(recipe="classic")
 
 # A plain autoencoder: no more parameters than the classic on MNIST, and the same number of epochs.
 # The widths leave no bottleneck before the code; the rest was chosen by measurement.
@@ -326,7 +319,6 @@ RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN,
 DEFAULT_RECIPE = _MAP.recipe
 # Recipes of older runs, by the name that they had.
 _RENAMED = {"modern": "plain"}
-_FEWEST_STEPS = 32  # Of an epoch, where there are as many images.
 
 
 def flag(name: str) -> str:
@@ -391,6 +383,8 @@ def resume_config(saved: Config, settings: Mapping[str, Any], epoch: int) -> Con
         InputError: a setting differs from the run's, or fewer epochs than it has are asked for.
 
     """
+    if "recipe" in settings:
+        settings = {**settings, "recipe": _RENAMED.get(settings["recipe"], settings["recipe"])}
     wanted = with_settings(saved, settings)
     for one in SETTINGS.values():
         old, new = getattr(saved, one.name), getattr(wanted, one.name)

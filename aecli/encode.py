@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -21,6 +22,7 @@ from aecli.errors import InputError
 from aecli.model import network
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, parameter_shapes
+from aecli.npy import write_npy
 from aecli.pixels import Images, unit_range
 from aecli.run.checkpoint import Checkpoint, unflatten
 from aecli.run.codes import CodeArray, CodeBlocks
@@ -222,6 +224,25 @@ def decode(
             "of that many numbers"
         )
     return _all_at_once(model.decode, model, codes, batch_size, report)
+
+
+def write_images(path: Path, images: Floats, *, as_uint8: bool = False) -> None:
+    """Write images, float32 (n, h, w, c) in 0..1: to `.npy`, or as one picture of them all.
+
+    An array is float32, or uint8 from 0 to 255. Other suffixes are those of `save_figure`.
+
+    Raises:
+        AecliError: the operating system refused.
+
+    """
+    if path.suffix.lower() == ".npy":
+        pixels = np.rint(images * 255).astype(np.uint8) if as_uint8 else images
+        write_npy(path, pixels.dtype, pixels.shape, [pixels])
+        return
+    from aecli.plot.images import grid_figure
+    from aecli.plot.save import save_figure
+
+    save_figure(grid_figure(images), path)
 
 
 def _all_at_once(

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import optax
 
 from aecli.config import Config, Loss, Output
+from aecli.run.states import RECONSTRUCTION
 from aecli.schedules import neighbor_weight_schedule
 
-# The term that the validation loss is measured by, too.
-RECONSTRUCTION = "reconstruction"
-# Neighbours of each image in a batch, drawn anew in each epoch.
+# Neighbours of each image in a batch, drawn again in each epoch.
 POSITIVES = 2
 
 
@@ -78,6 +77,11 @@ def loss_terms(config: Config, steps_per_epoch: int) -> list[Term]:
             )
         )
     return terms
+
+
+def needs_neighbors(config: Config) -> bool:
+    """Return whether a term that a config asks for needs neighbours of the images."""
+    return any(term.positives for term in loss_terms(config, 1))
 
 
 def weighted_sum(

@@ -15,6 +15,7 @@ from aecli import files
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
+from aecli.losses import needs_neighbors
 from aecli.pca import PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
@@ -87,13 +88,13 @@ def find_neighbors(
 ) -> FoundNeighbors | None:
     """Return the graph of these data that is in a run's folder, or else a new one.
 
-    None where the config has no neighbour loss.
+    None where no term of the config's loss needs it.
 
     Raises:
         InputError: there are too few training images.
 
     """
-    if not config.neighbor_weight:
+    if not needs_neighbors(config):
         return None
     started = time.perf_counter()
     key = _key(dataset, config.neighbors)

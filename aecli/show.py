@@ -82,9 +82,11 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
     test_mse, pca_mse = values["test_mse"], values["pca_mse"]
     if isinstance(test_mse, float) and isinstance(pca_mse, float):
         rows.append(("test mse", f"{test_mse:.4f} (PCA: {pca_mse:.4f})"))
-    rows += [
-        (name.replace("_", " "), one.show(getattr(config, name))) for name, one in SETTINGS.items()
-    ]
+    settings = {
+        name.replace("_", " "): one.show(getattr(config, name)) for name, one in SETTINGS.items()
+    }
+    # How many epochs there are is said with how many there are to be.
+    rows += [(name, value) for name, value in settings.items() if name != "epochs"]
     return rows + [(name, f"{size:,} bytes") for name, size in values["files"].items()]
 
 
@@ -93,12 +95,10 @@ def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:
     layers = network(checkpoint.config, checkpoint.data.image_shape)
     walk = []
     for layer in layers.layers:
-        part, _, name = layer.name.partition(".")
-        group, _, index = name.partition(".")
         product = (rows, *layer.output)
         walk.append(
             LayerShapes(
-                layer=f"{part} {int(index) + 1}" if index else f"{part} {group}",
+                layer=layer.title,
                 input=(rows, *layer.input),
                 weight=layer.kernel,
                 product=product,

@@ -183,6 +183,12 @@ def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None
     assert list(choose_recipe("map").affecting("model")) == names
 
 
+def test_all_other_settings_decide_what_a_training_step_computes() -> None:
+    """A setting that is missing here lets trainings that differ share a compiled program."""
+    not_compiled = {"recipe", "init", "seed", "patience"}
+    assert set(choose_recipe("map").affecting("model", "training")) == set(SETTINGS) - not_compiled
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_only_what_says_when_to_stop_may_change_on_resuming(name: str) -> None:
     saved = choose_recipe("map")
@@ -206,6 +212,7 @@ def test_runs_of_the_modern_recipe_are_plain_ones() -> None:
     assert from_json(settings) == choose_recipe("plain")
     with pytest.raises(InputError, match="'modern' is unknown, which is now called plain"):
         choose_recipe("modern")
+    assert resume_config(choose_recipe("plain"), {"recipe": "modern"}, 3) == choose_recipe("plain")
 
 
 def test_few_images_have_no_more_neighbours_than_others() -> None:

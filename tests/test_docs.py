@@ -81,6 +81,10 @@ def test_the_commands_in_the_readme_exist() -> None:
     blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     lines = [line.partition("#")[0].split() for block in blocks for line in block.splitlines()]
     named = {words[1] for words in lines if words[:1] == ["aecli"]}
+    for words in lines:
+        if words[:1] == ["aecli"]:
+            known = {flag for p in COMMANDS[words[1]].params for flag in p.opts}
+            assert {word for word in words if word.startswith("-")} <= known, words
     assert {"train", "encode", "decode", "plot", "score"} == named <= set(COMMANDS)
     targets = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for words in lines:

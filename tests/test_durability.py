@@ -475,3 +475,22 @@ def test_what_others_are_writing_is_not_swept_away(tmp_path: Path) -> None:
         assert not (tmp_path / ".codes.npy.left.tmp").exists()
     assert path.read_bytes() == b"first"
     assert [file.name for file in tmp_path.iterdir()] == ["codes.npy"]
+
+
+def test_a_streamed_run_of_an_older_format_that_stopped_within_an_epoch_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its partial epoch has fewer terms of the loss than there are by now."""
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(TESTS / "checkpoints" / "v4-streamed", folder.path)
+    before = load(folder.last)
+    assert before.partial is not None
+    assert before.layout is not None
+    assert before.config.code_penalty
+    assert main(["train", "--resume", "-o", "run"]) == 0
+    after = load(folder.last)
+    assert (after.epoch, after.partial) == (before.config.epochs, None)
+    assert set(after.history[-1].losses) == {"reconstruction", "latent norm"}
+    # The options that made it still go with it.
+    assert main(["train", "--resume", "-o", "run", "--recipe", "modern"]) == 0

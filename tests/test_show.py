@@ -47,7 +47,9 @@ def test_the_walk_of_a_conv_encoder_begins_with_patches(
 
 
 def test_facts_tell_every_setting_as_people_write_it(digits_run: Path) -> None:
-    told = dict(facts(digits_run, load(RunFolder(digits_run).best)))
-    assert {name.replace("_", " ") for name in SETTINGS} <= set(told)
-    assert (told["hidden"], told["shuffle"], told["patience"]) == ("16,8", "on", "off")
-    assert told["learning rate"] == "0.005"
+    rows = facts(digits_run, load(RunFolder(digits_run).best))
+    values = dict(rows)
+    assert len(values) == len(rows), "a name stands twice"
+    assert {name.replace("_", " ") for name in SETTINGS} <= set(values)
+    assert (values["hidden"], values["shuffle"], values["patience"]) == ("16,8", "on", "off")
+    assert (values["learning rate"], values["epochs"]) == ("0.005", "4 of 4, the best is 4")

@@ -337,7 +337,8 @@ def kill_at_calls(folder: Path, every: int) -> int:
     from aecli.cli import main as run_aecli
 
     aecli.train.saving._SECONDS_BETWEEN_SAVES = 0
-    train = ["train", "--recipe", "plain", "--epochs", "3", "--hidden", "4", "--quiet"]
+    # The default recipe, which writes the graph of neighbours too.
+    train = ["train", "--epochs", "3", "--hidden", "4", "--quiet"]
 
     def attempt(killer: Killer, arguments: list[str]) -> int:
         child = os.fork()

@@ -158,13 +158,13 @@ def _print_result(lines: Sequence[str]) -> None:
 
 
 def _short_losses(metrics: "EpochMetrics", width: int) -> str:
-    """Return the validation loss, and the terms of the training loss that fit beside a bar."""
+    """Return the validation loss, and what fits beside a bar: the terms of the loss, the speed."""
     losses = {"validation": metrics.validation_loss, **metrics.losses}
-    first, *others = (f"{name} {loss:#.3g}" for name, loss in losses.items())
-    for other in others:
-        longer = f"{first}  {other}"
-        first = longer if len(longer) <= width - _BESIDE_LOSSES else first
-    return first
+    shown, *others = (f"{name} {loss:#.3g}" for name, loss in losses.items())
+    for other in [*others, f"{metrics.images_per_second:,.0f} img/s"]:
+        longer = f"{shown}  {other}"
+        shown = longer if len(longer) <= width - _BESIDE_LOSSES else shown
+    return shown
 
 
 def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:

@@ -41,18 +41,22 @@ def list_(as_json: JsonOption = False) -> None:
       aecli data list
     """
     from aecli.cli.console import Reporter, print_table
-    from aecli.data import NAMED, find_named
+    from aecli.data import list_named
 
-    rows = [("digits", "1,797", "0.1 MB", "comes with scikit-learn")]
-    found = {name: find_named(name) for name in NAMED}
-    for name, named in NAMED.items():
-        where = found[name] or f"not here; aecli data fetch {name}"
-        rows.append((name, f"{named.images:,}", f"{named.remote.size / 10**6:,.1f} MB", str(where)))
+    listed = list_named()
     if as_json:
-        places = {name: None if path is None else str(path) for name, path in found.items()}
-        Reporter(json=True).result([], {"digits": "scikit-learn"} | places)
-    else:
-        print_table(("name", "images", "size", "where"), rows)
+        Reporter(json=True).result([], {one.name: one.place for one in listed})
+        return
+    rows = [
+        (
+            one.name,
+            f"{one.images:,}",
+            f"{one.size / 10**6:,.1f} MB",
+            one.place or f"not here; aecli data fetch {one.name}",
+        )
+        for one in listed
+    ]
+    print_table(("name", "images", "size", "where"), rows)
 
 
 @app.command()

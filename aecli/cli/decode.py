@@ -17,8 +17,7 @@ from aecli.config import DEFAULT_ROWS_AT_A_TIME
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    pass
 
 
 def decode(
@@ -72,29 +71,13 @@ def decode(
     values = read_matrix(codes)
 
     from aecli.encode import decode as run_decoder
-    from aecli.encode import load_model
+    from aecli.encode import load_model, write_images
 
     reporter = Reporter(quiet, as_json)
     with reporter.bar("decoding", len(values)) as advance:
         images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
-    _write(out, images, uint8=uint8)
+    write_images(out, images, as_uint8=uint8)
     seconds = time.perf_counter() - started
     shape = "x".join(str(length) for length in images.shape[1:])
     reporter.say(f"wrote {len(images):,} images of {shape} in {seconds:.1f} s to {out}")
     reporter.result([out], {"images": str(out), "rows": len(images), "seconds": seconds})
-
-
-def _write(out: Path, images: "npt.NDArray[np.float32]", *, uint8: bool) -> None:
-    """Write images (n, h, w, c) in 0..1: as an array, or as one picture of them all."""
-    import numpy as np
-
-    from aecli.npy import write_npy
-
-    if out.suffix.lower() == ".npy":
-        pixels = np.rint(images * 255).astype(np.uint8) if uint8 else images
-        write_npy(out, pixels.dtype, pixels.shape, [pixels])
-    else:
-        from aecli.plot.images import grid_figure
-        from aecli.plot.save import save_figure
-
-        save_figure(grid_figure(images), out)

@@ -85,7 +85,7 @@ def _setting_parameter(setting: Setting) -> inspect.Parameter:
     default = getattr(RECIPES[DEFAULT_RECIPE], setting.name)
     flags = [setting.flag]
     if isinstance(default, bool):
-        flags.append(f"--no-{setting.name}")
+        flags.append(f"--no-{setting.flag.removeprefix('--')}")
     option = typer.Option(
         "/".join(flags),
         help=setting.help,

@@ -7,7 +7,8 @@ import typer
 
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
-from aecli.plot.kinds import DEFAULT_KIND, METRICS, PLOTS, ColorBy, PlotOptions
+from aecli.plot.kinds import DEFAULT_KIND, PLOTS, ColorBy, PlotOptions
+from aecli.run.points import PER_POINT
 
 if TYPE_CHECKING:
     Kind = str
@@ -49,7 +50,7 @@ def plot(
         ColorBy,
         typer.Option(
             metavar="NAME",
-            help=f"label; or what aecli score --per-point wrote: {', '.join(METRICS)}.",
+            help=f"label; or what aecli score --per-point wrote: {', '.join(PER_POINT)}.",
         ),
     ] = PlotOptions.color_by,
     count: Annotated[int, typer.Option(help="How many reconstructions.")] = PlotOptions.count,

@@ -102,7 +102,7 @@ def score(
     from aecli.score.job import score_job
 
     reporter = Reporter(quiet, as_json)
-    job = score_job(source, dataset, options, split, train_codes, reporter.bar)
+    job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
     from aecli.score.comparison import score_map
     from aecli.score.points import point_paths

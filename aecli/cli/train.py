@@ -23,7 +23,12 @@ from aecli.cli.options import (
     with_setting_options,
 )
 from aecli.cli.signals import StopRequest, catching_signals
-from aecli.config import DEFAULT_DATASET, Config, read_toml
+from aecli.config import (
+    DEFAULT_DATASET,
+    DEFAULT_SHARE,
+    DEFAULT_SPLIT_SEED,
+    read_toml,
+)
 from aecli.errors import InputError
 from aecli.files import refuse_file
 
@@ -49,7 +54,7 @@ def train(
         float | None,
         typer.Option(
             help="Share of the images to validate on, where the data have no splits.",
-            show_default="0.1",
+            show_default=str(DEFAULT_SHARE),
             rich_help_panel="Data",
         ),
     ] = None,
@@ -57,13 +62,17 @@ def train(
         float | None,
         typer.Option(
             help="Share of the images to test on, where the data have no splits.",
-            show_default="0.1",
+            show_default=str(DEFAULT_SHARE),
             rich_help_panel="Data",
         ),
     ] = None,
     split_seed: Annotated[
         int | None,
-        typer.Option(help="Seed of these splits.", show_default="0", rich_help_panel="Data"),
+        typer.Option(
+            help="Seed of these splits.",
+            show_default=str(DEFAULT_SPLIT_SEED),
+            rich_help_panel="Data",
+        ),
     ] = None,
     rescale: RescaleOption = None,
     size: SizeOption = None,
@@ -213,7 +222,7 @@ def _report(
 ) -> None:
     """Print the final numbers, and say what to run next."""
     folder = job.folder.path
-    reporter.facts(_summary_rows(summary, job.config))
+    reporter.facts(summary.facts(job.config.loss))
     if profile is not None:
         reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
     reporter.say(f"wrote {folder}; next: aecli encode {shlex.quote(str(folder))}")
@@ -239,15 +248,3 @@ def _ending_on(stop: StopRequest, bar: "Bar") -> "Bar":
 def _base_name(dataset: str) -> str:
     """Return what a data set is called after: the last part of its absolute path."""
     return os.path.basename(os.path.abspath(os.path.expanduser(dataset)))  # noqa: PTH100,PTH111,PTH119
-
-
-def _summary_rows(summary: "Summary", config: Config) -> list[tuple[str, str]]:
-    pca = f" (PCA: {summary.pca_validation_mse:.4f})" if config.loss == "mse" else ""
-    return [
-        ("best epoch", f"{summary.best_epoch} of {summary.epochs}"),
-        (f"validation {config.loss}", f"{summary.validation_loss:.4f}{pca}"),
-        ("test mse", f"{summary.test_mse:.4f} (PCA: {summary.pca_mse:.4f})"),
-        ("parameters", f"{summary.parameters:,}"),
-        ("time", f"{summary.seconds:.1f} s"),
-        ("speed", f"{summary.images_per_second:,.0f} images/s"),
-    ]

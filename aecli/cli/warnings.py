@@ -9,7 +9,7 @@ from typing import TextIO
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
     """Print a warning as one line, once."""
-    said: set[str] = set()
+    printed: set[str] = set()
 
     def show(
         message: Warning | str,
@@ -22,8 +22,8 @@ def one_line_warnings() -> Iterator[None]:
         from aecli.cli import console
 
         text = " ".join(str(message).split())
-        if text not in said:
-            said.add(text)
+        if text not in printed:
+            printed.add(text)
             console.error(f"warning: {text}")
 
     with warnings.catch_warnings():

@@ -17,7 +17,7 @@ LABELS_COME_FROM_FILES = "is a folder, where labels come from the files"
 class Format:
     """A format of data sets: a file or a folder of some kind.
 
-    `description`: what such a file or folder is called in messages, such as "a .npy file".
+    `description`: what it is called in messages, in a few words, such as "an IDX file".
     `matches(path, first_bytes)`: whether the file or folder at `path` has this format;
     `first_bytes` are the first 8 bytes of a file, and empty for a folder. `read(source, bar)`
     reads it; `source.location` is its absolute path. `labels_refusal`: why `--labels` cannot be

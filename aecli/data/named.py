@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from aecli.config import nearest
 from aecli.data.dataset import Dataset
@@ -120,6 +121,25 @@ NAMED: Mapping[str, NamedDataset] = {
         read_cifar10,
     ),
 }
+
+
+class Listed(NamedTuple):
+    """A named data set: its images, its bytes, and the folder or package that has it, if any."""
+
+    name: str
+    images: int
+    size: int
+    place: str | None
+
+
+def list_named() -> list[Listed]:
+    """Return all data sets that have a name, and where they are on this machine."""
+    listed = [Listed(EMBEDDED, 1_797, 100_000, "scikit-learn")]
+    for name, named in NAMED.items():
+        folder = find_named(name)
+        place = None if folder is None else str(folder)
+        listed.append(Listed(name, named.images, named.remote.size, place))
+    return listed
 
 
 def find_named(name: str) -> Path | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from aecli.config import DEFAULT_SHARE, DEFAULT_SPLIT_SEED
 from aecli.errors import InputError
 
 _MOST_PIXELS = 4096
@@ -27,9 +28,9 @@ class Source:
 
     location: str
     labels: str | None = None
-    validation: float = 0.1
-    test: float = 0.1
-    split_seed: int = 0
+    validation: float = DEFAULT_SHARE
+    test: float = DEFAULT_SHARE
+    split_seed: int = DEFAULT_SPLIT_SEED
     rescale: tuple[float, float] | None = None
     size: tuple[int, int] | None = None
     grayscale: bool = False

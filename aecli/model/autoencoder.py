@@ -29,21 +29,22 @@ class LayerModule(nnx.Module):
 
 
 class Stack(nnx.Module):
-    """Layers one after the other, each an attribute of the name in its description."""
+    """Layers one after the other, each an attribute, or a place in one, as its path says."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.order = tuple(layer.name.partition(".")[2] for layer in layers)
+        self.order = tuple(layer.path[1:] for layer in layers)
         modules = (LayerModule(layer) for layer in layers)
         for name, part in nested(zip(self.order, modules, strict=True)).items():
             setattr(self, name, nnx.List(part.values()) if isinstance(part, Mapping) else part)
 
     def __call__(self, values: jax.Array, *, activate_last: bool = True) -> jax.Array:
         """Apply all layers to values, float32 (n, ...); the last one without its activation."""
-        for name in self.order:
-            group, _, index = name.partition(".")
-            module = getattr(self, group)[int(index)] if index else getattr(self, group)
+        for name, *index in self.order:
+            module = getattr(self, str(name))
+            module = module[index[0]] if index else module
             values = values.reshape(len(values), *module.layer.input)
-            values = module(values, activate=activate_last or name != self.order[-1])
+            is_last = (name, *index) == self.order[-1]
+            values = module(values, activate=activate_last or not is_last)
         return values
 
 

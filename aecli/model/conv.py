@@ -24,7 +24,7 @@ def encoder(config: Config, image_shape: ImageShape) -> tuple[Layer, ...]:
     # Any other activation of this many numbers takes as long as the product again, and the maps are
     # not better.
     kernel = (PATCH, PATCH, image_shape[2], FEATURES)
-    patches = Patches("encoder.patches", image_shape, features, kernel, "relu")
+    patches = Patches(("encoder", "patches"), image_shape, features, kernel, "relu")
     widths = (math.prod(features), *config.hidden, config.latent)
     return patches, *dense_stack("encoder", config, widths)
 

@@ -27,7 +27,7 @@ def dense_stack(
     last = len(widths) - 2
     return tuple(
         dense(
-            f"{part}.layers.{index}",
+            (part, "layers", index),
             inputs,
             outputs,
             ending if index == last else config.activation,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import jax
 
 Shape = tuple[int, ...]
+# Names of attributes, and places in lists.
+Path = tuple[str | int, ...]
 ImageShape = tuple[int, int, int]
 
 
@@ -21,7 +23,7 @@ ImageShape = tuple[int, int, int]
 class Layer(ABC):
     """One layer: a product with a kernel, a bias, an activation, and maybe a normalization.
 
-    `name` is where its parameters lie in the model, such as `encoder.layers.0`. `input` and
+    `path` is where its parameters lie in the model, such as `("encoder", "layers", 0)`. `input` and
     `output` are shapes of one image's values, without the axis of the images. `kernel` ends with
     the number of outputs, which is the length of the bias. `activation` is a name in `jax.nn`, or
     `linear`. With `normalize` the activations of an image are then brought to mean 0 and variance 1
@@ -29,13 +31,19 @@ class Layer(ABC):
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
     """
 
-    name: str
+    path: Path
     input: Shape
     output: Shape
     kernel: Shape
     activation: str
     normalize: bool = False
     starts_at_mean: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the layer is called for people: `encoder 1`, or `encoder patches`."""
+        part, group, *index = self.path
+        return f"{part} {int(index[0]) + 1}" if index else f"{part} {group}"
 
     @property
     def bias(self) -> Shape:
@@ -83,9 +91,9 @@ class Dense(Layer):
         return values @ kernel
 
 
-def dense(name: str, inputs: int, outputs: int, activation: str, **options: bool) -> Dense:
+def dense(path: Path, inputs: int, outputs: int, activation: str, **options: bool) -> Dense:
     """Return the description of a dense layer."""
-    return Dense(name, (inputs,), (outputs,), (inputs, outputs), activation, **options)
+    return Dense(path, (inputs,), (outputs,), (inputs, outputs), activation, **options)
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,10 @@ class Network:
         return [self.image_shape, *(layer.output for layer in self.encoder)]
 
 
-def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return values by dotted names as dicts in dicts; digits in a name are int keys."""
+def nested(values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:
+    """Return values by their paths as dicts in dicts."""
     tree: dict[Any, Any] = {}
-    for name, value in values:
-        *above, last = (int(part) if part.isdecimal() else part for part in name.split("."))
+    for (*above, last), value in values:
         place = tree
         for part in above:
             place = place.setdefault(part, {})

@@ -1,6 +1,8 @@
 """The parameters of the autoencoder: their names and shapes, and how they are drawn."""
 
 import math
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import jax
@@ -17,7 +19,7 @@ Parameters = Any  # A nested dict of arrays, named like the attributes of `Autoe
 def parameter_shapes(config: Config, image_shape: ImageShape) -> Parameters:
     """Return the parameters of `Autoencoder` as shapes, without importing Flax."""
     return nested(
-        (f"{layer.name}.{name}", jax.ShapeDtypeStruct(shape, np.float32))
+        ((*layer.path, name), jax.ShapeDtypeStruct(shape, np.float32))
         for layer in network(config, image_shape).layers
         for name, shape in layer.parameters.items()
     )
@@ -55,10 +57,8 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
     if config.init != "normal":
         for layer in network(config, image_shape).layers:
             if layer.starts_at_mean:
-                place = parameters
-                for part in layer.name.split("."):
-                    place = place[int(part) if part.isdecimal() else part]
-                place["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
+                own = reduce(getitem, layer.path, parameters)
+                own["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
     return parameters
 
 

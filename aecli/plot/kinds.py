@@ -12,25 +12,21 @@ from typing import TYPE_CHECKING, Literal
 
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.run.points import PER_POINT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from aecli.data import Bar
-    from aecli.run.codes import Codes, PerPointMetric
+    from aecli.run.codes import Codes
+    from aecli.run.points import PerPointMetric
 
     ColorBy = Literal["label"] | PerPointMetric
 
-# What codes can be coloured by besides their labels, each in words for the colour bar.
-METRICS: dict["PerPointMetric", str] = {
-    "trust": "share of the true neighbours kept",
-    "error": "squared error of the reconstruction, a pixel",
-    "moved": "distance from the mean place over the seeds",
-}
 DEFAULT_KIND = "map"
 
 if not TYPE_CHECKING:
-    ColorBy = Literal["label", *METRICS]
+    ColorBy = Literal["label", *PER_POINT]
 
 
 @dataclass(frozen=True)
@@ -139,7 +135,7 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
     path, codes = codes_path(source), read_codes_of(source, options.labels)
     if options.color_by == "label":
         return map_figure(codes, path.name)
-    name = METRICS[options.color_by]
+    name = PER_POINT[options.color_by].meaning
     values = read_point_values(path, options.color_by, len(codes.values))
     return map_figure(codes, path.name, ContinuousColors(name, values))
 

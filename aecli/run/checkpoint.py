@@ -15,7 +15,13 @@ from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.run.folder import RunFolder
-from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
+from aecli.run.states import (
+    RECONSTRUCTION,
+    Best,
+    EpochMetrics,
+    PartialEpoch,
+    ShuffleLayout,
+)
 
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
@@ -235,15 +241,15 @@ def _upgrade(metadata: Mapping[str, Any], config: Config) -> dict[str, Any]:
 
     def losses(values: Mapping[str, Any], reconstruction: str) -> dict[str, Any]:
         """Return the two losses that there were, by the names of their terms."""
-        named = {"reconstruction": values[reconstruction]}
+        named = {RECONSTRUCTION: values[reconstruction]}
         return named | ({"neighbor": values["neighbor_loss"]} if config.neighbor_weight else {})
 
-    layout, begun = metadata.get("layout"), metadata.get("begun")
+    layout, partial = metadata.get("layout"), metadata.get("begun")
     return {
         **metadata,
         "layout": layout and {**layout, "buffer_blocks": layout["window_blocks"]},
-        "partial": begun
-        and {**begun, "buffers": begun["windows"], "losses": losses(begun, "loss")},
+        "partial": partial
+        and {**partial, "buffers": partial["windows"], "losses": losses(partial, "loss")},
         "history": [{**line, "losses": losses(line, "train_loss")} for line in metadata["history"]],
     }
 

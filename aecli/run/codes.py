@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,9 @@ from aecli.config import SplitName
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
 from aecli.npy import read_npy, write_npy
+from aecli.run.points import PER_POINT, PerPointMetric
 
 CodeArray = npt.NDArray[np.float32]
-# What may be known of each code: the share of its image's true neighbours that are near, the error
-# of its reconstruction, and how far it moves with the seed.
-PerPointMetric = Literal["trust", "error", "moved"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +81,7 @@ def read_point_values(codes: Path, what: PerPointMetric, rows: int) -> CodeArray
 
     """
     path = point_path(codes, what)
-    made_by = f"aecli score --per-point{' --stability 3' if what == 'moved' else ''}"
+    made_by = PER_POINT[what].made_by
     if files.kind_of(path) != "file":
         raise InputError(f"{path} does not exist: {made_by} makes it")
     values = read_npy(path)
@@ -112,7 +110,7 @@ def refuse_existing_codes(path: Path, *, force: bool) -> None:
 
     A JSON file of another kind next to them, such as a run's summary, is refused in any case.
     """
-    beside_all = [point_path(path, what) for what in get_args(PerPointMetric)]
+    beside_all = [point_path(path, what) for what in PER_POINT]
     files.refuse_existing(path, labels_path(path), provenance_path(path), *beside_all, force=force)
     beside = provenance_path(path)
     if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
@@ -131,7 +129,7 @@ def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
 
     def remove_points() -> None:
         """Remove what is known of each of the older codes of this name."""
-        for what in get_args(PerPointMetric):
+        for what in PER_POINT:
             files.remove(point_path(path, what))
 
     written = [path]

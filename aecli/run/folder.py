@@ -35,7 +35,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """One line an epoch."""
+        """One line per epoch."""
         return self.path / "metrics.jsonl"
 
     @property

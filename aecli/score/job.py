@@ -99,17 +99,20 @@ def score_job(
     options: Mapping[str, Any] | None = None,
     split: SplitName | None = None,
     train_codes: Path | None = None,
+    seeds: int | None = None,
     bar: Bar = no_bar,
 ) -> ScoreJob:
     """Return the job of a run or of codes, whichever `path` is: codes are a file called `.npy`.
 
-    The arguments are those of `run_job` and `codes_job`.
+    The arguments are those of `run_job` and `codes_job`; with `seeds` it is to be trained again.
 
     Raises:
         InputError: there is no such run, there are no such codes, or the data do not belong to it.
 
     """
     if kind_of(path) != "folder" and path.suffix == ".npy":
+        if seeds is not None:
+            raise InputError("--stability trains again: expected a RUN, got codes")
         return codes_job(path, location, options, split, train_codes, bar)
     if train_codes is not None:
         raise InputError("--train-codes goes with CODES: a run encodes its training images itself")
@@ -228,7 +231,7 @@ def _read_voters(path: Path, job: CodesJob) -> Codes:
     dimensions = voters.values.shape[1]
     if dimensions != job.dimensions:
         raise InputError(
-            f"{path} has {dimensions} numbers a code, {job.codes_path} has {job.dimensions}: "
+            f"{path} has {dimensions} numbers per code, {job.codes_path} has {job.dimensions}: "
             "expected codes of one map"
         )
     return voters

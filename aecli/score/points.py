@@ -10,7 +10,8 @@ from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.memory import refuse_beyond_memory
 from aecli.pixels import unit_rows
-from aecli.run.codes import PerPointMetric, point_path
+from aecli.run.codes import point_path
+from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.score.baselines import Embedding
 from aecli.score.job import RunJob, ScoreJob
 from aecli.score.scores import per_point_trust
@@ -33,12 +34,12 @@ def point_paths(job: ScoreJob, *, stability: bool) -> list[Path]:
     """
     if isinstance(job, RunJob):
         job.check_codes()
-    needs: dict[PerPointMetric, bool] = {
-        "trust": True,
-        "error": isinstance(job, RunJob),
-        "moved": stability,
-    }
-    return [point_path(job.codes_path, metric) for metric, known in needs.items() if known]
+    there_are = {"images": True, "decoder": isinstance(job, RunJob), "seeds": stability}
+    return [
+        point_path(job.codes_path, metric)
+        for metric, one in PER_POINT.items()
+        if there_are[one.needs]
+    ]
 
 
 def check_memory(dataset: Dataset, split: SplitName) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import SplitName
-from aecli.run.codes import PerPointMetric
+from aecli.run.points import PerPointMetric
 from aecli.score.baselines import Embedding
 from aecli.score.scores import VOTERS, Scores
 from aecli.score.stability import NEIGHBORS, Stability

@@ -226,9 +226,10 @@ class EpochStreamed:
         has then takes the place of the results.
         """
         step = self._step
-        partial = partial or PartialEpoch(0, {term.name: 0.0 for term in step.terms}, 0)
+        partial = partial or PartialEpoch(0, {}, 0)
         done, finite_steps = partial.buffers, partial.finite_steps
-        sums = dict(partial.losses)
+        # Older formats had not all of the terms.
+        sums = {term.name: partial.losses.get(term.name, 0.0) for term in step.terms}
         for images, batches, steps in prefetched(
             shuffle_buffers(
                 self._dataset,

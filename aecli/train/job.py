@@ -9,7 +9,7 @@ from aecli.background_import import importing
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
-    SETTINGS,
+    RECIPES,
     Config,
     choose_recipe,
     fit_to_data,
@@ -53,7 +53,7 @@ class TrainJob:
                 start += ": it has them all, --epochs raises them"
         encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
         few = ""
-        if config.neighbor_weight and config.neighbors < SETTINGS["neighbors"].default:
+        if config.neighbor_weight and config.neighbors < RECIPES[config.recipe].neighbors:
             few = f", each with {config.neighbors} neighbours"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "

@@ -57,6 +57,18 @@ class Summary:
     seconds: float
     images_per_second: float
 
+    def facts(self, loss: str) -> list[tuple[str, str]]:
+        """Return the numbers by name for people; `loss` is what the validation loss measures."""
+        pca = f" (PCA: {self.pca_validation_mse:.4f})" if loss == "mse" else ""
+        return [
+            ("best epoch", f"{self.best_epoch} of {self.epochs}"),
+            (f"validation {loss}", f"{self.validation_loss:.4f}{pca}"),
+            ("test mse", f"{self.test_mse:.4f} (PCA: {self.pca_mse:.4f})"),
+            ("parameters", f"{self.parameters:,}"),
+            ("time", f"{self.seconds:.1f} s"),
+            ("speed", f"{self.images_per_second:,.0f} images/s"),
+        ]
+
 
 @dataclass(frozen=True)
 class Stopped:

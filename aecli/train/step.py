@@ -59,7 +59,7 @@ class TrainStep:
         self.per_epoch = rows // self.batch_size
         self.images_per_epoch = self.per_epoch * self.batch_size
         self.terms = loss_terms(config, self.per_epoch)
-        # A batch has so many rows for each of its images: the image, and neighbours of it.
+        # Rows in a batch for each of its images: the image, and neighbours of it.
         self.group = 1 + max(term.positives for term in self.terms)
         self.learning_rate = learning_rate_schedule(config, self.per_epoch)
         self.optimizer = optax.adam(self.learning_rate)

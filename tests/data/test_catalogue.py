@@ -75,7 +75,7 @@ def test_the_same_images_are_the_same_in_every_format(tmp_path: Path, small_conf
     ("source", "words"),
     [
         (Source("x.npy", labels="none.npy"), "no such file of labels"),
-        (Source("x.npy", labels="short.npy"), "expected 90 whole numbers, one a row"),
+        (Source("x.npy", labels="short.npy"), "expected 90 whole numbers, one per row"),
         (Source("x.npy", labels="x.npy"), "does not fit as labels"),
         (Source("x.npy", labels="float.npy"), "got float64 (90,)"),
         (Source("k.npz", labels="short.npy"), "in parts that have labels of their own"),

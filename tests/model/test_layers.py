@@ -45,8 +45,8 @@ def test_the_cost_is_the_most_numbers_of_an_image_in_a_layer() -> None:
     assert cost() == 49 * 64
 
 
-def test_dotted_names_become_nested_dicts() -> None:
-    assert nested([("a.0.k", 1), ("a.1.k", 2), ("b", 3)]) == {
+def test_paths_become_nested_dicts() -> None:
+    assert nested([(("a", 0, "k"), 1), (("a", 1, "k"), 2), (("b",), 3)]) == {
         "a": {0: {"k": 1}, 1: {"k": 2}},
         "b": 3,
     }

@@ -25,7 +25,7 @@ def test_the_classic_network_has_the_tutorials_sizes() -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 219_598
 
 
-def test_the_default_network_has_no_more_parameters_than_the_classic() -> None:
+def test_the_plain_network_has_no_more_parameters_than_the_classic() -> None:
     shapes = parameter_shapes(choose_recipe("plain"), (28, 28, 1))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) <= 219_598
 

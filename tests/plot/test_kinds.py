@@ -20,11 +20,12 @@ import aecli.cli
 from aecli.data import Dataset, no_bar
 from aecli.encode import encode_split, reconstruct
 from aecli.errors import InputError
-from aecli.plot.kinds import METRICS, PLOTS, Plot, PlotOptions, read_codes_of
+from aecli.plot.kinds import PLOTS, Plot, PlotOptions, read_codes_of
 from aecli.plot.save import new_figure
 from aecli.run.checkpoint import load, save
-from aecli.run.codes import PerPointMetric, read_codes, write_codes, write_point_values
+from aecli.run.codes import read_codes, write_codes, write_point_values
 from aecli.run.folder import RunFolder
+from aecli.run.points import PER_POINT, PerPointMetric
 
 TITLES = {
     "map": "digits test: 360 codes, 2-D",
@@ -189,8 +190,8 @@ def test_labels_from_another_file_take_the_place_of_the_codes_own(source: str, r
 
 
 def test_codes_can_be_coloured_by_every_number_that_is_known_of_them(run: Path) -> None:
-    assert set(METRICS) == set(get_args(PerPointMetric))
-    for metric, words in METRICS.items():
+    assert set(PER_POINT) == set(get_args(PerPointMetric))
+    for metric, words in ((name, one.meaning) for name, one in PER_POINT.items()):
         with pytest.raises(InputError, match=rf"codes\.{metric}\.npy does not exist"):
             PLOTS["map"].draw(run, PlotOptions(color_by=metric))
         values = np.linspace(0, len(metric), 360, dtype=np.float32)

@@ -75,7 +75,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other codes": (_save(VALUES + 1), "belongs to other codes than"),
     "fewer labels": (
         lambda path: np.save(labels_path(path), LABELS[:5]),
-        r"expected 6 whole numbers, one a row, got int64 \(5,\)",
+        r"expected 6 whole numbers, one per row, got int64 \(5,\)",
     ),
     "other labels": (
         lambda path: np.save(labels_path(path), LABELS[::-1]),

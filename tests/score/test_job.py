@@ -207,7 +207,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("codes.npy", {"train_codes": "codes.npy"}, "1,257 images in its train split: .* for each$"),
     ("all.npy", {"train_codes": "train.npy"}, "cannot predict labels of .*all.npy: its all split"),
     ("train.npy", {"train_codes": "train.npy"}, "cannot predict labels of .*: its train split"),
-    ("codes.npy", {"train_codes": "wide.npy"}, "wide.npy has 3 numbers a code, .* has 2: expect"),
+    ("codes.npy", {"train_codes": "wide.npy"}, "wide.npy has 3 numbers per code, .* has 2: expect"),
     ("codes.npy", {"train_codes": "nothing.npy"}, "nothing.npy"),
     ("nothing.npy", {}, "nothing.npy"),
 ]

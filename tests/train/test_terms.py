@@ -17,6 +17,8 @@ from aecli.train.loop import Stopped, train
 from tests.helpers import tiny_dataset
 
 NAME = "mean code"
+# A term whose gradient is 0: it only shows the random keys of the steps.
+CHANCE = "chance"
 
 
 def _with_another_term(config: Config, steps_per_epoch: int) -> list[Term]:
@@ -27,7 +29,11 @@ def _with_another_term(config: Config, steps_per_epoch: int) -> list[Term]:
     def weight(step: jax.Array, forward: Forward) -> jax.Array:
         return jnp.where(step < 1000, jnp.float32(0.1), 0)
 
-    return [*loss_terms(config, steps_per_epoch), Term(NAME, mean_code, weight)]
+    def chance(forward: Forward) -> jax.Array:
+        return jax.random.uniform(forward.key)
+
+    terms = loss_terms(config, steps_per_epoch)
+    return [*terms, Term(NAME, mean_code, weight), Term(CHANCE, chance)]
 
 
 @pytest.fixture
@@ -47,7 +53,8 @@ def test_another_term_is_trained_reported_and_saved(
         train(tiny_dataset(), config, straight, report=report, memory=memory)
     assert f"  {NAME} " in capsys.readouterr().err
     history = load(straight.last).history
-    assert list(history[0].losses) == ["reconstruction", "latent norm", NAME]
+    assert list(history[0].losses) == ["reconstruction", "latent norm", NAME, CHANCE]
+    assert len({line.losses[CHANCE] for line in history}) == len(history)
     # Far codes move towards 3.
     assert history[-1].losses[NAME] < history[0].losses[NAME]
     assert f'"{NAME}"' in straight.metrics.read_text()
@@ -68,3 +75,17 @@ def test_another_term_is_trained_reported_and_saved(
     assert [line.losses for line in first.history] == [line.losses for line in second.history]
     for name in first.tensors:
         np.testing.assert_array_equal(first.tensors[name], second.tensors[name])
+
+
+def test_random_keys_follow_the_seed_and_the_step_wherever_the_images_lie(
+    config: Config, tmp_path: Path
+) -> None:
+    def chances(name: str, memory: int | None = None, **settings: object) -> list[float]:
+        folder = RunFolder(tmp_path / name)
+        train(tiny_dataset(), with_settings(config, settings), folder, memory=memory)
+        return [line.losses[CHANCE] for line in load(folder.last).history]
+
+    first = chances("first")
+    np.testing.assert_allclose(chances("streamed", memory=4_000), first, rtol=1e-5)
+    assert chances("same", latent=3) == first
+    assert not set(chances("another", seed=7)) & set(first)

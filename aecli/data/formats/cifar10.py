@@ -84,7 +84,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="a folder of CIFAR-10's binary files",
+    description="CIFAR-10's folder",
     matches=lambda path, first_bytes: path.is_dir() and is_cifar10_folder(path),
     read=_read,
     labels_refusal=LABELS_COME_FROM_FILES,

@@ -116,7 +116,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="a folder of IDX files in MNIST's naming",
+    description="MNIST's folder",
     matches=lambda path, first_bytes: path.is_dir() and is_idx_folder(path),
     read=_read,
     labels_refusal=LABELS_COME_FROM_FILES,

@@ -127,7 +127,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="a folder of image files",
+    description="a folder of images",
     matches=lambda path, first_bytes: path.is_dir(),
     read=_read,
     labels_refusal=LABELS_COME_FROM_FILES,

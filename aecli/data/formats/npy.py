@@ -17,7 +17,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="a .npy file",
+    description=".npy",
     matches=lambda path, first_bytes: first_bytes.startswith(np.lib.format.MAGIC_PREFIX),
     read=_read,
 )

@@ -123,7 +123,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="a .npz file",
+    description=".npz",
     matches=lambda path, first_bytes: first_bytes.startswith(b"PK"),
     read=_read,
 )

@@ -247,7 +247,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="a Parquet file or a folder of them",
+    description="Parquet",
     matches=_matches,
     read=_read,
     labels_refusal="is Parquet with labels of its own",
