@@ -35,9 +35,13 @@ TESTS = Path(__file__).parent
 QUICK = ("--recipe", "plain", "--epochs", "3", "--hidden", "4")
 
 
-def test_kills_are_survived() -> None:
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [(["--train", "4", "--encode", "3", "--plot", "3"], 3), (["--calls", "--every", "20"], 1)],
+    ids=["at random times", "at calls"],
+)
+def test_kills_are_survived(options: list[str], kinds: int) -> None:
     """Run a short form of `make torture`."""
-    options = ["--train", "4", "--encode", "3", "--plot", "3", "--calls", "--every", "20"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.torture", *options],
         cwd=TESTS.parent,
@@ -45,7 +49,7 @@ def test_kills_are_survived() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("all survived") == 4
+    assert done.stdout.count("all survived") == kinds
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def prepare(folder: Path) -> Golden:
 
     def timed(name: str, *arguments: str | Path) -> None:
         # The second time nothing is compiled any more, as when it will be killed.
-        for again in ([], ["--force"]):
+        for again in ([], ["--force"]) if name not in seconds or name == "train" else ([],):
             started = time.perf_counter()
             command = [*_REAL, *map(str, arguments), *again]
             subprocess.run(command, check=True, capture_output=True)
@@ -419,7 +419,8 @@ def main() -> None:
         if asked.calls:
             killed = kill_at_calls(folder, asked.every)
             print(f"calls: {killed} kills, all survived", flush=True)
-        kill_many(prepare(folder), asked.train, asked.encode, asked.plot)
+        if asked.train or asked.encode or asked.plot:
+            kill_many(prepare(folder), asked.train, asked.encode, asked.plot)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def decode(
 
       aecli decode runs/mnist runs/mnist/codes.npy -o images.npy
 
-      aecli decode runs/mnist mine.npy -o grid.png
+      python -c "import numpy as np; np.save('line.npy', np.linspace([-50, 0], [50, 9], 10))"
+
+      aecli decode runs/mnist line.npy -o line.png
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter

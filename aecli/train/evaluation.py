@@ -73,9 +73,11 @@ class Evaluation:
     ) -> Callable[..., jax.Array]:
         if (measure, len(batch)) not in self._programs:
             step = self._step
+            # Other settings would only keep trainings from sharing these programs.
+            settings = step.config.affecting("model") | {"loss": step.config.loss}
             self._programs[measure, len(batch)] = compiled(
                 lambda parameters, pixels: evaluate(step, parameters, pixels, measure),
-                {"program": measure, **step.key},
+                {"program": measure, "config": settings, "image_shape": step.image_shape},
                 parameters,
                 batch,
             )

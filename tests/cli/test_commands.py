@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,19 +47,30 @@ def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -
     }  # fmt: skip
 
 
-def test_json_is_one_object_on_stdout(aecli: Run, tmp_path: Path) -> None:
-    trained = aecli("train", *QUICK, "--json", "--quiet")
-    summary = json.loads(trained.stdout)
-    assert trained.stderr == ""
+def test_json_is_one_object_on_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main([*arguments, "--json"]) == 0
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    assert main(["train", *QUICK, "--json", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    summary = json.loads(captured.out)
     assert summary["run"] == "runs/digits"
     assert (summary["epochs"], summary["parameters"]) == (2, 2450)
     for name in ("validation_loss", "test_mse", "pca_mse", "seconds", "images_per_second"):
         assert summary[name] > 0
-    encoded = json.loads(aecli("encode", "--json").stdout)
+    encoded = run("encode")
     assert encoded["codes"] == "runs/digits/codes.npy"
     assert (encoded["rows"], encoded["dimensions"]) == (360, 2)
     assert encoded["seconds"] > 0
-    shown = json.loads(aecli("show", "--json", "--shapes", "-n", "3").stdout)
+    shown = run("show", "--shapes", "-n", "3")
     assert shown["config"]["hidden"] == [16, 8]
     assert shown["shapes"][0]["product"] == [3, 16]
 
@@ -108,18 +120,6 @@ def test_settings_come_from_flag_then_environment_then_file_then_recipe(
     assert (config["seed"], config["epochs"], config["shuffle"]) == (3, 2, False)
     assert (config["hidden"], config["latent"], config["recipe"]) == ([9], 3, "classic")
     assert config["activation"] == "sigmoid"
-
-
-def test_small_data_sets_get_small_batches_unless_told_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["train", "--epochs", "1", "-o", "a"]) == 0
-    assert main(["train", "--epochs", "1", "--batch-size", "256", "-o", "b"]) == 0
-    sizes = [
-        json.loads(Path(f"{run}/config.json").read_text())["config"]["batch_size"] for run in "ab"
-    ]
-    assert sizes == [32, 256]
 
 
 def test_a_run_goes_on_with_more_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,17 +511,3 @@ def test_help_is_quick(arguments: tuple[str, ...]) -> None:
         least.append(seconds([sys.executable, "-c", "import typer._adapters, rich.console"]))
         ours.append(seconds([sys.executable, "-m", "aecli", *arguments]))
     assert min(ours) < 2.5 * min(least)
-
-
-def test_vectors_are_trained_with_a_dense_encoder_and_that_is_said(
-    aecli: Run, tmp_path: Path
-) -> None:
-    np.save(tmp_path / "vectors.npy", np.random.default_rng(0).random((120, 30), np.float32))
-    trained = aecli("train", "vectors.npy", "--epochs", "1", "--hidden", "4", "-o", "run")
-    assert trained.stderr.startswith(
-        "map recipe with a dense encoder, 30-4-2, on 96 vectors of vectors"
-    )
-    forced = aecli(
-        "train", "vectors.npy", "--epochs", "1", "--hidden", "4", "--encoder", "conv", "-o", "conv"
-    )
-    assert forced.stderr.startswith("map recipe with a conv encoder, 30-1x8x16-4-2, on 96 vectors")

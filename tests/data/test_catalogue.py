@@ -111,7 +111,7 @@ UNKNOWN: dict[str, tuple[bytes, str]] = {
         ("mnits", r"did you mean 'mnist'\? \(known: digits, mnist, fashion-mnist, cifar10\)"),
         ("nothing/here", "no such file or folder: nothing/here"),
         ("~nobody-of-this-name/x", "no such file or folder: ~nobody-of-this-name/x"),
-        (__file__, "is not in a format that aecli reads: expected a folder of IDX files"),
+        (__file__, "is not in a format that aecli reads: expected MNIST's folder"),
     ],
 )
 def test_a_data_set_that_is_not_there(

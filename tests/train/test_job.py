@@ -11,9 +11,9 @@ import pytest
 
 from aecli.data import Source
 from aecli.errors import InputError
+from aecli.neighbors import find_neighbors
 from aecli.run.folder import RunFolder
 from aecli.train.job import new_job, resume_job
-from aecli.train.loop import Summary, train
 
 
 def test_a_new_job_has_the_default_recipe_fitted_to_the_data(tmp_path: Path) -> None:
@@ -35,13 +35,19 @@ def test_vectors_get_a_dense_encoder(tmp_path: Path) -> None:
     job = new_job(RunFolder(tmp_path / "run"), {}, Source(str(tmp_path / "x.npy")))
     assert job.config.encoder == "dense"
     assert job.headline.startswith("map recipe with a dense encoder, 49-192-192-128-2, on 80 vec")
+    forced = new_job(
+        RunFolder(tmp_path / "run"), {"encoder": "conv"}, Source(str(tmp_path / "x.npy"))
+    )
+    assert forced.headline.startswith("map recipe with a conv encoder, 49-2x2x16-192-192-128-2, ")
 
 
 def test_few_images_are_trained_with_fewer_neighbours_and_that_is_said(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (10, 4, 4), np.uint8))
     job = new_job(RunFolder(tmp_path / "run"), {"epochs": 2}, Source(str(tmp_path / "x.npy")))
     assert job.headline.endswith("on 8 images of x, each with 7 neighbours")
-    assert isinstance(train(job.dataset, job.config, job.folder), Summary)
+    found = find_neighbors(job.dataset, job.config, job.folder)
+    assert found is not None
+    assert found.graph.neighbors.shape == (8, 7)
 
 
 @pytest.mark.parametrize(

@@ -42,27 +42,38 @@ def _images(rows: int) -> jax.Array:
 
 def test_the_weight_of_neighbours_follows_the_steps_done(small_config: Config) -> None:
     images = _images(9)
+    start = np.full((4, 4, 1), 0.5)
 
-    def neighbor_pull(steps_done: int, final: float) -> float:
-        """Return how far a step with neighbours goes from one without, at the same rate."""
+    def kernels(weight: float, final: float) -> list[jax.Array]:
+        """Return a kernel after a step, at the same rate, as the first and as the seventh."""
         settings = {"neighbor_final": final, "schedule": "constant", "epochs": 2, "batch_size": 3}
-        moved = []
-        for weight in (1.0, 0.0):
-            config = with_settings(small_config, settings | {"neighbor_weight": weight})
-            step = TrainStep(config, (4, 4, 1), 9)
-            state = step.initial_state(np.full((4, 4, 1), 0.5))
+        config = with_settings(small_config, settings | {"neighbor_weight": weight})
+        step = TrainStep(config, (4, 4, 1), 9)
+        rows = jnp.arange(9).reshape(3, 3)[: step.group]
+        variance = jnp.float32(1) if weight else None
+        program = jax.jit(step)
+        found = []
+        for steps_done in (0, 6):
+            state = step.initial_state(start)
             counts = [part._replace(count=jnp.int32(steps_done)) for part in state.optimizer]
             state = TrainState(state.parameters, tuple(counts))
-            rows = jnp.arange(9).reshape(3, 3)[: step.group]
-            variance = jnp.float32(1) if weight else None
-            moved.append(step(state, images, variance, rows, jnp.uint32(0))[0].parameters)
-        kernels = [parameters["encoder"]["layers"][0]["kernel"] for parameters in moved]
-        return float(jnp.abs(kernels[0] - kernels[1]).max())
+            after, _ = program(state, images, variance, rows, jnp.uint32(0))
+            found.append(after.parameters["encoder"]["layers"][0]["kernel"])
+        return found
 
+    without = kernels(0.0, 1.0)
+    pulls = {
+        final: [
+            float(jnp.abs(one - other).max())
+            for one, other in zip(kernels(1.0, final), without, strict=True)
+        ]
+        for final in (0.0, 1.0)
+    }
     # Two epochs of three steps: the last one is the sixth.
-    assert neighbor_pull(0, final=0.0) == neighbor_pull(0, final=1.0) > 0
-    assert neighbor_pull(6, final=1.0) > 0
-    assert neighbor_pull(6, final=0.0) == 0
+    assert pulls[0.0][0] == pytest.approx(pulls[1.0][0], rel=1e-3)
+    assert pulls[1.0][0] > 1e-4
+    assert pulls[1.0][1] > 1e-4
+    assert pulls[0.0][1] < 1e-6
 
 
 def test_a_step_returns_every_term_by_name(small_config: Config) -> None:
@@ -71,7 +82,7 @@ def test_a_step_returns_every_term_by_name(small_config: Config) -> None:
     assert step.group == 1 + POSITIVES
     state = step.initial_state(np.full((4, 4, 1), 0.5))
     rows = jnp.arange(9).reshape(3, 3)
-    _, losses = step(state, _images(9), jnp.float32(0.1), rows, jnp.uint32(0))
+    _, losses = jax.jit(step)(state, _images(9), jnp.float32(0.1), rows, jnp.uint32(0))
     assert set(losses) == {"reconstruction", "latent norm", "neighbor"}
     for loss in losses.values():
         assert loss.shape == ()

@@ -112,25 +112,10 @@ def _parts(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
 
 
 def _columns(path: Path) -> _Columns:
-    import pyarrow as pa
-
+    """Return the columns of a file that have images, file names and labels."""
     with _opened(path) as file:
         schema = file.schema_arrow
-    features = _features(schema.metadata or {})
-    images: dict[str, _Columns] = {}
-    labels: list[str] = []
-    for field in schema:
-        if pa.types.is_struct(field.type):
-            inner = {child.name: child.type for child in field.type}
-            if _is_binary(inner.get("bytes")):
-                named = "path" in inner and pa.types.is_string(inner["path"])
-                images[field.name] = _Columns(
-                    (field.name, "bytes"), (field.name, "path") if named else None, None, None
-                )
-        elif _is_binary(field.type):
-            images[field.name] = _Columns((field.name, None), None, None, None)
-        elif pa.types.is_integer(field.type):
-            labels.append(field.name)
+    images = _image_columns(schema)
     image = next((name for name in _IMAGES if name in images), None)
     if image is None and len(images) == 1:
         image = next(iter(images))
@@ -139,20 +124,48 @@ def _columns(path: Path) -> _Columns:
             f"{path} has the columns {', '.join(schema.names)}: expected one of images, as bytes "
             "or {bytes, path}"
         )
-    names = {
-        name: tuple(map(str, feature["names"]))
-        for name, feature in features.items()
-        if isinstance(feature.get("names"), list)
-    }
-    classes = [name for name in labels if name in names]
-    only = labels if len(labels) == 1 else []
-    label = next((name for name in (*_LABELS, *classes, *only) if name in labels), None)
+    names = _class_names(schema)
+    label = _label_column(schema, names)
     return _Columns(
-        images[image].data,
-        images[image].path,
+        *images[image],
         None if label is None else (label, None),
         names.get(label) if label else None,
     )
+
+
+def _image_columns(schema: Any) -> dict[str, tuple[_Field, _Field | None]]:
+    """Return where each column of images has them, and their file names."""
+    import pyarrow as pa
+
+    found: dict[str, tuple[_Field, _Field | None]] = {}
+    for field in schema:
+        if _is_binary(field.type):
+            found[field.name] = (field.name, None), None
+        elif pa.types.is_struct(field.type):
+            inner = {child.name: child.type for child in field.type}
+            if _is_binary(inner.get("bytes")):
+                named = "path" in inner and pa.types.is_string(inner["path"])
+                found[field.name] = (field.name, "bytes"), (field.name, "path") if named else None
+    return found
+
+
+def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes of each ClassLabel column."""
+    return {
+        name: tuple(map(str, feature["names"]))
+        for name, feature in _features(schema.metadata or {}).items()
+        if isinstance(feature.get("names"), list)
+    }
+
+
+def _label_column(schema: Any, class_names: Mapping[str, Any]) -> str | None:
+    """Return the column of labels: by name, else the first ClassLabel, else the only integers."""
+    import pyarrow as pa
+
+    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
+    classes = [name for name in integers if name in class_names]
+    only = integers if len(integers) == 1 else []
+    return next((name for name in (*_LABELS, *classes, *only) if name in integers), None)
 
 
 def _is_binary(kind: Any) -> bool:
