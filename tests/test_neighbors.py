@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,17 @@ from aecli.errors import InputError
 from aecli.neighbors import (
     NeighborGraph,
     _most_connected,
+    _project,
+    _without_itself,
     find_neighbors,
     load_graph,
     nearest_rows,
     neighbor_graph,
     save_graph,
+    share_in_common,
 )
+from aecli.pca import fit_on_training
+from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
 
 POINTS = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
@@ -35,6 +41,31 @@ def test_nearest_rows_equal_sorting_by_hand() -> None:
     assert sum(done) == 300
 
 
+def test_rows_are_searched_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearest, other = _by_hand(POINTS, 7).astype(np.int32), _by_hand(POINTS[::-1], 5)
+    connected, shares = _most_connected(nearest), share_in_common(nearest, other)
+    monkeypatch.setattr(neighbors, "_ROWS_AT_A_TIME", 70)
+    np.testing.assert_array_equal(nearest_rows(POINTS, 7), nearest)
+    np.testing.assert_array_equal(_most_connected(nearest), connected)
+    np.testing.assert_array_equal(share_in_common(nearest, other.astype(np.int32)), shares)
+
+
+def test_the_share_in_common_is_that_of_the_first() -> None:
+    first = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.int32)
+    second = np.array([[4, 1], [0, 9]], np.int32)
+    shares = share_in_common(first, second)
+    assert shares.dtype == np.float32
+    assert shares.tolist() == [0.5, 0]
+    assert share_in_common(second, first).tolist() == [1, 0]
+
+
+def test_a_row_is_left_out_of_those_found_for_it() -> None:
+    found = np.array([[10, 4, 7], [3, 12, 11], [8, 7, 6], [13, 5, -1]])
+    # The third is crowded out by equal ones; too few were found for the fourth.
+    others = _without_itself(found, 10)
+    assert others.tolist() == [[4, 7], [3, 12], [8, 7], [5, 13]]
+
+
 def test_beyond_a_number_of_rows_most_neighbours_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbors, "MOST_EXACT", 100)
     found, exact = nearest_rows(POINTS, 7), _by_hand(POINTS, 7)
@@ -43,7 +74,7 @@ def test_beyond_a_number_of_rows_most_neighbours_are_found(monkeypatch: pytest.M
     assert all(row not in others for row, others in enumerate(found.tolist()))
 
 
-def test_a_row_is_no_neighbour_of_itself_though_others_equal_it() -> None:
+def test_a_row_is_not_a_neighbour_of_itself_though_others_equal_it() -> None:
     points = np.repeat(POINTS[:3], 20, axis=0)
     nearest = nearest_rows(points, 5)
     for row, others in enumerate(nearest.tolist()):
@@ -62,6 +93,23 @@ def test_the_most_connected_are_those_with_most_paths() -> None:
     np.testing.assert_array_equal(_most_connected(nearest), expected)
 
 
+def test_a_row_that_few_paths_leave_keeps_its_nearest() -> None:
+    # Nearby cells held no other row than the last one itself.
+    nearest = np.array([[1, 2], [0, 2], [0, 1], [3, 3]], np.int32)
+    connected = _most_connected(nearest)
+    assert connected[3].tolist() == [3, 3]
+    assert sorted(connected[1].tolist()) == [0, 2]
+
+
+def test_images_are_projected_some_at_a_time(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    components = fit_on_training(digits, 4)
+    expected = components.project(unit_rows(digits.split("train").images))
+    monkeypatch.setattr(neighbors, "_ROWS_AT_A_TIME", 500)
+    np.testing.assert_allclose(_project(digits, components), expected, atol=1e-5)
+
+
 def test_neighbours_of_digits_are_mostly_of_their_kind(digits: Dataset) -> None:
     graph = neighbor_graph(digits, 10)
     labels = digits.labels_of("train")
@@ -69,7 +117,15 @@ def test_neighbours_of_digits_are_mostly_of_their_kind(digits: Dataset) -> None:
     assert graph.neighbors.shape == (digits.count("train"), 10)
     assert graph.exact
     assert (labels[graph.neighbors] == labels[:, None]).mean() > 0.95
-    assert 0.01 < graph.variance < 0.2
+    pixels = unit_rows(digits.split("train").images)
+    assert graph.variance == pytest.approx(pixels.var(axis=0).mean(), rel=1e-4)
+
+
+def test_a_graph_says_whether_all_pairs_were_compared(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbors, "MOST_EXACT", digits.count("train") - 1)
+    assert not neighbor_graph(digits, 3).exact
 
 
 def test_too_few_images_are_refused(digits: Dataset) -> None:
@@ -84,7 +140,13 @@ def test_a_graph_is_kept_for_the_same_data_and_number(digits: Dataset, tmp_path:
     first = find_neighbors(digits, config, folder)
     assert first is not None
     assert not first.written
+    assert first.seconds > 0
     first.save()
+    assert first.written
+    folder.neighbors.touch()
+    written = folder.neighbors.stat().st_mtime_ns
+    first.save()
+    assert folder.neighbors.stat().st_mtime_ns == written
     again = find_neighbors(digits, config, folder)
     assert again is not None
     assert again.written
@@ -96,7 +158,27 @@ def test_a_graph_is_kept_for_the_same_data_and_number(digits: Dataset, tmp_path:
     assert find_neighbors(digits, choose_recipe("plain"), folder) is None
 
 
-def test_a_damaged_graph_is_made_anew(tmp_path: Path) -> None:
+def test_a_graph_of_other_data_is_not_kept(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    config = with_settings(choose_recipe("map"), {"neighbors": 3})
+    first = find_neighbors(digits, config, folder)
+    assert first is not None
+    first.save()
+    pixels = replace(digits, images=digits.split("all").images[::-1])
+    splits = replace(digits, splits={**digits.splits, "train": slice(1, digits.count("train"))})
+    for other in (pixels, splits):
+        found = find_neighbors(other, config, folder)
+        assert found is not None
+        assert not found.written
+    monkeypatch.setattr(neighbors, "_VERSION", 0)
+    older = find_neighbors(digits, config, folder)
+    assert older is not None
+    assert not older.written
+
+
+def test_a_damaged_graph_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "neighbors.safetensors"
     save_graph(path, NeighborGraph(np.zeros((3, 2), np.int32), 0.5, True), {"version": 1})
     assert load_graph(path, {"version": 2}) is None

@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from aecli.score.metrics import (
+    _ranked,
     centroid_correlation,
     knn_accuracy,
     neighborhood_scores,
@@ -73,6 +74,7 @@ def test_classes_that_lie_apart_have_a_silhouette_near_1() -> None:
     assert high is not None
     assert high > 0.95
     assert silhouette(apart, np.zeros(200, np.int64)) is None
+    assert silhouette(apart, np.arange(200)) is None
 
 
 def test_distances_of_classes_are_compared() -> None:
@@ -80,6 +82,26 @@ def test_distances_of_classes_are_compared() -> None:
     places = np.array([[0, 0], [1, 0], [0, 5], [9, 9]])[labels].astype(np.float32)
     assert centroid_correlation(places, 3 * places[:, ::-1], labels) == pytest.approx(1)
     assert centroid_correlation(places, places, labels % 2) is None
+    assert centroid_correlation(places, places, labels * 0) is None
+    assert centroid_correlation(places, np.zeros_like(places), labels) is None
     low = centroid_correlation(places, places[:, :1] ** 2, labels)
     assert low is not None
     assert low < 0.99
+
+
+def test_distances_of_classes_are_those_of_their_means() -> None:
+    labels = GENERATOR.integers(0, 5, 200)
+    pairs = [(i, j) for i in range(5) for j in range(i)]
+    distances = []
+    for values in (TRAIN, TRAIN[:, 2:4]):
+        means = [values[labels == label].mean(axis=0) for label in range(5)]
+        distances.append([np.linalg.norm(means[i] - means[j]) for i, j in pairs])
+    expected = np.corrcoef(distances)[0, 1]
+    assert centroid_correlation(TRAIN, TRAIN[:, 2:4], labels) == pytest.approx(expected)
+
+
+def test_rows_at_the_same_distance_are_ranked_in_their_order() -> None:
+    # The same on every machine: sorts that are not stable differ.
+    order, rank = _ranked(np.zeros((200, 2), np.float32), np.array([3]))
+    assert order[0].tolist() == [*range(3), *range(4, 200), 3]
+    assert rank[0, 3] == 0
