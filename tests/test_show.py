@@ -1,12 +1,15 @@
 from pathlib import Path
 
+import numpy as np
+
 from aecli.config import SETTINGS, Config, with_settings
 from aecli.data import Dataset
 from aecli.model import network
-from aecli.run.checkpoint import load
+from aecli.model.parameters import initial_parameters
+from aecli.run.checkpoint import Checkpoint, flatten, load
 from aecli.run.folder import RunFolder
+from aecli.run.states import Best
 from aecli.show import describe, facts, layer_shapes
-from aecli.train.loop import train
 
 
 def test_a_run_is_described_by_its_own_files(digits_run: Path) -> None:
@@ -33,9 +36,10 @@ def test_the_walk_goes_through_every_layer(digits_run: Path) -> None:
 def test_the_walk_of_a_conv_encoder_begins_with_patches(
     digits: Dataset, small_config: Config, tmp_path: Path
 ) -> None:
-    config = with_settings(small_config, {"encoder": "conv", "epochs": 1})
-    train(digits, config, RunFolder(tmp_path))
-    checkpoint = load(RunFolder(tmp_path).best)
+    config = with_settings(small_config, {"encoder": "conv"})
+    parameters = initial_parameters(config, digits.mean_image("train").astype(np.float32))
+    tensors = flatten(parameters, "parameters")
+    checkpoint = Checkpoint(config, digits.describe(), 1, Best(1, 0.5), tensors)
     # Two by two patches with 16 features each.
     assert describe(tmp_path, checkpoint)["layers"] == [64, 64, 16, 8, 2]
     assert str(network(config, (8, 8, 1))) == "64-2x2x16-16-8-2"

@@ -222,7 +222,7 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_signal_at_any_time_ends_the_training(
     tmp_path: Path, number: signal.Signals, delay: float
 ) -> None:
-    command = [sys.executable, "-m", "aecli", "train", "--epochs", "100000"]
+    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "100000"]
     started = time.perf_counter()
     subprocess.run([*command[:3], "--version"], check=True, stdout=subprocess.DEVNULL)
     # A slow machine takes longer to reach the same points of the program.
