@@ -130,7 +130,7 @@ class Config:
     )
     learning_rate: float = setting(1e-3, "Learning rate of Adam, at its highest.", valid=POSITIVE)
     schedule: Schedule = setting("constant", "How the learning rate changes over the steps.")
-    shuffle: bool = setting(False, "Take the images in a new order each epoch.")
+    shuffle: bool = setting(False, "Shuffle the images each epoch.")
     loss: Loss = setting("mse", "Reconstruction loss: mean squared error, or binary cross-entropy.")
     code_penalty: float = setting(
         0.0, "Weight of the mean fourth power of the codes' length; 0 is off.", valid=WEIGHT
@@ -145,7 +145,7 @@ class Config:
         1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
     )
     neighbors: int = setting(
-        15, "Neighbours of each image that the neighbour loss knows.", valid=COUNT, since=3
+        15, "Neighbours of each image that the neighbour loss uses.", valid=COUNT, since=3
     )
     seed: int = setting(
         0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32

@@ -51,7 +51,7 @@ def memory_option(panel: str | None = None) -> Any:
     return typer.Option(
         "--memory",
         metavar="SIZE",
-        help="Memory that pixels may take, as 2GB; data that need more are streamed.",
+        help="Memory that pixels may take, such as 2GB; data that need more are streamed.",
         envvar="AECLI_MEMORY",
         show_envvar=False,
         show_default="half of what is free",
@@ -141,7 +141,7 @@ SplitOption = Annotated[
     typer.Option(
         "--split",
         metavar="NAME",
-        help=f"Which rows: {', '.join(get_args(SplitName))}.",
+        help=f"Which split: {', '.join(get_args(SplitName))}.",
         show_default="test; all of a DATASET without splits",
     ),
 ]

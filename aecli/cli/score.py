@@ -60,11 +60,11 @@ def score(
         ),
     ] = None,
     sample: Annotated[
-        int, typer.Option(help="How many images' neighbourhoods are compared at most.")
+        int, typer.Option(help="Maximum number of images whose neighbourhoods are compared.")
     ] = DEFAULT_SAMPLE,
     per_point: Annotated[
         bool,
-        typer.Option("--per-point", help="Write numbers of each code, for aecli plot --color-by."),
+        typer.Option("--per-point", help="Write per-image scores, for aecli plot --color-by."),
     ] = False,
     stability: Annotated[
         int | None,

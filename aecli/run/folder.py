@@ -153,4 +153,4 @@ def find_checkpoint(run: Path) -> Path:
         )
     if kind == "folder":
         raise InputError(f"{run} is not a run: it has no {folder.best.name}; aecli train makes one")
-    raise InputError(f"no such run: {run}; aecli train -o {place} makes it")
+    raise InputError(f"no such run: {run}; aecli train DATASET -o {place} makes it")

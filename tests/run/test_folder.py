@@ -70,7 +70,7 @@ def test_a_run_is_named_by_its_folder_or_a_checkpoint(digits_run: Path) -> None:
 
 
 def test_hints_can_be_pasted_whatever_the_name(digits_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"aecli train -o '.*my run' makes it"):
+    with pytest.raises(InputError, match=r"aecli train DATASET -o '.*my run' makes it"):
         find_checkpoint(tmp_path / "my run")
     (tmp_path / "my run").mkdir()
     shutil.copy(digits_run / "last.safetensors", tmp_path / "my run")
