@@ -10,10 +10,13 @@ import typer
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
+    GrayscaleOption,
     JsonOption,
     LabelsOption,
     QuietOption,
+    RescaleOption,
     RunArgument,
+    SizeOption,
     SplitOption,
     memory_option,
     source_options,
@@ -32,6 +35,9 @@ def encode(
         ),
     ] = None,
     labels: LabelsOption = None,
+    rescale: RescaleOption = None,
+    size: SizeOption = None,
+    grayscale: GrayscaleOption = False,
     split: SplitOption = None,
     out: Annotated[
         Path | None,
@@ -48,7 +54,8 @@ def encode(
     """Turn images into codes with a run's best checkpoint.
 
     Writes float32 (n, d) to NAME.npy, the labels to NAME.labels.npy where there are any, and
-    where the codes came from to NAME.json.
+    where the codes came from to NAME.json. New images are treated as those that the run was trained
+    on; --rescale, --size and --grayscale decide otherwise.
 
     [bold]Examples[/bold]
 
@@ -65,7 +72,7 @@ def encode(
     from aecli.run.codes import write_codes
 
     reporter = Reporter(quiet, as_json)
-    options = source_options(labels=labels)
+    options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
     job = encode_job(run, dataset, options, split, out, reporter.bar, force=force)
 
     from aecli.encode import encode_split

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from PIL import Image
 
 from aecli.cli import main
 from tests.helpers import Run
@@ -271,6 +272,23 @@ def test_arrays_go_through_with_labels_and_scaling(
     assert imread("grid.png").size > 0
     assert main(["data", "list"]) == 0
     assert "digits\t" in capsys.readouterr().out
+
+
+def test_new_images_of_other_sizes_are_encoded_as_the_message_says(
+    digits_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("new").mkdir()
+    for number, size in enumerate(((20, 30), (8, 8))):
+        Image.new("L", size, 99).save(f"new/{number}.png")
+    encode = ["encode", str(digits_run), "new", "-o", "codes.npy"]
+    assert main(encode) == 2
+    assert "--size 30x20 stretches all images to it" in capsys.readouterr().err
+    assert main([*encode, "--size", "8"]) == 0
+    assert np.load("codes.npy").shape == (2, 2)
 
 
 def test_a_run_is_known_from_others(
