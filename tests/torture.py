@@ -333,7 +333,9 @@ def kill_at_calls(folder: Path, every: int) -> int:
     Every other one replaces an older run. The processes are forks of this one, which must not have
     begun to compute.
     """
-    import aecli.train.saving
+    # Imported once for all of them.
+    import aecli.encode
+    import aecli.train.loop
     from aecli.cli import main as run_aecli
 
     aecli.train.saving._SECONDS_BETWEEN_SAVES = 0
@@ -416,6 +418,8 @@ def main() -> None:
         folder = Path(name)
         # What is compiled is kept there, so that the processes below compile nothing.
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        # All runs that are compared are compiled alike: quickly will do.
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
         if asked.calls:
             killed = kill_at_calls(folder, asked.every)
             print(f"calls: {killed} kills, all survived", flush=True)

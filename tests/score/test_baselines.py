@@ -22,7 +22,6 @@ from aecli.score.baselines import (
     place_with,
     place_with_pca,
 )
-from aecli.score.metrics import knn_accuracy
 from tests.helpers import tiny_dataset
 
 Floats = npt.NDArray[np.float32]
@@ -43,19 +42,6 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Floats]:
     row = Baseline("First pixels", "first-pixels", "json", fit, dimensions=(2,))
     monkeypatch.setitem(BASELINES, "first", row)
     return seen
-
-
-@pytest.mark.parametrize("name", list(BASELINES))
-def test_a_method_places_digits_by_their_kind(name: str, digits: Dataset) -> None:
-    pytest.importorskip(BASELINES[name].module, reason="an optional package")
-    embedding = place_with(name, digits, "test", 2)
-    labels = digits.labels_of("test")
-    assert labels is not None
-    assert embedding.train_codes is not None
-    assert embedding.train_labels is not None
-    assert embedding.codes.shape == (digits.count("test"), 2)
-    nearest = (embedding.train_codes, embedding.train_labels, embedding.codes, labels)
-    assert knn_accuracy(*nearest) > 0.85
 
 
 def test_names_are_taken_once_and_in_their_order(fitted: list[Floats]) -> None:
