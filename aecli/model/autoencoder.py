@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from aecli.config import Config, Output
+from aecli.config import Config
 from aecli.model import network
 from aecli.model.layers import ImageShape, Layer, Network, nested
 from aecli.model.parameters import Parameters
@@ -55,10 +55,9 @@ class Encoder(Stack):
 class Decoder(Stack):
     """Codes to images."""
 
-    def __init__(self, layers: Sequence[Layer], image_shape: ImageShape, output: Output) -> None:
+    def __init__(self, layers: Sequence[Layer], image_shape: ImageShape) -> None:
         super().__init__(layers)
         self.image_shape = image_shape
-        self.output = output
 
     def logits(self, codes: jax.Array) -> jax.Array:
         """Decode `codes`, float32 (n, d), to pixels before the output activation, (n, h, w, c)."""
@@ -69,16 +68,15 @@ class Decoder(Stack):
 
         They lie in 0..1 with a sigmoid output; a linear output may leave that range.
         """
-        logits = self.logits(codes)
-        return jax.nn.sigmoid(logits) if self.output == "sigmoid" else logits
+        return super().__call__(codes).reshape(-1, *self.image_shape)
 
 
 class Autoencoder(nnx.Module):
     """An encoder, and the decoder that is trained to undo it."""
 
-    def __init__(self, layers: Network, output: Output) -> None:
+    def __init__(self, layers: Network) -> None:
         self.encoder = Encoder(layers.encoder)
-        self.decoder = Decoder(layers.decoder, layers.image_shape, output)
+        self.decoder = Decoder(layers.decoder, layers.image_shape)
 
     def decode(self, codes: jax.Array) -> jax.Array:
         """Decode `codes`, float32 (n, d), to images, float32 (n, h, w, c), clipped to 0..1."""
@@ -102,6 +100,6 @@ def to_unit_range(pixels: jax.Array) -> jax.Array:
 def autoencoder(config: Config, image_shape: ImageShape, parameters: Parameters) -> Autoencoder:
     """Return the model with these parameters, of the shapes of `parameter_shapes`."""
     layers = network(config, image_shape)
-    structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(layers, config.output)))
+    structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(layers)))
     model: Autoencoder = nnx.merge(structure, parameters)
     return model

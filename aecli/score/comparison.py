@@ -17,7 +17,7 @@ from aecli.score.baselines import (
     place_with,
     place_with_pca,
 )
-from aecli.score.job import CodesJob, RunJob, ScoreJob
+from aecli.score.job import STABILITY_NEEDS_RUN, CodesJob, RunJob, ScoreJob
 from aecli.score.points import check_memory, point_values
 from aecli.score.report import Report, ScoredMap
 from aecli.score.scores import embed_run, make_scorer
@@ -81,7 +81,7 @@ def _check(
     check_installed(baselines, job.dimensions)
     if seeds is not None:
         if isinstance(job, CodesJob):
-            raise InputError("--stability trains again: expected a RUN, got codes")
+            raise InputError(STABILITY_NEEDS_RUN)
         check_seeds(job.checkpoint, seeds)
     if per_point:
         check_memory(job.dataset, job.split)

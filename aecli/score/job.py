@@ -19,6 +19,7 @@ from aecli.score.baselines import has_separate_train_split
 
 # What is imported while the data are read.
 _SCORING = "aecli.score.comparison"
+STABILITY_NEEDS_RUN = "--stability trains again: expected a RUN, got codes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def score_job(
     """
     if kind_of(path) != "folder" and path.suffix == ".npy":
         if seeds is not None:
-            raise InputError("--stability trains again: expected a RUN, got codes")
+            raise InputError(STABILITY_NEEDS_RUN)
         return codes_job(path, location, options, split, train_codes, bar)
     if train_codes is not None:
         raise InputError("--train-codes goes with CODES: a run encodes its training images itself")

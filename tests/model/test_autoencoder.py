@@ -29,7 +29,7 @@ def test_parameters_have_the_names_and_shapes_of_flax(
 ) -> None:
     settings = {"hidden": hidden, "latent": 3, "encoder": encoder}
     config = with_settings(choose_recipe("plain"), settings)
-    model = nnx.eval_shape(lambda: Autoencoder(network(config, SHAPE), config.output))
+    model = nnx.eval_shape(lambda: Autoencoder(network(config, SHAPE)))
     flax_shapes = nnx.to_pure_dict(nnx.state(model))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), flax_shapes) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), parameter_shapes(config, SHAPE)
