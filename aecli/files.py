@@ -32,8 +32,8 @@ def require_suffix(path: Path, *suffixes: str) -> None:
         )
 
 
-def kind_of(path: Path) -> Literal["file", "folder", "nothing"]:
-    """Return what a path leads to.
+def kind_of(path: Path) -> Literal["file", "folder", "nothing", "special"]:
+    """Return what a path leads to; special files are pipes, sockets and devices.
 
     Raises:
         InputError: it cannot be followed (a loop of links, no permission, too long a name).
@@ -45,7 +45,47 @@ def kind_of(path: Path) -> Literal["file", "folder", "nothing"]:
         return "nothing"
     except (OSError, ValueError) as error:
         raise InputError(f"cannot look at {path}: {_reason(error)}") from error
-    return "folder" if stat.S_ISDIR(mode) else "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "special"
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes; a pipe, a socket or a device is refused without waiting.
+
+    Everything that is read is opened here: a pipe that nobody writes to would hang, `/dev/zero`
+    would never end.
+
+    Raises:
+        InputError: it is not a regular file.
+        OSError: the operating system refused.
+
+    """
+    if kind_of(path) == "special":
+        raise InputError(f"{path} is a pipe, a socket or a device: expected a regular file")
+    # It may become one before it is opened.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(f"{path} is a folder: expected a file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a regular file.
+
+    Raises:
+        InputError: it is missing, not a regular file, or cannot be read.
+
+    """
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {_reason(error)}") from error
 
 
 def refuse_existing(*paths: Path, force: bool) -> None:
@@ -168,9 +208,7 @@ def read_json(path: Path) -> Any:
 
     """
     try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {_reason(error)}") from error
+        return json.loads(read_bytes(path))
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 

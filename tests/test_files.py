@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -62,3 +63,15 @@ def test_json_that_cannot_be_read_names_the_file(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(InputError, match=r"file\.json is not valid JSON"):
         files.read_json(path)
+
+
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe.npy", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(InputError, match="is a pipe, a socket or a device"):
+            files.read_bytes(path)
+        assert files.kind_of(path) == "special"
+    with pytest.raises(InputError, match="is a folder"):
+        files.read_bytes(folder)

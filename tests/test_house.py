@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # The house from the ground up. A module imports only from rows below its own, inside a room too;
 # a name with a star stands for all modules of its folder.
 HOUSE = """
-errors cores background_import
+errors cores background_import printable
 files config pixels memory labels
 npy data.progress data.rows data.source run.states run.points model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder run.codes

@@ -15,6 +15,7 @@ from aecli.cli.signals import exiting_on_sigterm
 from aecli.cli.train import train
 from aecli.cli.warnings import one_line_warnings
 from aecli.errors import AecliError
+from aecli.printable import one_line
 
 app = typer.Typer(
     name="aecli",
@@ -66,5 +67,5 @@ def _fail(message: str, exit_code: int) -> int:
     from aecli.cli import console
 
     if message:
-        console.error(" ".join(message.split()))
+        console.error(one_line(message))
     return exit_code

@@ -1,0 +1,45 @@
+"""Names and messages as they can be shown: on a terminal, in a picture, in JSON, in one line."""
+
+# Zero-width joiners shape letters and emoji; all else that is not printable may hide or move text.
+_KEPT = "\u200c\u200d"
+MOST_CHARACTERS = 300
+_FEWEST_OF_A_WORD = 24
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which no character acts on a terminal or breaks a picture.
+
+    Control characters, line breaks, marks of direction and bytes that are no text become escapes
+    such as `\x1b`; all else stays.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _KEPT else _escape(c) for c in text)
+
+
+def one_line(message: str, most: int = MOST_CHARACTERS) -> str:
+    """Return a message as one printable line of at most `most` characters.
+
+    Where it is longer, its longest words (names of files mostly) lose their middle, then the
+    message its end.
+    """
+    line = printable(" ".join(message.split()))
+    words = line.split(" ")
+    while len(line) > most:
+        place = max(range(len(words)), key=lambda index: len(words[index]))
+        longest = words[place]
+        kept = max(_FEWEST_OF_A_WORD, len(longest) - (len(line) - most) - 1)
+        if kept >= len(longest):
+            return line[: most - 1] + "…"
+        head = kept // 3
+        words[place] = f"{longest[:head]}…{longest[len(longest) - (kept - head - 1) :]}"
+        line = " ".join(words)
+    return line
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        # A byte of a file's name that is not UTF-8, as Python holds it.
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
