@@ -28,7 +28,7 @@ def one_line(message: str, most: int = MOST_CHARACTERS) -> str:
     while len(line) > most:
         place = max(range(len(words)), key=lambda index: len(words[index]))
         longest = words[place]
-        kept = max(_FEWEST_OF_A_WORD, len(longest) - (len(line) - most) - 1)
+        kept = max(_FEWEST_OF_A_WORD, len(longest) - (len(line) - most))
         if kept >= len(longest):
             return line[: most - 1] + "…"
         head = kept // 3
