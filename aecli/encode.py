@@ -226,23 +226,26 @@ def decode(
     return _all_at_once(model.decode, model, codes, batch_size, report)
 
 
-def write_images(path: Path, images: Floats, *, as_uint8: bool = False) -> None:
+def write_images(
+    path: Path, images: Floats, *, as_uint8: bool = False, replace: bool = False
+) -> None:
     """Write images, float32 (n, h, w, c) in 0..1: to `.npy`, or as one picture of them all.
 
     An array is float32, or uint8 from 0 to 255. Other suffixes are those of `save_figure`.
 
     Raises:
+        InputError: without `replace`, a file has come to be there meanwhile.
         AecliError: the operating system refused.
 
     """
     if path.suffix.lower() == ".npy":
         pixels = np.rint(images * 255).astype(np.uint8) if as_uint8 else images
-        write_npy(path, pixels.dtype, pixels.shape, [pixels])
+        write_npy(path, pixels.dtype, pixels.shape, [pixels], replace=replace)
         return
     from aecli.plot.images import grid_figure
     from aecli.plot.save import save_figure
 
-    save_figure(grid_figure(images), path)
+    save_figure(grid_figure(images), path, replace=replace)
 
 
 def _all_at_once(

@@ -7,14 +7,14 @@ from typing import Any
 
 from aecli.background_import import importing
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, choose_source, no_bar
+from aecli.data import Bar, Dataset, choose_source, files_of, no_bar
 from aecli.files import refuse_inputs, require_suffix
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
+    codes_files,
     default_codes_path,
-    labels_path,
-    provenance_path,
     refuse_existing_codes,
+    refuse_foreign_labels,
 )
 from aecli.run.folder import find_checkpoint, folder_of
 from aecli.run.reopen import default_split, open_for
@@ -62,8 +62,11 @@ def encode_job(
     refuse_existing_codes(out, force=force)
     source = choose_source(location, options or {}, like=checkpoint.data.source)
     read = source or checkpoint.data.source
-    for path in (out, labels_path(out), provenance_path(out)):
-        refuse_inputs(path, *[Path(name) for name in (read.location, read.labels) if name])
+    named = [Path(name) for name in (read.location, read.labels) if name]
+    refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         data = open_for(checkpoint, source, bar)
-    return EncodeJob(checkpoint, data, split or default_split(data, named=source is not None), out)
+        refuse_inputs(codes_files(out), files_of(data))
+        split = split or default_split(data, named=source is not None)
+        refuse_foreign_labels(out, data.labels_of(split))
+    return EncodeJob(checkpoint, data, split, out)

@@ -7,14 +7,42 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from aecli.errors import AecliError, InputError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+_SPECIAL = "a pipe, a socket or a device"
+
+# A temporary name: a dot, the name that the file is to take, as much of it as fits, this mark, some
+# letters, and the suffix.
+_MARK = ".aecli-"
+_SUFFIX = ".tmp"
+_NAME_BYTES = 200
+# Of a process: removed where it has to end at once, but not while files take their names.
+_TEMPORARIES: set[str] = set()
+_PUBLISHING = threading.RLock()
+# How long others may take to let files take their names.
+_LOCK_WAIT_SECONDS = 0.01
+_LOCK_TRIES = 1_000
+# What file systems over a network or in user space answer to calls that they lack.
+_UNSUPPORTED = {
+    errno.ENOSYS,
+    errno.ENOLCK,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EINVAL,
+    errno.EPERM,
+    errno.EMLINK,
+    errno.ENOTTY,
+}
 
 
 def cache_folder() -> Path:
@@ -62,7 +90,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
     """
     if kind_of(path) == "special":
-        raise InputError(f"{path} is a pipe, a socket or a device: expected a regular file")
+        raise InputError(f"{path} is {_SPECIAL}: expected a regular file")
     # It may become one before it is opened.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -89,11 +117,17 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refuse_existing(*paths: Path, force: bool) -> None:
-    """Raise `InputError` where a file cannot go, or exists and `force` does not allow replacing."""
+    """Raise `InputError` where a file cannot go, or exists and `force` does not allow replacing.
+
+    A link that leads nowhere exists too.
+    """
     for path in paths:
-        if kind_of(path) == "folder":
+        kind = kind_of(path)
+        if kind == "folder":
             raise InputError(f"{path} is a folder: expected the name of a file to write")
-        if kind_of(path) == "file" and not force:
+        if kind == "special":
+            raise InputError(f"{path} is {_SPECIAL}: expected the name of a file to write")
+        if not force and (kind == "file" or path.is_symlink()):
             raise InputError(f"{path} exists already: --force replaces it, -o names another file")
         refuse_files_above(path)
 
@@ -101,13 +135,13 @@ def refuse_existing(*paths: Path, force: bool) -> None:
 def refuse_files_above(path: Path) -> None:
     """Raise `InputError` where a file stands in the way of the folders above `path`."""
     for folder in path.parents:
-        if kind_of(folder) == "file":
+        if kind_of(folder) not in ("folder", "nothing"):
             raise InputError(f"cannot write {path}: {folder} is a file, expected a folder")
 
 
 def refuse_file(path: Path, expected: str) -> None:
     """Raise `InputError` where a folder cannot be at `path`: a file is there, or stands above."""
-    if kind_of(path) == "file":
+    if kind_of(path) not in ("folder", "nothing"):
         raise InputError(f"{path} is a file: {expected}")
     refuse_files_above(path)
 
@@ -125,12 +159,25 @@ def remove(path: Path) -> None:
         raise AecliError(f"cannot remove {path}: {_reason(error)}") from error
 
 
-def refuse_inputs(path: Path, *inputs: Path) -> None:
+def refuse_inputs(outputs: Sequence[Path], inputs: Iterable[Path]) -> None:
     """Raise `InputError` where a file to write is one that is read, by whatever name or link."""
+    written = {_identity(path): path for path in outputs}
+    written.pop(None, None)
+    if not written:
+        return
     for source in inputs:
-        with suppress(OSError):
-            if path.samefile(source):
-                raise InputError(f"{path} is read too, as {source}: expected another file to write")
+        path = written.get(_identity(source))
+        if path is not None:
+            raise InputError(f"{path} is read too, as {source}: expected another file to write")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what two names of the same file have in common; None where nothing is there."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino
 
 
 def make_folder(folder: Path) -> list[Path]:
@@ -147,57 +194,140 @@ def make_folder(folder: Path) -> list[Path]:
     return missing
 
 
-@contextmanager
-def writing(
-    path: Path, size: int | None = None, before: Callable[[], None] = lambda: None
-) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes the name `path` once it is whole and on disk.
+class FileSet:
+    """Files on their way to the disk; they take their names together, in the order they came in."""
 
-    The bytes, `size` of them where that is known, go to a temporary file in the same folder, which
-    is created where it is missing. On an error the temporary file is removed and an older file at
-    `path` stays as it was. `before` is called when all bytes are on disk, before they take the
-    name. What a process left that was killed while it wrote `path` is removed.
+    def __init__(self) -> None:
+        self._written: list[tuple[Path, _Temporary]] = []
+        self._stale: list[Path] = []
+
+    @contextmanager
+    def open(self, path: Path, size: int | None = None) -> Iterator[IO[bytes]]:
+        """Open a binary file that is to be called `path`; `size` is how many bytes it will have.
+
+        The folder is created where it is missing. What a process left that was killed while it
+        wrote `path` is removed.
+
+        Raises:
+            AecliError: the operating system refused (full disk, no permission, ...).
+
+        """
+        with _saying_what_failed(path, size):
+            make_folder(path.parent)
+            _sweep(path.parent, _prefix(path))
+            temporary = _Temporary(path)
+            self._written.append((path, temporary))
+            yield temporary.file
+            temporary.finish(path)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Add a file of these bytes; raises as `open`."""
+        with self.open(path, len(data)) as file:
+            file.write(data)
+
+    def remove(self, path: Path) -> None:
+        """Remove an older file that the set does not write, just before the last takes its name."""
+        self._stale.append(path)
+
+    def publish(self, *, replace: bool) -> None:
+        """Let the files take their names; without `replace` none may be there already.
+
+        Raises:
+            InputError: a file has come to be there, and `replace` is not set; none is written then.
+            AecliError: the operating system refused.
+
+        """
+        folders = {path.parent for path, _ in self._written}
+        stale = set(self._stale) - {path for path, _ in self._written}
+        with ExitStack() as locks:
+            locks.enter_context(_PUBLISHING)
+            for folder in sorted(folders):
+                locks.enter_context(unchanging(folder))
+            named: list[Path] = []
+            for path, temporary in self._written:
+                if path == self._written[-1][0]:
+                    for older in stale:
+                        remove(older)
+                try:
+                    with _saying_what_failed(path):
+                        temporary.take_name(path, replace=replace)
+                except AecliError:
+                    if not replace:
+                        for other in named:
+                            remove(other)
+                    raise
+                named.append(path)
+        for folder in sorted(folders):
+            with _saying_what_failed(folder):
+                _fsync_folder(folder)
+
+    def discard(self) -> None:
+        """Remove what has not taken its name."""
+        for _, temporary in self._written:
+            temporary.discard()
+
+
+@contextmanager
+def writing_together(*, replace: bool = True) -> Iterator[FileSet]:
+    """Give a set of files that take their names at the end of the block, all or none.
+
+    On an error nothing of them is left, and older files stay as they were. Where the process is
+    killed while they take their names, some are new and some old: the last file of a set says what
+    the others are.
 
     Raises:
-        AecliError: the operating system refused (full disk, no permission, ...).
+        InputError: without `replace`, a file has come to be there meanwhile.
+        AecliError: the operating system refused.
 
     """
+    together = FileSet()
     try:
-        make_folder(path.parent)
-        _sweep(path)
-        temporary = _temporary(path)
-        try:
-            with temporary as file:
-                yield file
-                file.flush()
-                # It was private to the user; a result should be as readable as any other file.
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.fsync(file.fileno())
-                before()
-                Path(temporary.name).replace(path)
-        except BaseException:
-            Path(temporary.name).unlink(missing_ok=True)
-            raise
-        _fsync_folder(path.parent)
-    except OSError as error:
-        reason = f"{_reason(error)}{room(error, path, size)}"
-        raise AecliError(f"cannot write {path}: {reason}") from error
+        yield together
+        together.publish(replace=replace)
+    finally:
+        together.discard()
 
 
-def write_bytes(path: Path, data: bytes, before: Callable[[], None] = lambda: None) -> None:
-    """Write `data` to `path`, whole or not at all; `before` is called before it takes the name."""
-    with writing(path, len(data), before) as file:
-        file.write(data)
+@contextmanager
+def writing(path: Path, size: int | None = None, *, replace: bool = True) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes the name `path` once it is whole and on disk.
+
+    A `writing_together` of one file; `size` is how many bytes it will have, where that is known.
+    """
+    with writing_together(replace=replace) as together, together.open(path, size) as file:
+        yield file
+
+
+def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write `data` to `path`, whole or not at all; raises as `writing_together`."""
+    with writing_together(replace=replace) as together:
+        together.write(path, data)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return `value` as indented JSON."""
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def json_lines_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return `rows` as one JSON object per line."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+    write_bytes(path, json_bytes(value))
 
 
-def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write `rows` to `path`, one JSON object per line, whole or not at all."""
-    write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+def remove_temporaries() -> None:
+    """Remove the temporary files of this process, from any thread, before it ends at once.
+
+    Files that are just taking their names take them first.
+    """
+    with _PUBLISHING:
+        for name in list(_TEMPORARIES):
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:
@@ -226,38 +356,159 @@ def room(error: OSError, path: Path, size: int | None = None) -> str:
     return f"{needed}; {shutil.disk_usage(place).free:,} bytes are free there"
 
 
-def _temporary(path: Path) -> Any:
-    """Return a new file beside `path`, locked so that no other process sweeps it away."""
-    import tempfile
+class _Temporary:
+    """A file beside `path`, locked so that no other process sweeps it away."""
 
-    while True:
-        file = tempfile.NamedTemporaryFile(  # noqa: SIM115
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        )
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
-        # Before it was locked another process may have swept it away.
-        if os.fstat(file.fileno()).st_nlink:
-            return file
-        file.close()
+    def __init__(self, path: Path) -> None:
+        import tempfile
 
+        while True:
+            self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+                dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX, delete=False
+            )
+            _TEMPORARIES.add(self.file.name)
+            with where_supported(path.parent, "file locks"):
+                fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)
+            # Before it was locked another process may have swept it away.
+            if os.fstat(self.file.fileno()).st_nlink:
+                return
+            self.discard()
 
-def _sweep(path: Path) -> None:
-    """Remove the temporary files of processes that have ended: nobody holds their lock."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(FileNotFoundError), left.open("rb") as file:
+    def finish(self, path: Path) -> None:
+        """Bring all bytes to the disk, with the mode of the file that is replaced or of a new one.
+
+        Raises:
+            OSError: the operating system refused.
+
+        """
+        self.file.flush()
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode) & 0o777
+        except OSError:
+            # It was private to the user; a result should be as readable as any other file.
+            mode = 0o666 & ~_umask()
+        with where_supported(path.parent, "modes of files"):
+            os.fchmod(self.file.fileno(), mode)
+        os.fsync(self.file.fileno())
+
+    def take_name(self, path: Path, *, replace: bool) -> None:
+        """Call the file `path`; without `replace`, the system itself refuses where one is there.
+
+        Raises:
+            InputError: one is there.
+            OSError: the operating system refused.
+
+        """
+        if not replace:
             try:
+                _claim(Path(self.file.name), path)
+            except FileExistsError as error:
+                raise InputError(
+                    f"{path} has come to exist meanwhile: --force replaces it, -o names another"
+                ) from error
+        else:
+            Path(self.file.name).replace(path)
+        self.discard()
+
+    def discard(self) -> None:
+        """Let go of the file, and of its temporary name where it still has that."""
+        Path(self.file.name).unlink(missing_ok=True)
+        with suppress(OSError):
+            # What could not be written because the disk is full is tried again, and fails again.
+            self.file.close()
+        _TEMPORARIES.discard(self.file.name)
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    """Give a file another name that nothing has yet; `FileExistsError` where something has."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        # Without links: an empty file of this name keeps others away until it is replaced.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        temporary.replace(path)
+
+
+def _prefix(path: Path) -> str:
+    """Return how the temporary names of a file begin; it may have a name as long as can be."""
+    name = os.fsencode(path.name)[:_NAME_BYTES].decode(errors="ignore")
+    return f".{name}{_MARK}"
+
+
+def sweep_folder(folder: Path) -> None:
+    """Remove the temporary files of processes that have ended from a folder of our own."""
+    _sweep(folder, "")
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove temporary files whose names begin so: those of ours whose lock nobody holds."""
+    for left in folder.glob(f"{glob.escape(prefix)}*{_SUFFIX}"):
+        if _MARK not in left.name:
+            continue
+        with suppress(OSError, InputError), open_regular(left) as file:
+            state = os.fstat(file.fileno())
+            if state.st_uid == os.geteuid() and not left.is_symlink():
+                # Refused while its process lives, or where there are no locks.
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            left.unlink(missing_ok=True)
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def unchanging(folder: Path) -> Iterator[None]:
+    """Keep other processes from letting files of this folder take their names meanwhile.
+
+    Raises:
+        AecliError: one has been at it for too long.
+
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with where_supported(folder, "file locks"):
+            for _ in range(_LOCK_TRIES):
+                with suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(_LOCK_WAIT_SECONDS)
+            else:
+                raise AecliError(f"another process has been writing into {folder} for too long")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with where_supported(folder, "durable renames"):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def where_supported(folder: Path, what: str) -> Iterator[None]:
+    """Make a call of the block advice: where the file system lacks it, say so and go on."""
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:
+        # The second is that of filelock.
+        if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
+            raise
+        warnings.warn(f"the file system of {folder} has no {what}: going on without", stacklevel=2)
+
+
+@contextmanager
+def _saying_what_failed(path: Path, size: int | None = None) -> Iterator[None]:
+    """Turn a refusal of the operating system into an `AecliError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{_reason(error)}{room(error, path, size)}"
+        raise AecliError(f"cannot write {path}: {reason}") from error
 
 
 def _umask() -> int:

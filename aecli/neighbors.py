@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecli import files
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
@@ -67,17 +66,6 @@ class FoundNeighbors:
     path: Path
     written: bool
     seconds: float
-
-    def save(self) -> None:
-        """Write the file where it is not there yet, whole or not at all.
-
-        Raises:
-            AecliError: the operating system refused.
-
-        """
-        if not self.written:
-            save_graph(self.path, self.graph, self.key)
-            self.written = True
 
 
 def find_neighbors(
@@ -183,18 +171,13 @@ def share_in_common(first: Neighbors, second: Neighbors) -> Floats:
     return shares
 
 
-def save_graph(path: Path, graph: NeighborGraph, key: Mapping[str, Any]) -> None:
-    """Write a graph and its key, whole or not at all.
-
-    Raises:
-        AecliError: the operating system refused.
-
-    """
+def to_bytes(graph: NeighborGraph, key: Mapping[str, Any]) -> bytes:
+    """Return a graph and its key as the bytes of their file."""
     from safetensors.numpy import save
 
     content = {"key": key, "variance": graph.variance, "exact": graph.exact}
     metadata = {_METADATA_KEY: json.dumps(content)}
-    files.write_bytes(path, save({"neighbors": graph.neighbors}, metadata=metadata))
+    return save({"neighbors": graph.neighbors}, metadata=metadata)
 
 
 def load_graph(path: Path, key: Mapping[str, Any]) -> NeighborGraph | None:

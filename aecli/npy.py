@@ -6,7 +6,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 import math
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -112,11 +112,28 @@ def write_npy(
     dtype: npt.DTypeLike,
     shape: tuple[int, ...],
     blocks: Iterable[Array],
-    before: Callable[[], None] = lambda: None,
+    *,
+    replace: bool = True,
 ) -> None:
     """Write an array that comes in blocks of rows, whole or not at all.
 
-    `before` is called when all of it is on disk, before it takes the name.
+    Raises:
+        InputError: without `replace`, a file has come to be there meanwhile.
+        AecliError: the operating system refused.
+
+    """
+    with files.writing_together(replace=replace) as together:
+        add_npy(together, path, dtype, shape, blocks)
+
+
+def add_npy(
+    together: files.FileSet,
+    path: Path,
+    dtype: npt.DTypeLike,
+    shape: tuple[int, ...],
+    blocks: Iterable[Array],
+) -> None:
+    """Add an array that comes in blocks of rows to a set of files.
 
     These are ordinary writes: on a full disk a memory map would kill the process.
 
@@ -125,7 +142,7 @@ def write_npy(
 
     """
     kind = np.dtype(dtype)
-    with files.writing(path, math.prod(shape) * kind.itemsize, before) as file:
+    with together.open(path, math.prod(shape) * kind.itemsize) as file:
         write_header(file, kind, shape)
         for block in blocks:
             file.write(np.ascontiguousarray(block, kind).data)

@@ -21,7 +21,7 @@ data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array
 data.formats.* model
 data.formats data.named model.parameters losses
-data.catalogue model.autoencoder
+data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps

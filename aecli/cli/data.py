@@ -16,7 +16,7 @@ from aecli.cli.options import (
     source_options,
 )
 from aecli.config import DEFAULT_DATASET
-from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -109,8 +109,8 @@ def show(
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
     from aecli.cli.console import Reporter, print_facts
-    from aecli.data import choose_source, open_dataset
-    from aecli.data.describe import describe, facts, first_images, refuse_own_files
+    from aecli.data import choose_source, files_of, open_dataset
+    from aecli.data.describe import describe, facts, first_images
 
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
@@ -119,13 +119,13 @@ def show(
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
     if picture is not None:
-        refuse_own_files(opened, picture)
+        refuse_inputs([picture], files_of(opened))
     description = describe(opened)
     if picture is not None:
         from aecli.plot.images import grid_figure
         from aecli.plot.save import save_figure
 
-        save_figure(grid_figure(first_images(opened, _PICTURE_IMAGES)), picture)
+        save_figure(grid_figure(first_images(opened, _PICTURE_IMAGES)), picture, replace=force)
     if as_json:
         reporter.result([], description)
     else:

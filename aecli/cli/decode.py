@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from aecli.cli.options import (
 )
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
-
-if TYPE_CHECKING:
-    pass
 
 
 def decode(
@@ -69,7 +66,7 @@ def decode(
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
     codes = codes or default_codes_path(folder)
-    refuse_inputs(out, codes)
+    refuse_inputs([out], [codes, *folder_of(run).files])
     values = read_matrix(codes)
 
     from aecli.encode import decode as run_decoder
@@ -78,7 +75,7 @@ def decode(
     reporter = Reporter(quiet, as_json)
     with reporter.bar("decoding", len(values)) as advance:
         images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
-    write_images(out, images, as_uint8=uint8)
+    write_images(out, images, as_uint8=uint8, replace=force)
     seconds = time.perf_counter() - started
     shape = "x".join(str(length) for length in images.shape[1:])
     reporter.say(f"wrote {len(images):,} images of {shape} in {seconds:.1f} s to {out}")

@@ -86,7 +86,7 @@ def encode(
             memory=default_memory() if memory is None else parse_memory(memory),
             report=advance,
         )
-        written = write_codes(job.out, codes)
+        written = write_codes(job.out, codes, replace=force)
     rows, dimensions = codes.shape
     seconds = time.perf_counter() - started
     reporter.say(

@@ -76,16 +76,15 @@ def plot(
     from aecli.cli.console import Reporter
 
     chosen = PLOTS[kind]
-    drawn = chosen.input_path(source)
     out = out or chosen.default_picture(source)
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
-    refuse_inputs(out, drawn, *([labels] if labels else []))
+    refuse_inputs([out], [*chosen.inputs(source), *([labels] if labels else [])])
     reporter = Reporter(quiet, as_json)
-    figure = chosen.draw(source, PlotOptions(labels, color_by, count, reporter.bar))
+    figure = chosen.draw(source, PlotOptions(labels, color_by, count, reporter.bar, out))
 
     from aecli.plot.save import save_figure
 
-    save_figure(figure, out)
+    save_figure(figure, out, replace=force)
     reporter.say(f"drew {out}")
     reporter.result([out], {"picture": str(out)})

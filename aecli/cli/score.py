@@ -98,21 +98,26 @@ def score(
     options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
 
     from aecli.cli.console import Reporter
-    from aecli.run.codes import write_point_values
+    from aecli.data import files_of
+    from aecli.run.codes import codes_files, point_files, write_point_values
+    from aecli.run.folder import folder_of
     from aecli.score.job import score_job
 
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
     from aecli.score.comparison import score_map
-    from aecli.score.points import point_paths
+    from aecli.score.points import point_metrics
 
     outputs = [picture] if picture else []
+    codes_sha256 = ""
     if per_point:
-        outputs += point_paths(job, stability=stability is not None)
+        codes_sha256 = job.read_codes().sha256
+        outputs += point_files(job.codes_path, point_metrics(job, stability=stability is not None))
     refuse_existing(*outputs, force=force)
-    for path in outputs:
-        refuse_inputs(path, source, *([train_codes] if train_codes else []))
+    read = [*folder_of(source).files, *codes_files(job.codes_path)]
+    read += codes_files(train_codes) if train_codes else []
+    refuse_inputs(outputs, [*read, *files_of(job.dataset)])
     found = score_map(
         job,
         against=baselines,
@@ -122,21 +127,22 @@ def score(
         bar=reporter.bar,
         say=reporter.say,
     )
-    written = [write_point_values(job.codes_path, *item) for item in found.points.items()]
+    written = write_point_values(job.codes_path, codes_sha256, found.points, replace=force)
     if picture:
-        _draw(job, found, picture)
+        _draw(job, found, picture, replace=force)
         written.append(picture)
     _print(reporter, job, found, written)
 
 
-def _draw(job: "ScoreJob", report: "Report", picture: Path) -> None:
+def _draw(job: "ScoreJob", report: "Report", picture: Path, *, replace: bool) -> None:
     """Draw the maps side by side."""
     from aecli.plot.maps import maps_figure
     from aecli.plot.save import save_figure
 
     maps = [(one.title, one.embedding.codes) for one in report.maps]
     data = job.dataset
-    save_figure(maps_figure(maps, data.labels_of(job.split), data.class_names), picture)
+    figure = maps_figure(maps, data.labels_of(job.split), data.class_names)
+    save_figure(figure, picture, replace=replace)
 
 
 def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: list[Path]) -> None:

@@ -1,7 +1,6 @@
 """Summarise a data set: its facts, and its first images."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ import numpy.typing as npt
 from aecli.data.dataset import Dataset
 from aecli.data.rows import rows_between
 from aecli.data.stored import extremes
-from aecli.errors import InputError
-from aecli.files import kind_of, refuse_inputs
 from aecli.pixels import unit_range
 
 
@@ -57,17 +54,6 @@ def first_images(dataset: Dataset, most: int) -> npt.NDArray[np.float32]:
 
     """
     return unit_range(dataset.images[rows_between(dataset.rows("train"), 0, most)])
-
-
-def refuse_own_files(dataset: Dataset, path: Path) -> None:
-    """Raise `InputError` where a file to write would replace a file of the data set."""
-    if kind_of(path) == "nothing":
-        return
-    location = Path(dataset.source.location)
-    labels = dataset.source.labels
-    refuse_inputs(path, location, *([Path(labels)] if labels else []))
-    if dataset.row_ids and location in path.resolve().parents:
-        raise InputError(f"{path} lies among the images that are read: name another file")
 
 
 def _count_classes(dataset: Dataset) -> dict[str, int] | None:

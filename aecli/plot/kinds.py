@@ -34,13 +34,15 @@ class PlotOptions:
     """The options of all kinds of plot; each kind reads those that it needs.
 
     `labels`: a file of labels that takes the place of the codes' own. `color_by`: what codes are
-    coloured by. `count`: how many reconstructions. `bar` shows the reading of images.
+    coloured by. `count`: how many reconstructions. `bar` shows the reading of images. `out`: the
+    picture, which must be none of the images.
     """
 
     labels: Path | None = None
     color_by: ColorBy = "label"
     count: int = 10
     bar: "Bar | None" = None
+    out: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,20 @@ class Plot:
         if kind_of(source) == "file":
             raise InputError(f"--kind {self.name} draws a run: expected its folder, got {source}")
         return source
+
+    def inputs(self, source: Path) -> list[Path]:
+        """Return the files of a run or of codes that may be read to draw a source.
+
+        Raises:
+            InputError: a run is needed, and `source` is a file.
+
+        """
+        from aecli.run.codes import codes_files, point_files
+        from aecli.run.folder import RunFolder
+
+        drawn = self.input_path(source)
+        run = RunFolder(source).files
+        return run if self.draws == "run" else [*run, *codes_files(drawn), *point_files(drawn)]
 
     def default_picture(self, source: Path) -> Path:
         """Return where the picture goes by default: next to the codes, or into the run's folder.
@@ -136,7 +152,7 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
     if options.color_by == "label":
         return map_figure(codes, path.name)
     name = PER_POINT[options.color_by].meaning
-    values = read_point_values(path, options.color_by, len(codes.values))
+    values = read_point_values(path, options.color_by, codes.values)
     return map_figure(codes, path.name, ContinuousColors(name, values))
 
 
@@ -149,13 +165,16 @@ def draw_reconstructions(source: Path, options: PlotOptions) -> "Figure":
         AecliError: the images could not be fetched.
 
     """
-    from aecli.data import no_bar
+    from aecli.data import files_of, no_bar
+    from aecli.files import refuse_inputs
     from aecli.run.checkpoint import load
     from aecli.run.folder import find_checkpoint
     from aecli.run.reopen import reopen
 
     checkpoint = load(find_checkpoint(source))
     dataset = reopen(checkpoint, options.bar or no_bar)
+    if options.out is not None:
+        refuse_inputs([options.out], files_of(dataset))
 
     # Imports jax: after the reading, or bad input would take seconds to report.
     from aecli.encode import reconstruct

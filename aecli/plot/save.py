@@ -19,10 +19,11 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, *, replace: bool = False) -> None:
     """Write a picture, whole or not at all; the suffix, one of `PICTURE_SUFFIXES`, is its format.
 
     Raises:
+        InputError: without `replace`, a file has come to be there meanwhile.
         AecliError: the operating system refused.
 
     """
@@ -32,4 +33,4 @@ def save_figure(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "aecli", "svg.fonttype": "none"}):
         figure.savefig(picture, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-    files.write_bytes(path, picture.getvalue())
+    files.write_bytes(path, picture.getvalue(), replace=replace)

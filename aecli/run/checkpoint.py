@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,20 +68,20 @@ class Checkpoint:
         return _digest({}, self.parameters)
 
 
-def save(path: Path, checkpoint: Checkpoint, before: Callable[[], None] = lambda: None) -> None:
-    """Write a checkpoint, whole or not at all; `before` is called before it takes its name.
+def to_bytes(checkpoint: Checkpoint) -> bytes:
+    """Return a checkpoint as the bytes of its file.
 
     Raises:
-        AecliError: a number in it is not finite, or the operating system refused.
+        AecliError: a number in it is not finite.
 
     """
-    from safetensors.numpy import save as to_bytes
+    from safetensors.numpy import save
 
     non_finite = _first_not_finite(checkpoint.tensors)
     if non_finite is not None:
         raise AecliError(
             f"{non_finite} is not finite after epoch {checkpoint.epoch}: the training diverged; "
-            f"{path.name} was left as it was; try a lower --learning-rate"
+            "what was saved before stays as it is; try a lower --learning-rate"
         )
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -96,8 +96,7 @@ def save(path: Path, checkpoint: Checkpoint, before: Callable[[], None] = lambda
     }
     # One key: safetensors writes several in any order, and the same run gives the same bytes.
     text = json.dumps({"sha256": _digest(metadata, checkpoint.tensors), **metadata})
-    data = to_bytes(dict(checkpoint.tensors), metadata={_METADATA_KEY: text})
-    files.write_bytes(path, data, before)
+    return save(dict(checkpoint.tensors), metadata={_METADATA_KEY: text})
 
 
 def load(path: Path) -> Checkpoint:

@@ -14,7 +14,7 @@ from aecli import files
 from aecli.config import SplitName
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
-from aecli.npy import read_npy, write_npy
+from aecli.npy import add_npy, read_npy
 from aecli.run.points import PER_POINT, PerPointMetric
 
 CodeArray = npt.NDArray[np.float32]
@@ -32,6 +32,11 @@ class Codes:
     values: CodeArray
     labels: Labels | None = None
     provenance: Mapping[str, Any] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the values, as hexadecimal digits."""
+        return _hash(self.values)
 
     @property
     def class_names(self) -> list[str] | None:
@@ -73,36 +78,72 @@ def point_path(codes: Path, what: PerPointMetric) -> Path:
     return codes.with_suffix(f".{what}.npy")
 
 
-def read_point_values(codes: Path, what: PerPointMetric, rows: int) -> CodeArray:
-    """Read a number for each of `codes`, float32 (n,).
+def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> CodeArray:
+    """Read a number for each of the codes `values`, which lie at `codes`; float32 (n,).
 
     Raises:
-        InputError: the file is missing, or has not one finite number for each code.
+        InputError: the file is missing, belongs to other codes, or has not one finite number for
+            each code.
 
     """
-    path = point_path(codes, what)
+    path, note = point_path(codes, what), point_path(codes, what).with_suffix(".json")
     made_by = PER_POINT[what].made_by
-    if files.kind_of(path) != "file":
-        raise InputError(f"{path} does not exist: {made_by} makes it")
-    values = read_npy(path)
-    if values.shape != (rows,) or values.dtype.kind != "f" or not np.isfinite(values).all():
+    for needed in (path, note):
+        if files.kind_of(needed) != "file":
+            raise InputError(f"{needed} does not exist: {made_by} makes it")
+    numbers = read_npy(path)
+    if numbers.shape != (len(values),) or numbers.dtype.kind != "f":
         raise InputError(
-            f"{path} is {values.dtype} {values.shape}: expected a finite number for each of the "
-            f"{rows:,} codes of {codes}; {made_by} makes it"
+            f"{path} is {numbers.dtype} {numbers.shape}: expected a finite number for each of the "
+            f"{len(values):,} codes of {codes}; {made_by} makes it"
         )
-    return values.astype(np.float32)
+    if files.read_json(note) != _point_note(_hash(values), numbers):
+        raise InputError(f"{path} belongs to other codes than {codes}: {made_by} makes it anew")
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{path} holds numbers that are not finite: {made_by} makes it anew")
+    return numbers.astype(np.float32)
 
 
-def write_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> Path:
-    """Write a number for each of `codes`, float32 (n,), and return where.
+def write_point_values(
+    codes: Path,
+    codes_sha256: str,
+    points: Mapping[PerPointMetric, CodeArray],
+    *,
+    replace: bool,
+) -> list[Path]:
+    """Write numbers for each of `codes`, float32 (n,), and beside each whose they are.
+
+    Returns the files of the numbers.
 
     Raises:
+        InputError: without `replace`, a file has come to be there meanwhile.
         AecliError: the operating system refused.
 
     """
-    path = point_path(codes, what)
-    write_npy(path, np.float32, values.shape, [values])
-    return path
+    written = []
+    with files.writing_together(replace=replace) as together:
+        for what, numbers in points.items():
+            path = point_path(codes, what)
+            add_npy(together, path, np.float32, numbers.shape, [numbers])
+            note = _point_note(codes_sha256, numbers.astype(np.float32))
+            together.write(path.with_suffix(".json"), files.json_bytes(note))
+            written.append(path)
+    return written
+
+
+def point_files(codes: Path, metrics: Iterable[PerPointMetric] = PER_POINT) -> list[Path]:
+    """Return all files that `write_point_values` writes for these numbers."""
+    paths = [point_path(codes, what) for what in metrics]
+    return [*paths, *[path.with_suffix(".json") for path in paths]]
+
+
+def _point_note(codes_sha256: str, numbers: npt.NDArray[Any]) -> dict[str, str]:
+    return {"codes_sha256": codes_sha256, "values_sha256": _hash(numbers)}
+
+
+def codes_files(path: Path) -> list[Path]:
+    """Return all files that `write_codes` may write."""
+    return [path, labels_path(path), provenance_path(path)]
 
 
 def refuse_existing_codes(path: Path, *, force: bool) -> None:
@@ -110,46 +151,58 @@ def refuse_existing_codes(path: Path, *, force: bool) -> None:
 
     A JSON file of another kind next to them, such as a run's summary, is refused in any case.
     """
-    beside_all = [point_path(path, what) for what in PER_POINT]
-    files.refuse_existing(path, labels_path(path), provenance_path(path), *beside_all, force=force)
+    files.refuse_existing(*codes_files(path), force=force)
     beside = provenance_path(path)
     if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
         raise InputError(f"{beside} is not the provenance of codes: give the codes another name")
 
 
-def write_codes(path: Path, codes: CodeBlocks) -> list[Path]:
+def refuse_foreign_labels(path: Path, labels: Labels | None) -> None:
+    """Raise `InputError` where new codes at `path` have no labels, and others' would be removed.
+
+    Those of older codes may go: their provenance names them.
+    """
+    beside = labels_path(path)
+    if labels is not None or files.kind_of(beside) == "nothing":
+        return
+    older = _read_provenance(provenance_path(path)) or {}
+    if older.get("labels_sha256") != _hash(read_npy(beside)):
+        raise InputError(
+            f"{beside} is not known to be of older codes, and the new ones have no labels: move "
+            "it, or give the codes another name"
+        )
+
+
+def write_codes(path: Path, codes: CodeBlocks, *, replace: bool = False) -> list[Path]:
     """Write codes, their labels and their provenance; return the paths written.
 
-    The provenance, which carries the hashes of the others, comes last.
+    They take their names together. The provenance, which carries the hashes of the others, comes
+    last.
 
     Raises:
+        InputError: without `replace`, a file has come to be there meanwhile.
         AecliError: the operating system refused.
 
     """
-
-    def remove_points() -> None:
-        """Remove what is known of each of the older codes of this name."""
-        for what in PER_POINT:
-            files.remove(point_path(path, what))
-
-    written = [path]
     digest = hashlib.sha256()
-    write_npy(path, np.float32, codes.shape, _hashed(codes.blocks, digest.update), remove_points)
     labels = codes.labels
-    if labels is None:
-        # Labels of an older file of this name would be taken for these codes'.
-        files.remove(labels_path(path))
-    else:
-        written.append(labels_path(path))
-        write_npy(labels_path(path), labels.dtype, labels.shape, [labels])
-    hashes = {
-        "codes_sha256": digest.hexdigest(),
-        "labels_sha256": None if labels is None else _hash(labels),
-    }
-    provenance = {**codes.provenance, **hashes}
-    written.append(provenance_path(path))
-    files.write_json(provenance_path(path), provenance | {"sha256": _hash_of_json(provenance)})
-    return written
+    refuse_foreign_labels(path, labels)
+    with files.writing_together(replace=replace) as together:
+        blocks = _hashed(codes.blocks, digest.update)
+        add_npy(together, path, np.float32, codes.shape, blocks)
+        if labels is None:
+            # Labels of older codes of this name.
+            together.remove(labels_path(path))
+        else:
+            add_npy(together, labels_path(path), labels.dtype, labels.shape, [labels])
+        hashes = {
+            "codes_sha256": digest.hexdigest(),
+            "labels_sha256": None if labels is None else _hash(labels),
+        }
+        provenance = {**codes.provenance, **hashes}
+        signed = provenance | {"sha256": _hash_of_json(provenance)}
+        together.write(provenance_path(path), files.json_bytes(signed))
+    return [path, *([] if labels is None else [labels_path(path)]), provenance_path(path)]
 
 
 def read_codes(path: Path, labels: Path | None = None) -> Codes:
@@ -161,6 +214,17 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
         InputError: a file is missing, is not a code matrix, or does not belong to the codes.
 
     """
+    try:
+        return _read_codes(path, labels)
+    except InputError:
+        # They may have been just replaced: once they all have their names they are read again.
+        if files.kind_of(path.parent) != "folder":
+            raise
+        with files.unchanging(path.parent):
+            return _read_codes(path, labels)
+
+
+def _read_codes(path: Path, labels: Path | None) -> Codes:
     values = read_matrix(path)
     provenance = _read_provenance(provenance_path(path))
     if provenance is not None and provenance["codes_sha256"] != _hash(values):

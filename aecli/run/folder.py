@@ -8,8 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aecli import files
 from aecli.errors import AecliError, InputError
+from aecli.files import (
+    kind_of,
+    make_folder,
+    open_regular,
+    read_bytes,
+    read_json,
+    room,
+    where_supported,
+)
+
+# Near the beginning of what aecli writes into a run: the key of metadata, or of its version.
+_MARK = b'"aecli"'
+_FIRST_BYTES = 16_384
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,35 @@ class RunFolder:
         return self.path / "neighbors.safetensors"
 
     @property
-    def exists(self) -> bool:
-        """Whether a run has written here."""
-        return any(
-            files.kind_of(path) != "nothing"
-            for path in (self.last, self.best, self.config, self.metrics, self.summary)
-        )
+    def files(self) -> list[Path]:
+        """All files of a run."""
+        return [
+            self.last,
+            self.best,
+            self.config,
+            self.metrics,
+            self.summary,
+            self.neighbors,
+        ]
+
+    def refuse_existing(self, *, force: bool) -> None:
+        """Raise `InputError` where a run is here and `force` does not allow replacing it.
+
+        Files of these names that are no run's are refused in any case.
+        """
+        there = [path for path in self.files if path.is_symlink() or kind_of(path) != "nothing"]
+        if not there:
+            return
+        if not any(map(_is_of_a_run, there)):
+            raise InputError(
+                f"{there[0]} is not of a run of aecli and would be replaced: -o names another "
+                "folder"
+            )
+        if not force:
+            raise InputError(
+                f"{self.path} holds a run already: --resume resumes it, --force replaces it, "
+                "-o names another folder"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -70,21 +105,24 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout
 
-        holder = self.path / ".lock"
+        holder = self.path / ".aecli.lock"
         lock = FileLock(holder)
         created: list[Path] = []
         try:
             try:
-                created = files.make_folder(self.path)
-                lock.acquire(timeout=0)
-                holder.write_text(str(os.getpid()))
+                created = make_folder(self.path)
+                if kind_of(holder) not in ("file", "nothing") or holder.is_symlink():
+                    raise InputError(f"{holder} is no lock of aecli: move it, or name another -o")
+                with where_supported(self.path, "file locks"):
+                    lock.acquire(timeout=0)
+                    holder.write_text(str(os.getpid()))
             except Timeout as error:
                 raise InputError(
                     f"{self.path} is being trained by {_process_in(holder)}: wait for it, or name "
                     "another folder with -o"
                 ) from error
             except OSError as error:
-                reason = f"{error.strerror}{files.room(error, holder)}"
+                reason = f"{error.strerror}{room(error, holder)}"
                 raise AecliError(f"cannot write into {self.path}: {reason}") from error
             yield
         finally:
@@ -111,25 +149,37 @@ class RunFolder:
             InputError: the file is damaged.
 
         """
-        if files.kind_of(self.summary) != "file":
+        if kind_of(self.summary) != "file":
             return None
-        summary = files.read_json(self.summary)
+        summary = read_json(self.summary)
         if not isinstance(summary, dict):
             raise InputError(f"{self.summary} is damaged: expected one JSON object")
         return summary
 
 
+def _is_of_a_run(path: Path) -> bool:
+    """Return whether a file says that aecli wrote it into a run; it may be damaged beyond that."""
+    if kind_of(path) != "file":
+        return False
+    try:
+        with open_regular(path) as file:
+            start = file.read(_FIRST_BYTES)
+    except OSError:
+        return False
+    return _MARK in start
+
+
 def _process_in(holder: Path) -> str:
     try:
-        return f"process {int(holder.read_text())}"
-    except (OSError, ValueError):
+        return f"process {int(read_bytes(holder)[:20])}"
+    except (AecliError, ValueError):
         # It has only just begun, or ended.
         return "another process"
 
 
 def folder_of(run: Path) -> RunFolder:
     """Return the folder of a run that is named by its folder or by one of its checkpoints."""
-    return RunFolder(run.parent if files.kind_of(run) == "file" else run)
+    return RunFolder(run.parent if kind_of(run) == "file" else run)
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -139,15 +189,15 @@ def find_checkpoint(run: Path) -> Path:
         InputError: there is no such run.
 
     """
-    kind = files.kind_of(run)
+    kind = kind_of(run)
     if kind == "file":
         if run.suffix != ".safetensors":
             raise InputError(f"{run} is not a run: expected its folder or a .safetensors file")
         return run
     folder, place = RunFolder(run), shlex.quote(str(run))
-    if files.kind_of(folder.best) == "file":
+    if kind_of(folder.best) == "file":
         return folder.best
-    if files.kind_of(folder.last) == "file":
+    if kind_of(folder.last) == "file":
         raise InputError(
             f"{run} has no whole epoch yet: aecli train --resume -o {place} resumes it"
         )

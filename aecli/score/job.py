@@ -49,8 +49,13 @@ class RunJob:
         """How many numbers a code has."""
         return self.checkpoint.config.latent
 
-    def check_codes(self) -> None:
-        """Raise `InputError` where the codes at `codes_path` are not this run's of these images."""
+    def read_codes(self) -> Codes:
+        """Return the codes at `codes_path`.
+
+        Raises:
+            InputError: there are none, or they are not this run's of these images.
+
+        """
         named = [] if self.location is None else [self.location]
         words = [str(self.run), *named, "--split", self.split, "-o", str(self.codes_path)]
         encode = f"aecli encode {shlex.join(words)}"
@@ -64,12 +69,14 @@ class RunJob:
             "split": self.split,
             "rows": self.dataset.count(self.split),
         }
-        provenance = read_codes(self.codes_path).provenance or {}
+        codes = read_codes(self.codes_path)
+        provenance = codes.provenance or {}
         if any(provenance.get(name) != value for name, value in expected.items()):
             raise InputError(
                 f"{self.codes_path} does not hold this run's codes of these images: "
                 f"{encode} --force"
             )
+        return codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +96,10 @@ class CodesJob:
     def dimensions(self) -> int:
         """How many numbers a code has."""
         return int(self.codes.values.shape[1])
+
+    def read_codes(self) -> Codes:
+        """Return the codes."""
+        return self.codes
 
 
 ScoreJob = RunJob | CodesJob

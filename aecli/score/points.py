@@ -1,7 +1,6 @@
 """Numbers of each code, to colour a map by: what can be known, where it goes, and the values."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,6 @@ from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.memory import refuse_beyond_memory
 from aecli.pixels import unit_rows
-from aecli.run.codes import point_path
 from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.score.baselines import Embedding
 from aecli.score.job import RunJob, ScoreJob
@@ -23,23 +21,13 @@ _BYTES_A_PIXEL = 12
 Floats = npt.NDArray[np.float32]
 
 
-def point_paths(job: ScoreJob, *, stability: bool) -> list[Path]:
-    """Return the files that the numbers of each code of a job go to, next to its codes.
+def point_metrics(job: ScoreJob, *, stability: bool) -> list[PerPointMetric]:
+    """Return the numbers that can be known of each code of a job.
 
     The errors need a decoder; how far codes move is known where `stability` is measured.
-
-    Raises:
-        InputError: the codes there are not those of the job.
-
     """
-    if isinstance(job, RunJob):
-        job.check_codes()
     there_are = {"images": True, "decoder": isinstance(job, RunJob), "seeds": stability}
-    return [
-        point_path(job.codes_path, metric)
-        for metric, one in PER_POINT.items()
-        if there_are[one.needs]
-    ]
+    return [metric for metric, one in PER_POINT.items() if there_are[one.needs]]
 
 
 def check_memory(dataset: Dataset, split: SplitName) -> None:

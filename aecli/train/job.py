@@ -16,9 +16,18 @@ from aecli.config import (
     resume_config,
     with_settings,
 )
-from aecli.data import Bar, Dataset, Source, choose_source, no_bar, open_dataset, reopen_dataset
+from aecli.data import (
+    Bar,
+    Dataset,
+    Source,
+    choose_source,
+    files_of,
+    no_bar,
+    open_dataset,
+    reopen_dataset,
+)
 from aecli.errors import InputError
-from aecli.files import kind_of, refuse_file
+from aecli.files import kind_of, refuse_file, refuse_inputs
 from aecli.model import network
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
@@ -64,7 +73,7 @@ class TrainJob:
     def check_unchanged(self, *, force: bool) -> None:
         """Raise `InputError` where another process has trained here while the data were read."""
         if self.checkpoint is None:
-            _refuse_run(self.folder, force=force)
+            self.folder.refuse_existing(force=force)
             return
         now, before = (
             (last.config, last.epoch, last.partial, last.model_hash)
@@ -102,9 +111,10 @@ def new_job(
         raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
     config = with_settings(choose_recipe(recipe), settings)
     refuse_file(folder.path, "-o expects the folder of a run")
-    _refuse_run(folder, force=force)
+    folder.refuse_existing(force=force)
     with importing(_TRAINING):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
+    refuse_inputs(folder.files, files_of(data))
     data.check_splits("train", "validation", "test")
     config = fit_to_data(config, data.count("train"), settings, vectors=data.vectors)
     return TrainJob(folder, config, data)
@@ -145,11 +155,3 @@ def resume_job(
             data = open_dataset(source, bar)
             check_same_data(checkpoint, data)
     return TrainJob(folder, config, data, checkpoint)
-
-
-def _refuse_run(folder: RunFolder, *, force: bool) -> None:
-    if folder.exists and not force:
-        raise InputError(
-            f"{folder.path} holds a run already: --resume resumes it, --force replaces it, "
-            "-o names another folder"
-        )

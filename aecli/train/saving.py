@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from aecli import files
+from aecli import files, neighbors
 from aecli.config import Config
 from aecli.data import DataDescription
 from aecli.model.parameters import Parameters
 from aecli.neighbors import FoundNeighbors
-from aecli.run.checkpoint import Checkpoint, flatten, save, unflatten
+from aecli.run.checkpoint import Checkpoint, flatten, to_bytes, unflatten
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
 from aecli.train.step import TrainState
@@ -87,7 +87,7 @@ class Saver:
         config: Config,
         data: DataDescription,
         layout: ShuffleLayout | None,
-        neighbors: FoundNeighbors | None,
+        found: FoundNeighbors | None,
         *,
         resumed_at: int | None,
     ) -> None:
@@ -96,12 +96,12 @@ class Saver:
         `resumed_at` is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
-        self._neighbors = neighbors
+        self._found = found
         # Files of another run, or of an earlier state of this one.
         self._stale = [folder.summary]
         if resumed_at is None:
-            self._stale += [folder.best, folder.metrics, folder.config]
-        if neighbors is None:
+            self._stale.append(folder.best)
+        if found is None:
             self._stale.append(folder.neighbors)
         self._saved_at = -math.inf
         self._epoch_saved = resumed_at or 0
@@ -120,10 +120,7 @@ class Saver:
         return self._epoch_saved == epoch
 
     def save(self, progress: Progress) -> None:
-        """Write the run's files.
-
-        Stale files go before the new checkpoint takes its name, and no earlier: a full disk leaves
-        them.
+        """Write the run's files, all or none; the last checkpoint takes its name last.
 
         Raises:
             AecliError: a number is not finite, or the operating system refused.
@@ -140,27 +137,30 @@ class Saver:
         }
         history = tuple(progress.history)
         last = Checkpoint(config, data, epoch, best, state, self._layout, progress.partial, history)
-        save(folder.last, last, self._remove_stale)
-        if epoch:
-            parameters = flatten(best_parameters, "parameters")
-            save(folder.best, Checkpoint(config, data, best.epoch, best, parameters, self._layout))
-        if self._neighbors is not None:
-            self._neighbors.save()
-        files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in history])
-        files.write_json(
-            folder.config,
-            {"config": config.to_json(), "data": data.to_json(), **_environment()},
-        )
+        settings = {"config": config.to_json(), "data": data.to_json(), **_environment()}
+        with files.writing_together() as together:
+            if epoch:
+                parameters = flatten(best_parameters, "parameters")
+                encoder = Checkpoint(config, data, best.epoch, best, parameters, self._layout)
+                together.write(folder.best, to_bytes(encoder))
+            found = self._found
+            if found is not None and not found.written:
+                together.write(found.path, neighbors.to_bytes(found.graph, found.key))
+            metrics = [asdict(epoch) for epoch in history]
+            together.write(folder.metrics, files.json_lines_bytes(metrics))
+            together.write(folder.config, files.json_bytes(settings))
+            for path in self._stale:
+                together.remove(path)
+            together.write(folder.last, to_bytes(last))
+        if found is not None:
+            found.written = True
+        self._stale = []
         self._saved_at = time.perf_counter()
         self._epoch_saved = epoch
 
     def write_summary(self, summary: Any) -> None:
         """Write the numbers at the end of training, a dataclass."""
         files.write_json(self._folder.summary, asdict(summary))
-
-    def _remove_stale(self) -> None:
-        while self._stale:
-            files.remove(self._stale.pop())
 
 
 def _environment() -> dict[str, Any]:

@@ -2,15 +2,11 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pytest
 
-from aecli.data import Dataset, Source, open_dataset
-from aecli.data.describe import describe, facts, first_images, refuse_own_files
-from aecli.errors import InputError
-from tests.data.examples import LABELS, PIXELS, write_images
+from aecli.data import Dataset
+from aecli.data.describe import describe, facts, first_images
 from tests.helpers import tiny_dataset
 
 
@@ -46,19 +42,3 @@ def test_first_images_are_those_of_the_training_split() -> None:
     dataset = tiny_dataset()
     np.testing.assert_allclose(first_images(dataset, 3), dataset.images[:][:3] / 255, rtol=1e-6)
     assert first_images(dataset, 1000).shape == (200, 4, 4, 1)
-
-
-def test_files_of_the_data_are_not_written_over(tmp_path: Path) -> None:
-    write_images(tmp_path / "photos")
-    np.save(tmp_path / "x.npy", PIXELS)
-    np.save(tmp_path / "y.npy", LABELS)
-    photos = open_dataset(str(tmp_path / "photos"))
-    array = open_dataset(Source(str(tmp_path / "x.npy"), labels=str(tmp_path / "y.npy")))
-    with pytest.raises(InputError, match="lies among the images that are read"):
-        refuse_own_files(photos, tmp_path / "photos" / "cat" / "00.png")
-    for name in ("x.npy", "y.npy"):
-        with pytest.raises(InputError, match="is read too, as"):
-            refuse_own_files(array, tmp_path / name)
-    for dataset in (photos, array):
-        refuse_own_files(dataset, tmp_path / "new.png")
-    refuse_own_files(photos, tmp_path / "x.npy")

@@ -22,7 +22,7 @@ from aecli.encode import encode_split, reconstruct
 from aecli.errors import InputError
 from aecli.plot.kinds import PLOTS, Plot, PlotOptions, read_codes_of
 from aecli.plot.save import new_figure
-from aecli.run.checkpoint import load, save
+from aecli.run.checkpoint import load, to_bytes
 from aecli.run.codes import read_codes, write_codes, write_point_values
 from aecli.run.folder import RunFolder
 from aecli.run.points import PER_POINT, PerPointMetric
@@ -44,14 +44,18 @@ def run(digits_run: Path, digits: Dataset, tmp_path: Path) -> Path:
 
 
 def _encode(checkpoint: Path, digits: Dataset) -> None:
-    write_codes(checkpoint.parent / "codes.npy", encode_split(load(checkpoint), digits, "test"))
+    write_codes(
+        checkpoint.parent / "codes.npy",
+        encode_split(load(checkpoint), digits, "test"),
+        replace=True,
+    )
 
 
 def _with_other_parameters(checkpoint: Path) -> None:
     """Change what a checkpoint has learned."""
     state = load(checkpoint)
     others = {name: tensor + 1 for name, tensor in state.parameters.items()}
-    save(checkpoint, replace(state, tensors={**state.tensors, **others}))
+    checkpoint.write_bytes(to_bytes(replace(state, tensors={**state.tensors, **others})))
 
 
 def _title(figure: Figure) -> str:
@@ -195,7 +199,11 @@ def test_codes_can_be_coloured_by_every_number_that_is_known_of_them(run: Path) 
         with pytest.raises(InputError, match=rf"codes\.{metric}\.npy does not exist"):
             PLOTS["map"].draw(run, PlotOptions(color_by=metric))
         values = np.linspace(0, len(metric), 360, dtype=np.float32)
-        write_point_values(run / "codes.npy", metric, values)
+        path, points = run / "codes.npy", {metric: values}
+        write_point_values(path, "of others", points, replace=False)
+        with pytest.raises(InputError, match=rf"codes\.{metric}\.npy belongs to other codes"):
+            PLOTS["map"].draw(run, PlotOptions(color_by=metric))
+        write_point_values(path, read_codes(path).sha256, points, replace=True)
         figure = PLOTS["map"].draw(run, PlotOptions(color_by=metric))
         bar = figure.axes[1]
         assert bar.get_ylabel() == words

@@ -18,11 +18,15 @@ from aecli.run.checkpoint import (
     _digest,
     flatten,
     load,
-    save,
+    to_bytes,
     unflatten,
 )
 from aecli.run.folder import RunFolder, find_checkpoint
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    path.write_bytes(to_bytes(checkpoint))
 
 
 @pytest.fixture

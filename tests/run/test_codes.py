@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,45 @@ def test_codes_come_back_with_labels_and_provenance(path: Path) -> None:
 def test_codes_without_labels_leave_none_of_an_older_file(path: Path) -> None:
     assert labels_path(path).exists()
     about = {"data": "some", "split": "test", "class_names": None}
-    written = write_codes(path, CodeBlocks([VALUES], (6, 2), None, about))
+    written = write_codes(path, CodeBlocks([VALUES], (6, 2), None, about), replace=True)
     assert written == [path, provenance_path(path)]
     assert read_codes(path).labels is None
+
+
+def test_labels_that_are_nobodys_are_not_removed(path: Path) -> None:
+    np.save(labels_path(path), LABELS[::-1])
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"codes\.labels\.npy is not known to be of older codes"):
+        write_codes(path, CodeBlocks([VALUES], (6, 2), None, {}), replace=True)
+    assert path.read_bytes() == before
+    assert np.load(labels_path(path)).tolist() == LABELS[::-1].tolist()
+
+
+def test_codes_that_came_to_be_meanwhile_are_refused_whole(path: Path) -> None:
+    # The labels alone are there: the codes have taken their name already when they are met.
+    path.unlink()
+    provenance_path(path).unlink()
+    with pytest.raises(InputError, match=r"codes\.labels\.npy has come to exist meanwhile"):
+        write_codes(path, CodeBlocks([VALUES], (6, 2), LABELS, {}))
+    assert [one.name for one in path.parent.iterdir()] == ["codes.labels.npy"]
+
+
+def test_codes_that_are_just_replaced_are_read_once_they_are_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"data": "some", "split": "test", "class_names": None}
+    older = provenance_path(path).read_bytes()
+    write_codes(path, CodeBlocks([VALUES + 1], (6, 2), LABELS, about), replace=True)
+    newer = provenance_path(path).read_bytes()
+    provenance_path(path).write_bytes(older)
+
+    @contextmanager
+    def unchanging(folder: Path) -> Iterator[None]:
+        provenance_path(path).write_bytes(newer)
+        yield
+
+    monkeypatch.setattr("aecli.files.unchanging", unchanging)
+    np.testing.assert_array_equal(read_codes(path).values, VALUES + 1)
 
 
 def test_codes_from_elsewhere_need_nothing_beside_them(tmp_path: Path) -> None:

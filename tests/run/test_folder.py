@@ -8,20 +8,37 @@ from aecli.errors import InputError
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
 
 
-def test_a_run_exists_once_it_has_a_file(tmp_path: Path) -> None:
+def test_a_run_is_not_replaced_without_force(digits_run: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    assert not folder.exists
+    folder.refuse_existing(force=False)
     folder.path.mkdir()
     (folder.path / "codes.npy").touch()
-    assert not folder.exists
-    folder.metrics.touch()
-    assert folder.exists
+    folder.refuse_existing(force=False)
+    shutil.copy(digits_run / "last.safetensors", folder.path)
+    with pytest.raises(InputError, match="holds a run already: --resume resumes it, --force"):
+        folder.refuse_existing(force=False)
+    folder.refuse_existing(force=True)
+
+
+@pytest.mark.parametrize("name", ["config.json", "neighbors.safetensors", "best.safetensors"])
+def test_files_of_others_are_not_replaced_even_with_force(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(InputError, match=rf"{name} is not of a run of aecli"):
+        RunFolder(tmp_path).refuse_existing(force=True)
+
+
+def test_what_is_no_lock_of_aecli_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / ".aecli.lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(InputError, match="is no lock of aecli"), RunFolder(tmp_path).locked():
+        pass
+    assert (tmp_path / ".aecli.lock").read_text() == "mine"
 
 
 def test_a_lock_is_held_and_let_go(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "run")
     with folder.locked():
-        assert (folder.path / ".lock").read_text() == str(os.getpid())
+        assert (folder.path / ".aecli.lock").read_text() == str(os.getpid())
         with (
             pytest.raises(InputError, match=f"is being trained by process {os.getpid()}: wait"),
             RunFolder(folder.path).locked(),

@@ -115,18 +115,18 @@ def test_codes_of_the_run_and_its_images_are_accepted(
     run: Path, encoded: Callable[[SplitName, str], Path]
 ) -> None:
     encoded("test", "codes.npy")
-    run_job(run).check_codes()
+    run_job(run).read_codes()
     encoded("train", "codes-train.npy")
-    run_job(run, split="train").check_codes()
+    run_job(run, split="train").read_codes()
 
 
 def test_codes_that_are_missing_are_refused(run: Path, tmp_path: Path) -> None:
     words = f"{run}/codes.npy, which does not exist: aecli encode {run} --split test -o {run}/"
     with pytest.raises(InputError, match=words):
-        run_job(run).check_codes()
+        run_job(run).read_codes()
     path = _unlike_the_digits(tmp_path)
     with pytest.raises(InputError, match=f"aecli encode {run} {path} --split all -o {run}/codes.n"):
-        run_job(run, str(path)).check_codes()
+        run_job(run, str(path)).read_codes()
 
 
 def test_codes_of_another_split_are_refused(run: Path, tmp_path: Path) -> None:
@@ -135,14 +135,16 @@ def test_codes_of_another_split_are_refused(run: Path, tmp_path: Path) -> None:
     words = r"does not hold this run's codes of these images: aecli encode .*codes.npy --force"
     # As many images in another split.
     assert job.dataset.count("validation") == job.dataset.count("test")
-    write_codes(job.codes_path, encode_split(job.checkpoint, job.dataset, "validation"))
+    write_codes(
+        job.codes_path, encode_split(job.checkpoint, job.dataset, "validation"), replace=True
+    )
     with pytest.raises(InputError, match=words):
-        job.check_codes()
+        job.read_codes()
     # Another share of images in this one.
-    write_codes(job.codes_path, encode_split(job.checkpoint, job.dataset, "test"))
-    job.check_codes()
+    write_codes(job.codes_path, encode_split(job.checkpoint, job.dataset, "test"), replace=True)
+    job.read_codes()
     with pytest.raises(InputError, match=words):
-        run_job(run, path, {"test": 0.3}, split="test").check_codes()
+        run_job(run, path, {"test": 0.3}, split="test").read_codes()
 
 
 def test_codes_of_other_parameters_are_refused(
@@ -154,7 +156,7 @@ def test_codes_of_other_parameters_are_refused(
     other = next(iter(best.parameters.values()))
     other.flat[0] += 1
     with pytest.raises(InputError, match="does not hold this run's codes of these images"):
-        RunJob(run, best, job.dataset, job.split, job.codes_path).check_codes()
+        RunJob(run, best, job.dataset, job.split, job.codes_path).read_codes()
 
 
 def test_codes_of_other_images_are_refused(
@@ -163,13 +165,13 @@ def test_codes_of_other_images_are_refused(
     encoded("all", "codes.npy")
     others = _unlike_the_digits(tmp_path, rows=digits.count("all"))
     with pytest.raises(InputError, match="does not hold this run's codes of these images"):
-        run_job(run, str(others)).check_codes()
+        run_job(run, str(others)).read_codes()
 
 
 def test_codes_from_elsewhere_in_the_place_of_the_runs_are_refused(run: Path) -> None:
     np.save(run / "codes.npy", np.zeros((360, 2)))
     with pytest.raises(InputError, match="does not hold this run's codes of these images"):
-        run_job(run).check_codes()
+        run_job(run).read_codes()
 
 
 def test_codes_say_what_images_they_are_of(

@@ -10,7 +10,7 @@ from aecli.pixels import unit_rows
 from aecli.run.codes import Codes
 from aecli.score.baselines import Embedding
 from aecli.score.job import CodesJob, run_job
-from aecli.score.points import check_memory, point_paths, point_values
+from aecli.score.points import check_memory, point_metrics, point_values
 from aecli.score.scores import per_point_trust
 from aecli.score.stability import Stability
 
@@ -21,21 +21,13 @@ def _codes_job(digits: Dataset) -> CodesJob:
     return CodesJob(Path("some/codes.npy"), Codes(CODES), digits, "test")
 
 
-def test_numbers_go_next_to_the_codes(digits: Dataset) -> None:
-    job = _codes_job(digits)
-    assert point_paths(job, stability=False) == [Path("some/codes.trust.npy")]
-
-
-def test_numbers_of_a_run_go_next_to_codes_of_it(
-    digits_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_can_be_known_of_a_code_depends_on_its_job(digits: Dataset, digits_run: Path) -> None:
+    assert point_metrics(_codes_job(digits), stability=False) == ["trust"]
     job = run_job(digits_run)
+    assert point_metrics(job, stability=True) == ["trust", "error", "moved"]
+    assert point_metrics(job, stability=False) == ["trust", "error"]
     with pytest.raises(InputError, match=r"--per-point writes next to .*codes.npy, which does not"):
-        point_paths(job, stability=False)
-    monkeypatch.setattr("aecli.score.job.RunJob.check_codes", lambda self: None)
-    names = [path.name for path in point_paths(job, stability=True)]
-    assert names == ["codes.trust.npy", "codes.error.npy", "codes.moved.npy"]
-    assert len(point_paths(job, stability=False)) == 2
+        job.read_codes()
 
 
 def test_values_are_those_that_are_known(digits: Dataset) -> None:
