@@ -27,11 +27,15 @@ _MARK = ".aecli-"
 _SUFFIX = ".tmp"
 _NAME_BYTES = 200
 # Of a process: removed where it has to end at once, but not while files take their names.
-_TEMPORARIES: set[str] = set()
+_TEMPORARIES: set[Path] = set()
 _PUBLISHING = threading.RLock()
 # How long others may take to let files take their names.
 _LOCK_WAIT_SECONDS = 0.01
 _LOCK_TRIES = 1_000
+# What is lost with calls that a file system lacks.
+LOCKS = "locks: commands that write the same files at the same time are not kept apart"
+_RENAMES = "fsync of folders: after a power cut what was just written may be missing"
+_MODES = "modes: files that are replaced get that of new ones"
 # What file systems over a network or in user space answer to calls that they lack.
 _UNSUPPORTED = {
     errno.ENOSYS,
@@ -218,7 +222,7 @@ class FileSet:
             temporary = _Temporary(path)
             self._written.append((path, temporary))
             yield temporary.file
-            temporary.finish(path)
+            temporary.finish()
 
     def write(self, path: Path, data: bytes) -> None:
         """Add a file of these bytes; raises as `open`."""
@@ -325,9 +329,9 @@ def remove_temporaries() -> None:
     Files that are just taking their names take them first.
     """
     with _PUBLISHING:
-        for name in list(_TEMPORARIES):
+        for place in list(_TEMPORARIES):
             with suppress(OSError):
-                Path(name).unlink(missing_ok=True)
+                place.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:
@@ -360,35 +364,30 @@ class _Temporary:
     """A file beside `path`, locked so that no other process sweeps it away."""
 
     def __init__(self, path: Path) -> None:
-        import tempfile
-
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode) & 0o777
+        except OSError:
+            mode = 0o666
         while True:
-            self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115
-                dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX, delete=False
-            )
-            _TEMPORARIES.add(self.file.name)
-            with where_supported(path.parent, "file locks"):
+            self.place, self.file = _create(path, mode)
+            with where_supported(LOCKS):
                 fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)
             # Before it was locked another process may have swept it away.
             if os.fstat(self.file.fileno()).st_nlink:
-                return
+                break
             self.discard()
+        if mode != 0o666 and stat.S_IMODE(os.fstat(self.file.fileno()).st_mode) != mode:
+            with where_supported(_MODES):
+                os.fchmod(self.file.fileno(), mode)
 
-    def finish(self, path: Path) -> None:
-        """Bring all bytes to the disk, with the mode of the file that is replaced or of a new one.
+    def finish(self) -> None:
+        """Bring all bytes to the disk.
 
         Raises:
             OSError: the operating system refused.
 
         """
         self.file.flush()
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode) & 0o777
-        except OSError:
-            # It was private to the user; a result should be as readable as any other file.
-            mode = 0o666 & ~_umask()
-        with where_supported(path.parent, "modes of files"):
-            os.fchmod(self.file.fileno(), mode)
         os.fsync(self.file.fileno())
 
     def take_name(self, path: Path, *, replace: bool) -> None:
@@ -401,22 +400,32 @@ class _Temporary:
         """
         if not replace:
             try:
-                _claim(Path(self.file.name), path)
+                _claim(self.place, path)
             except FileExistsError as error:
                 raise InputError(
                     f"{path} has come to exist meanwhile: --force replaces it, -o names another"
                 ) from error
         else:
-            Path(self.file.name).replace(path)
+            self.place.replace(path)
         self.discard()
 
     def discard(self) -> None:
         """Let go of the file, and of its temporary name where it still has that."""
-        Path(self.file.name).unlink(missing_ok=True)
+        self.place.unlink(missing_ok=True)
         with suppress(OSError):
             # What could not be written because the disk is full is tried again, and fails again.
             self.file.close()
-        _TEMPORARIES.discard(self.file.name)
+        _TEMPORARIES.discard(self.place)
+
+
+def _create(path: Path, mode: int) -> tuple[Path, IO[bytes]]:
+    """Create a file beside `path` that is not to be read before it has that name."""
+    while True:
+        place = path.with_name(f"{_prefix(path)}{os.urandom(4).hex()}{_SUFFIX}")
+        with suppress(FileExistsError):
+            descriptor = os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
+            _TEMPORARIES.add(place)
+            return place, os.fdopen(descriptor, "w+b")
 
 
 def _claim(temporary: Path, path: Path) -> None:
@@ -467,7 +476,7 @@ def unchanging(folder: Path) -> Iterator[None]:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with where_supported(folder, "file locks"):
+        with where_supported(LOCKS):
             for _ in range(_LOCK_TRIES):
                 with suppress(BlockingIOError):
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -483,14 +492,14 @@ def unchanging(folder: Path) -> Iterator[None]:
 def _fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with where_supported(folder, "durable renames"):
+        with where_supported(_RENAMES):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def where_supported(folder: Path, what: str) -> Iterator[None]:
+def where_supported(what: str) -> Iterator[None]:
     """Make a call of the block advice: where the file system lacks it, say so and go on."""
     try:
         yield
@@ -498,7 +507,7 @@ def where_supported(folder: Path, what: str) -> Iterator[None]:
         # The second is that of filelock.
         if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
             raise
-        warnings.warn(f"the file system of {folder} has no {what}: going on without", stacklevel=2)
+        warnings.warn(f"this file system has no {what}", stacklevel=2)
 
 
 @contextmanager
@@ -509,9 +518,3 @@ def _saying_what_failed(path: Path, size: int | None = None) -> Iterator[None]:
     except OSError as error:
         reason = f"{_reason(error)}{room(error, path, size)}"
         raise AecliError(f"cannot write {path}: {reason}") from error
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

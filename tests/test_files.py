@@ -213,9 +213,12 @@ def test_calls_that_a_file_system_lacks_are_advice(
     monkeypatch.setattr("os.fchmod", refuse)
     monkeypatch.setattr("os.link", refuse)
     monkeypatch.setattr("os.fsync", fsync_files)
-    with pytest.warns(UserWarning, match="has no .*: going on without") as warned:
+    if replace:
+        (tmp_path / "file").touch(0o666)
+        (tmp_path / "file").chmod(0o622)
+    with pytest.warns(UserWarning, match="this file system has no") as warned:
         files.write_bytes(tmp_path / "file", b"new", replace=replace)
-    assert len({str(one.message) for one in warned}) == 3
+    assert len({str(one.message) for one in warned}) == (3 if replace else 2)
     assert _names(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"new"
     if not replace:

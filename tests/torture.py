@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from aecli import files
 from aecli.errors import InputError
 from aecli.run.checkpoint import load
 from aecli.run.codes import labels_path, provenance_path, read_codes
@@ -281,7 +282,7 @@ class Killer:
 
     def install(self) -> None:
         """Put itself between aecli and the operating system."""
-        replace, fsync, create = os.replace, os.fsync, tempfile.NamedTemporaryFile
+        replace, fsync, create = os.replace, os.fsync, files._create
 
         def die() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -294,8 +295,8 @@ class Killer:
 
             return call
 
-        def created(**options: Any) -> Any:
-            file = create(**options)
+        def created(path: Path, mode: int) -> Any:
+            place, file = create(path, mode)
             write = file.write
 
             def half(data: Any) -> int:
@@ -307,10 +308,10 @@ class Killer:
                 return int(write(data))
 
             # What is written goes through this object alone.
-            return _Wrapped(file, half)
+            return place, _Wrapped(file, half)
 
         os.replace, os.fsync = counted("rename", replace), counted("fsync", fsync)
-        tempfile.NamedTemporaryFile = created  # type: ignore[assignment]
+        files._create = created
 
 
 class _Wrapped:

@@ -10,6 +10,7 @@ from typing import Any
 
 from aecli.errors import AecliError, InputError
 from aecli.files import (
+    LOCKS,
     kind_of,
     make_folder,
     open_regular,
@@ -113,7 +114,7 @@ class RunFolder:
                 created = make_folder(self.path)
                 if kind_of(holder) not in ("file", "nothing") or holder.is_symlink():
                     raise InputError(f"{holder} is no lock of aecli: move it, or name another -o")
-                with where_supported(self.path, "file locks"):
+                with where_supported(LOCKS):
                     lock.acquire(timeout=0)
                     holder.write_text(str(os.getpid()))
             except Timeout as error:
