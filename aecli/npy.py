@@ -80,8 +80,9 @@ def open_npy(path: Path) -> Array | StoredArray:
 
     """
     try:
-        with path.open("rb") as file:
-            shape, fortran_order, dtype = read_header(file, str(path), path.stat().st_size)
+        with files.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            shape, fortran_order, dtype = read_header(file, str(path), size)
             if shape and 0 not in shape and not fortran_order:
                 return StoredArray(file, path, dtype, shape)
             count = math.prod(shape)

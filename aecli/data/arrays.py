@@ -6,10 +6,13 @@ import numpy as np
 
 from aecli.data.stored import StoredImages, blocks, extremes
 from aecli.errors import InputError
+from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, StoredArray
-from aecli.pixels import Images, as_pixels
+from aecli.pixels import Images, as_pixels, pixel_type
 
 _MOST_CHANNELS = 4
+# What a row takes in memory besides its pixels: its label, and its place while splits are drawn.
+_ROW_BYTES = 40
 
 
 def to_images(
@@ -27,6 +30,12 @@ def to_images(
 
     """
     shape = _image_shape(values.shape, where)
+    refuse_beyond_memory(
+        # A row that is read is converted too.
+        shape[0] * _ROW_BYTES + math.prod(shape[1:]) * (values.dtype.itemsize + 16),
+        f"{where}, {shape}, even if it stays on disk",
+        "take fewer or smaller images",
+    )
     if values.dtype.kind not in "buif":
         raise InputError(f"{where} holds {values.dtype}: expected numbers as pixels")
     is_float = values.dtype.kind == "f"
@@ -40,9 +49,24 @@ def to_images(
     if isinstance(values, StoredArray):
         images = StoredImages(values, shape, rescale)
     else:
-        images = as_pixels(values.reshape(shape), rescale)
+        images = _convert(values.reshape(shape), where, rescale)
     if is_float or rescale:
         _check_range(images, where, rescale)
+    return images
+
+
+def _convert(values: Array, where: str, rescale: tuple[float, float] | None) -> Images:
+    """Return an array as pixels; in blocks, as intermediate results may take 8 times the memory."""
+    kind = pixel_type(values.dtype, rescale)
+    if rescale is None and kind == values.dtype:
+        return as_pixels(values, None)
+    advice = "save the array as .npy, then it can stay on disk"
+    refuse_beyond_memory(values.size * kind.itemsize, f"{where}, as {kind},", advice)
+    images = np.empty(values.shape, kind)
+    start = 0
+    for block in blocks(values):
+        images[start : start + len(block)] = as_pixels(block, rescale)
+        start += len(block)
     return images
 
 

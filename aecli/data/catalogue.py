@@ -68,10 +68,10 @@ def format_of(path: Path) -> Format:
         InputError: it has none of the known formats, or cannot be read.
 
     """
-    is_folder = kind_of(path) == "folder"
-    if not is_folder and not path.is_file():
+    kind = kind_of(path)
+    if kind not in ("file", "folder"):
         raise InputError(f"{path} is neither a file nor a folder: expected {_expected()}")
-    start = b"" if is_folder else first_bytes(path)
+    start = b"" if kind == "folder" else first_bytes(path)
     for candidate in FORMATS:
         if candidate.matches(path, start):
             return candidate

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aecli.data.dataset import Dataset
 from aecli.data.progress import Bar
+from aecli.data.reading import reading
 from aecli.data.source import Source
-from aecli.errors import InputError
 
 # A `Format.labels_refusal`.
 LABELS_COME_FROM_FILES = "is a folder, where labels come from the files"
@@ -38,11 +38,8 @@ def first_bytes(path: Path) -> bytes:
     """Return the first 8 bytes of a file.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: it is not a regular file, or cannot be read.
 
     """
-    try:
-        with path.open("rb") as file:
-            return file.read(8)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path) as file:
+        return file.read(8)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
+from aecli.data.reading import reading, state_of
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import StoredArray
@@ -31,38 +32,41 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
         InputError: the file is not of this kind, or is truncated, corrupt or too long.
 
     """
+    with reading(path) as file:
+        packed = file.read(2) == GZIP_MAGIC
+        file.seek(0)
+        if packed:
+            return _read_packed(file, path, ndim)
+        shape = _read_header(file, path, ndim)
+        _check_size(path, shape, state_of(file).size - file.tell())
+        return StoredArray(file, path, np.dtype(np.uint8), shape)
+
+
+def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
+    """Read an IDX file into memory; see `open_idx`."""
+    array = open_idx(path, ndim)
+    if not isinstance(array, StoredArray):
+        return array
+    refuse_beyond_memory(math.prod(array.shape), str(path), "take fewer rows")
+    return array[:]
+
+
+def _read_packed(file: IO[bytes], path: Path, ndim: int) -> npt.NDArray[np.uint8]:
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == GZIP_MAGIC
-            file.seek(0)
-            if packed:
-                with igzip.open(file) as unpacked:
-                    return _read_packed(unpacked, path, ndim)
-            shape = _read_header(file, path, ndim)
-            _check_size(path, shape, path.stat().st_size - file.tell())
-            return StoredArray(file, path, np.dtype(np.uint8), shape)
+        with igzip.open(file) as unpacked:
+            shape = _read_header(unpacked, path, ndim)
+            expected = math.prod(shape)
+            refuse_beyond_memory(
+                expected, str(path), "unpack it with gunzip, then it can stay on disk"
+            )
+            # One byte too many shows that it is too long: a gzip bomb is never unpacked.
+            data = unpacked.read(expected + 1)
     except EOFError as error:
         raise InputError(
             f"{path} is truncated: its gzip stream ends early; fetch it again"
         ) from error
     except (gzip.BadGzipFile, isal_zlib.error) as error:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    """Read an IDX file into memory; see `open_idx`."""
-    array = open_idx(path, ndim)
-    return array[:] if isinstance(array, StoredArray) else array
-
-
-def _read_packed(file: gzip.GzipFile, path: Path, ndim: int) -> npt.NDArray[np.uint8]:
-    shape = _read_header(file, path, ndim)
-    expected = math.prod(shape)
-    refuse_beyond_memory(expected, str(path), "unpack it with gunzip, then it can stay on disk")
-    # One byte too many shows that it is too long: a gzip bomb is never unpacked.
-    data = file.read(expected + 1)
     _check_size(path, shape, len(data))
     return np.frombuffer(data, np.uint8).reshape(shape)
 

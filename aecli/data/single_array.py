@@ -7,13 +7,13 @@ import numpy as np
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import first_bytes
-from aecli.data.idx import read_idx
+from aecli.data.idx import open_idx
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random
 from aecli.errors import InputError
 from aecli.files import kind_of
-from aecli.labels import Labels, to_labels
-from aecli.npy import Array, StoredArray, read_npy
+from aecli.labels import Labels, check_labels, to_labels
+from aecli.npy import Array, StoredArray, open_npy
 
 
 def dataset_of_array(source: Source, values: Array | StoredArray) -> Dataset:
@@ -45,8 +45,10 @@ def dataset_of_array(source: Source, values: Array | StoredArray) -> Dataset:
 
 
 def _read_labels(path: Path, rows: int) -> Labels:
-    if kind_of(path) != "file":
+    if kind_of(path) in ("nothing", "folder"):
         raise InputError(f"no such file of labels: {path}")
     is_npy = first_bytes(path).startswith(np.lib.format.MAGIC_PREFIX)
-    values = read_npy(path) if is_npy else read_idx(path, ndim=1)
-    return to_labels(values, rows, str(path))
+    values = open_npy(path) if is_npy else open_idx(path, ndim=1)
+    # The file may be much larger than labels are: it is read when it is known to fit.
+    check_labels(values.shape, values.dtype, rows, str(path))
+    return to_labels(values[:], rows, str(path))

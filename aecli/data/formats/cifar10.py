@@ -11,9 +11,12 @@ from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import LABELS_COME_FROM_FILES, Format
 from aecli.data.progress import Bar
+from aecli.data.reading import reading, state_of
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
+from aecli.files import kind_of
+from aecli.memory import refuse_beyond_memory
 
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILES = ("test_batch.bin",)
@@ -35,7 +38,8 @@ _CLASSES = (
 
 def is_cifar10_folder(folder: Path) -> bool:
     """Return whether a folder has all of CIFAR-10's binary files."""
-    return all((folder / name).is_file() for name in (*TRAIN_FILES, *TEST_FILES))
+    names = (*TRAIN_FILES, *TEST_FILES)
+    return all(kind_of(folder / name) in ("file", "special") for name in names)
 
 
 def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
@@ -64,10 +68,10 @@ def read_cifar10(folder: Path, name: str, source: Source) -> Dataset:
 
 
 def _read_rows(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    try:
-        values = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    with reading(path) as file:
+        # Later they are put together, and in another order.
+        refuse_beyond_memory(3 * state_of(file).size, str(path), "take fewer rows")
+        values = np.fromfile(file, np.uint8)
     if not len(values) or len(values) % _ROW_BYTES:
         raise InputError(
             f"{path} is truncated: expected rows of {_ROW_BYTES:,} bytes, got {len(values):,} bytes"

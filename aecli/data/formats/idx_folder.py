@@ -8,12 +8,13 @@ import numpy.typing as npt
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import LABELS_COME_FROM_FILES, Format
-from aecli.data.idx import read_idx
+from aecli.data.idx import open_idx, read_idx
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.memory import refuse_beyond_memory
 
 
 def read_idx_folder(
@@ -40,6 +41,7 @@ def read_idx_folder(
             f"{_size(train)}: expected one size"
         )
     splits = split_parts({"train": len(train), "test": len(test)}, str(train_path))
+    refuse_beyond_memory(train.nbytes + test.nbytes, str(folder), "take fewer rows")
     return Dataset(
         name=name,
         source=source,
@@ -76,13 +78,13 @@ def _read_labels(
                 f"{folder} has labels for one part only: expected them for {images_path.name} too, "
                 "or none at all"
             )
-        part = read_idx(path, ndim=1)
+        part = open_idx(path, ndim=1)
         if len(part) != length:
             raise InputError(
                 f"{path} has {len(part):,} labels, but {images_path.name} has {length:,} images: "
                 "expected one label for each image"
             )
-        labels.append(part.astype(np.int64))
+        labels.append(part[:].astype(np.int64))
     return np.concatenate(labels)
 
 
@@ -101,7 +103,8 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     for stem in (f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '.')}-ubyte"):
         for suffix in ("", ".gz"):
             path = folder / (stem + suffix)
-            if kind_of(path) == "file" and path.is_file():
+            # A folder may have the name of the file that was unpacked into it.
+            if kind_of(path) in ("file", "special"):
                 return path
     return None
 

@@ -1,9 +1,10 @@
 """NumPy's file of several arrays, `.npz`, in the layouts of Keras and MedMNIST."""
 
 import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
 from aecli.data.progress import Bar
+from aecli.data.reading import reading
 from aecli.data.single_array import dataset_of_array
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_parts
@@ -29,6 +31,20 @@ _LAYOUTS = {
         "test": ("test_images", "test_labels"),
     },
 }
+_PIECE_BYTES = 8_000_000
+# What zipfile raises for damage; RuntimeError also for encryption, and for methods it lacks.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    OSError,
+    ValueError,
+    OverflowError,
+    KeyError,
+    IndexError,
+    struct.error,
+)
 
 
 def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
@@ -38,24 +54,21 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
     (`train_images`, `train_labels`, `val_images`, ...), or a single array, the part `all`.
 
     Raises:
-        InputError: the file is damaged, or in none of these layouts.
+        InputError: the file is damaged, too large, or in none of these layouts.
 
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            wanted = _choose_members(members.keys(), path)
-            arrays = {
-                name: _read_member(archive, members[name], f"{path}, {name}")
-                for pair in wanted.values()
-                for name in pair
-                if name is not None
-            }
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        # zipfile's RuntimeError: the archive is encrypted, or its compression is unknown.
-        raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
+    with reading(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+                wanted = _choose_members(members.keys(), path)
+                arrays = _read_members(
+                    archive,
+                    {name: members[name] for pair in wanted.values() for name in pair if name},
+                    path,
+                )
+        except _DAMAGE as error:
+            raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
     return {
         part: (arrays[images], None if labels is None else arrays[labels])
         for part, (images, labels) in wanted.items()
@@ -78,16 +91,34 @@ def _choose_members(names: Collection[str], path: Path) -> dict[str, tuple[str, 
     )
 
 
+def _read_members(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], path: Path
+) -> dict[str, Array]:
+    for name, info in members.items():
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(
+                f"{path}, {name} is compressed with method {info.compress_type}: expected none or "
+                "deflate, as numpy writes; save it again with numpy.savez_compressed"
+            )
+    # Parts are put together later.
+    size = sum(info.file_size for info in members.values()) * min(2, len(members))
+    refuse_beyond_memory(size, str(path), "save one array as .npy, then it can stay on disk")
+    return {name: _read_member(archive, info, f"{path}, {name}") for name, info in members.items()}
+
+
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Array:
     with archive.open(info) as file:
+        # The header must promise what the archive does.
         shape, fortran_order, dtype = read_header(file, where, info.file_size)
-        size = math.prod(shape) * dtype.itemsize
-        refuse_beyond_memory(size, where, "save the array as .npy, then it can stay on disk")
-        # The size in the archive may be false: never read more than the header promises.
-        data = file.read(size)
-    if len(data) != size:
-        raise InputError(f"{where} is truncated: expected {size:,} bytes, got {len(data):,}")
-    flat = np.frombuffer(data, dtype)
+        flat = np.empty(math.prod(shape), dtype)
+        left = memoryview(flat.view(np.uint8).data)
+        # In pieces: zipfile makes copies of what it reads.
+        while left:
+            piece = file.read(min(len(left), _PIECE_BYTES))
+            if not piece:
+                raise InputError(f"{where} is truncated: its last {len(left):,} bytes are missing")
+            left[: len(piece)] = piece
+            left = left[len(piece) :]
     return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
