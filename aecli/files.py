@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -241,15 +241,23 @@ def _temporary(path: Path) -> Any:
         file.close()
 
 
+def sweep_folder(folder: Path) -> None:
+    """Remove the temporary files of processes that have ended from a folder of our own."""
+    _sweep_all(folder.glob(".*.tmp"))
+
+
 def _sweep(path: Path) -> None:
-    """Remove the temporary files of processes that have ended: nobody holds their lock."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(FileNotFoundError), left.open("rb") as file:
-            try:
+    _sweep_all(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+
+
+def _sweep_all(found: Iterable[Path]) -> None:
+    """Remove temporary files of ours whose lock nobody holds."""
+    for left in found:
+        with suppress(OSError, InputError), open_regular(left) as file:
+            if os.fstat(file.fileno()).st_uid == os.geteuid() and not left.is_symlink():
+                # Refused while its process lives, or where there are no locks.
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            left.unlink(missing_ok=True)
+                left.unlink(missing_ok=True)
 
 
 def _fsync_folder(folder: Path) -> None:
