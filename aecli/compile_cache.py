@@ -18,11 +18,26 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 
 from aecli import files
 from aecli.errors import AecliError
+from aecli.kept import KeptFolder, kept_folder
 
 _MOST_BYTES = 1_000_000_000
 # Variables of jax and XLA that may change what is compiled.
 _VARIABLES = ("JAX_", "XLA_")
-_DIGEST_BYTES = hashlib.sha256().digest_size
+_FOLDER = "programs"
+# What unpickling and loading raise for a program that another version of jax wrote.
+_NOT_LOADED = (
+    jax.errors.JaxRuntimeError,
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+# What jax raises for a program that it cannot write: of a kind of device, or with constants in it.
+_NOT_SERIALIZED = (jax.errors.JaxRuntimeError, NotImplementedError, ValueError)
 
 
 def compiled(
@@ -59,12 +74,13 @@ def compiled(
         "environment": _environment(),
     }
     digest = hashlib.sha256(json.dumps(whole_key).encode()).hexdigest()
-    path = files.cache_folder() / "programs" / digest
-    kept = _load(path)
-    if kept is not None:
-        return kept
-    program = _compile(function, arguments, donate, single_threaded)
-    _keep(path, program)
+    folder = _folder()
+    if folder is None:
+        return _compile(function, arguments, donate, single_threaded)
+    program = _load(folder, digest)
+    if program is None:
+        program = _compile(function, arguments, donate, single_threaded)
+        _keep(folder, digest, program)
     return program
 
 
@@ -96,43 +112,65 @@ def _options(single_threaded: bool) -> dict[str, str | bool]:
     return {name: value for name, value in options.items() if name not in chosen}
 
 
-def _load(path: Path) -> Callable[..., Any] | None:
-    """Return the program of a file, or None where there is none that is whole and runs here."""
+def _folder() -> KeptFolder | None:
+    """Return the folder of the programs; where there can be none, say so and continue without."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        return kept_folder(_FOLDER)
+    except OSError as error:
+        _say_not_kept(error.strerror or str(error))
         return None
-    digest, packed = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    if hashlib.sha256(packed).digest() != digest:
+
+
+def _load(folder: KeptFolder, name: str) -> jax.stages.Compiled | None:
+    """Return a program that is kept, or None where there is none that is whole and runs here."""
+    # To unpickle is to run code, and so is to load a program: a sealed file is our own.
+    packed = folder.read(name)
+    if packed is None:
         return None
     try:
-        program: Callable[..., Any] = deserialize_and_load(*pickle.loads(packed))
-    except jax.errors.JaxRuntimeError:
+        numbers, serialized, in_tree, out_tree = pickle.loads(packed)
+        by_id = {device.id: device for device in jax.devices()}
+        devices = [by_id[number] for number in numbers]
+        program: jax.stages.Compiled = deserialize_and_load(
+            serialized, in_tree, out_tree, execution_devices=devices
+        )
+    except _NOT_LOADED:
         return None
-    with suppress(OSError):
-        # The least recently used ones go first.
-        os.utime(path)
+    folder.mark_used(name)
     return program
 
 
-def _keep(path: Path, program: jax.stages.Compiled) -> None:
+def _keep(folder: KeptFolder, name: str, program: jax.stages.Compiled) -> None:
     """Write a program to the cache folder; where that fails, say so and continue without."""
-    packed = pickle.dumps(serialize(program))
+    executable: Any = program.runtime_executable()
+    # jax would load it for all devices, whichever it is for.
+    numbers = [device.id for device in executable.local_devices()]
     try:
-        files.write_bytes(path, hashlib.sha256(packed).digest() + packed)
-        _evict_least_recent(path.parent)
+        files.sweep_folder(folder.path)
+        folder.write(name, pickle.dumps((numbers, *serialize(program))))
+        _evict_least_recent(folder.path)
     except AecliError as error:
         cause = error.__cause__
-        reason = cause.strerror if isinstance(cause, OSError) else error
-        warnings.warn(f"compiled programs cannot be kept in {path.parent}: {reason}", stacklevel=2)
+        _say_not_kept((isinstance(cause, OSError) and cause.strerror) or str(error))
+    except _NOT_SERIALIZED as error:
+        _say_not_kept(str(error))
+
+
+def _say_not_kept(reason: str) -> None:
+    folder = files.cache_folder() / _FOLDER
+    warnings.warn(
+        f"compiled programs cannot be kept in {folder}: {reason}; XDG_CACHE_HOME names another "
+        "place",
+        stacklevel=2,
+    )
 
 
 def _evict_least_recent(folder: Path) -> None:
     """Remove the programs that were not used for longest, beyond what all may take."""
     room = _MOST_BYTES
     # Another process may remove them at the same time.
-    with suppress(FileNotFoundError):
-        found = [(path.stat(), path) for path in folder.iterdir()]
+    with suppress(OSError):
+        found = [(path.stat(), path) for path in folder.glob("[!.]*")]
         for state, path in sorted(found, key=lambda item: -item[0].st_mtime_ns):
             room -= state.st_size
             if room < 0:

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 HOUSE = """
 errors cores background_import printable
 files config pixels memory labels
+kept
 npy data.progress data.reading data.rows data.source run.states run.points model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder run.codes
 data.cache data.dataset data.arrays data.idx model.dense plot.save

@@ -1,12 +1,16 @@
 """A cache of decoded images, keyed by the content of the files that they come from."""
 
+import fcntl
 import hashlib
 import math
+import os
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -21,13 +25,19 @@ from aecli.data.decoding import (
 )
 from aecli.data.progress import Bar
 from aecli.data.source import Source
-from aecli.errors import InputError
-from aecli.npy import StoredArray, open_npy, write_header
+from aecli.errors import AecliError, InputError
+from aecli.kept import KeptFolder, is_ours, kept_folder, make_private
+from aecli.npy import StoredArray, read_header, write_header
 
 # Raise it when the same files are decoded to different pixels.
 _VERSION = 1
 # A file may change twice within the resolution of its time stamps.
 _SETTLED_SECONDS = 2.0
+# Beyond that, those that were not used for longest go.
+_MOST_BYTES = 20_000_000_000
+# After that the content of files is read once more.
+_NOTE_SECONDS = 30 * 24 * 3600
+_ADVICE = "XDG_CACHE_HOME names another place"
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
@@ -43,42 +53,87 @@ def decode_once(
 
     Raises:
         InputError: an image cannot be read, or the sizes differ and `source.size` is not set.
-        AecliError: the cache folder cannot be written.
+        AecliError: the cache folder cannot be written, or is not the user's alone.
 
     """
     import PIL
 
-    folder = files.cache_folder() / "decoded"
+    try:
+        folder = kept_folder("decoded")
+    except OSError as error:
+        place = files.cache_folder() / "decoded"
+        raise AecliError(f"cannot write {place}: {error.strerror or error}; {_ADVICE}") from error
     conversion = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
-    note, settled = _note(folder, paths, conversion)
-    key = _read_note(note) or _content(paths, conversion)
-    path = folder / f"{key}.npy"
-    array = _open(path)
+    note, settled = _note(paths, conversion)
+    key = _read_note(folder, note) or _content(paths, conversion)
+    array = _open(folder, key)
     if array is None:
-        _decode_to_file(path, read, count, source, bar)
-        if _note(folder, paths, conversion)[0] != note:
+        _decode_to_file(folder, key, read, count, source, bar)
+        is_same = _note(paths, conversion)[0] == note
+        if not is_same or (not settled and _content(paths, conversion) != key):
             # The pixels may be those of the old content or of the new one.
-            files.remove(path)
+            files.remove(_pixels(folder, key))
             raise InputError(f"{source.location} was changed while it was decoded: try again")
-        array = _open(path)
+        array = _open(folder, key)
     if array is None:
-        raise InputError(f"{path} was damaged while it was written: try again")
-    if settled and _read_note(note) != key:
-        files.write_bytes(note, key.encode())
+        raise InputError(f"{_pixels(folder, key)} was changed while it was written: try again")
+    if settled and _read_note(folder, note) != key:
+        # Without it the files are read once more, no worse.
+        with suppress(AecliError):
+            folder.write(note, key.encode())
     return array
 
 
-def _open(path: Path) -> StoredArray | None:
-    """Return the array of decoded images, or None if the file is missing or damaged."""
+def _pixels(folder: KeptFolder, key: str) -> Path:
+    return folder.path / f"{key}.npy"
+
+
+def _open(folder: KeptFolder, key: str) -> StoredArray | None:
+    """Return the array of decoded images, or None if the file is not as it was written."""
+    path = _pixels(folder, key)
     try:
-        array = open_npy(path)
-    except InputError:
+        with files.open_regular(path) as file:
+            # While it is open, no other process evicts it.
+            with suppress(OSError):
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if not is_ours(file) or not _is_as_written(folder, key, file):
+                return None
+            size = os.fstat(file.fileno()).st_size
+            shape, _, dtype = read_header(file, str(path), size)
+            return StoredArray(file, path, dtype, shape)
+    except (InputError, OSError):
         return None
-    return array if isinstance(array, StoredArray) and len(array.shape) == 4 else None
 
 
-def _note(folder: Path, paths: Sequence[Path], conversion: str) -> tuple[Path, bool]:
-    """Return the file that notes the content of files in their present state.
+def _is_as_written(folder: KeptFolder, key: str, file: IO[bytes]) -> bool:
+    """Return whether a file of pixels has the digest that it had when it was written.
+
+    It is read whole only where its state is another one than when that was last found.
+    """
+    name = f"{key}.sum"
+    digest, _, known_state = (folder.read(name) or b"").decode().partition("\n")
+    state = os.fstat(file.fileno())
+    text = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+    if known_state == text:
+        folder.mark_used(name)
+        return True
+    if _sha256(file) != digest:
+        return False
+    file.seek(0)
+    if _is_settled(state.st_ctime_ns):
+        # Without it the file is read once more, no worse.
+        with suppress(AecliError):
+            folder.write(name, f"{digest}\n{text}".encode())
+    return True
+
+
+def _is_settled(newest_ns: int) -> bool:
+    """Return whether a change after now would show: the last one is not too recent."""
+    return time.time() - newest_ns / 10**9 > _SETTLED_SECONDS
+
+
+def _note(paths: Sequence[Path], conversion: str) -> tuple[str, bool]:
+    """Return the name of the note of the content of files in their present state.
 
     It saves reading them all: the same path, size, time stamps and inode mean the same content.
     Also return whether the state is settled: old enough for time stamps to show every change.
@@ -95,15 +150,12 @@ def _note(folder: Path, paths: Sequence[Path], conversion: str) -> tuple[Path, b
             f"\0{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}\0".encode()
         )
         newest = max(newest, state.st_mtime_ns, state.st_ctime_ns)
-    settled = time.time() - newest / 10**9 > _SETTLED_SECONDS
-    return folder / f"{digest.hexdigest()}.note", settled
+    return f"{digest.hexdigest()}.note", _is_settled(newest)
 
 
-def _read_note(note: Path) -> str | None:
-    try:
-        return note.read_text()
-    except (OSError, UnicodeDecodeError):
-        return None
+def _read_note(folder: KeptFolder, note: str) -> str | None:
+    key = (folder.read(note) or b"").decode()
+    return key if re.fullmatch("[0-9a-f]{64}", key) else None
 
 
 def _content(paths: Sequence[Path], conversion: str) -> str:
@@ -111,24 +163,73 @@ def _content(paths: Sequence[Path], conversion: str) -> str:
     digest = hashlib.sha256(conversion.encode())
     for path in paths:
         try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            with files.open_regular(path) as file:
+                digest.update(bytes.fromhex(_sha256(file)))
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     return digest.hexdigest()
 
 
-def _decode_to_file(path: Path, read: ReadImages, count: int, source: Source, bar: Bar) -> None:
+def _sha256(file: IO[bytes]) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _decode_to_file(
+    folder: KeptFolder, key: str, read: ReadImages, count: int, source: Source, bar: Bar
+) -> None:
     gray, size = _read_all_info(read, count, source, bar)
     shape = (count, *size, 1 if gray else 3)
-    with files.writing(path, math.prod(shape)) as file, bar("decoding images", count) as advance:
-        write_header(file, np.dtype(np.uint8), shape)
-        file.flush()
-        target = Target(file.name, file.tell(), size, gray)
-        decode = partial(decode_into, target=target)
-        with closing(in_parallel(decode, batched(read(), target.row_bytes), advance)) as results:
-            for _ in results:
-                pass
+    path = _pixels(folder, key)
+    files.sweep_folder(folder.path)
+    try:
+        with (
+            files.writing(path, math.prod(shape)) as file,
+            bar("decoding images", count) as advance,
+        ):
+            write_header(file, np.dtype(np.uint8), shape)
+            file.flush()
+            target = Target(file.name, file.tell(), size, gray)
+            decode = partial(decode_into, target=target)
+            batches = batched(read(), target.row_bytes)
+            with closing(in_parallel(decode, batches, advance)) as results:
+                for _ in results:
+                    pass
+            with Path(file.name).open("rb") as written:
+                digest = _sha256(written)
+        make_private(path)
+        folder.write(f"{key}.sum", digest.encode())
+    except AecliError as error:
+        if isinstance(error.__cause__, OSError):
+            raise AecliError(f"{error}; {_ADVICE}") from error.__cause__
+        raise
+    _evict(folder, key)
+
+
+def _evict(folder: KeptFolder, kept: str) -> None:
+    """Remove the pixels that were not used for longest, beyond what all may take, and old notes.
+
+    Those of the key `kept` stay, and those that a process has open.
+    """
+    # Another process may remove them at the same time.
+    with suppress(OSError):
+        for note in folder.path.glob("*.note"):
+            if time.time() - note.stat().st_mtime > _NOTE_SECONDS:
+                note.unlink()
+        found = []
+        for path in folder.path.glob("*.npy"):
+            used = path.with_suffix(".sum")
+            found.append(((used if used.exists() else path).stat().st_mtime_ns, path))
+        room = _MOST_BYTES
+        for _, path in sorted(found, reverse=True):
+            room -= path.stat().st_size
+            if room < 0 and path.stem != kept:
+                with path.open("rb") as file:
+                    try:
+                        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        continue
+                    path.with_suffix(".sum").unlink(missing_ok=True)
+                    path.unlink()
 
 
 def _read_all_info(
