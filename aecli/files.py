@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import glob
-import json
 import os
 import shutil
 import stat
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from aecli import json_text
 from aecli.errors import AecliError, InputError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -192,25 +192,22 @@ def write_bytes(path: Path, data: bytes, before: Callable[[], None] = lambda: No
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+    write_bytes(path, (json_text.dump(value, indent=2) + "\n").encode())
 
 
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write `rows` to `path`, one JSON object per line, whole or not at all."""
-    write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write_bytes(path, "".join(json_text.dump(row) + "\n" for row in rows).encode())
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing, unreadable or not JSON.
+        InputError: the file is missing or unreadable, or as `json_text.parse` says.
 
     """
-    try:
-        return json.loads(read_bytes(path))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+    return json_text.parse(read_bytes(path), str(path))
 
 
 def _reason(error: OSError | ValueError) -> str:

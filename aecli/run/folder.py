@@ -4,12 +4,12 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from aecli import files
 from aecli.errors import AecliError, InputError
+from aecli.validated import NotNegative, read_as
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,10 @@ class RunFolder:
             if path.is_file() and not path.name.startswith(".")
         }
 
-    def read_summary(self) -> dict[str, Any] | None:
-        """Return the summary, or None where training has not ended.
+    def read_summary(self) -> dict[str, float | None] | None:
+        """Return the numbers of the summary that others read; None where training has not ended.
+
+        They are `test_mse`, `pca_mse` and `seconds`; None stands for one that is not known.
 
         Raises:
             InputError: the file is damaged.
@@ -114,9 +116,16 @@ class RunFolder:
         if files.kind_of(self.summary) != "file":
             return None
         summary = files.read_json(self.summary)
-        if not isinstance(summary, dict):
-            raise InputError(f"{self.summary} is damaged: expected one JSON object")
-        return summary
+        return asdict(read_as(_Summary, summary, str(self.summary), others=True))
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """The fields of a summary that are read."""
+
+    test_mse: NotNegative | None = None
+    pca_mse: NotNegative | None = None
+    seconds: NotNegative | None = None
 
 
 def _process_in(holder: Path) -> str:

@@ -4,7 +4,7 @@ import math
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from aecli.neighbors import FoundNeighbors
 from aecli.run.checkpoint import Checkpoint, flatten, save, unflatten
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
+from aecli.train.environment import environment
 from aecli.train.step import TrainState
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
@@ -96,7 +97,7 @@ class Saver:
         `resumed_at` is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
-        self._neighbors = neighbors
+        self._neighbors, self._environment = neighbors, environment()
         # Files of another run, or of an earlier state of this one.
         self._stale = [folder.summary]
         if resumed_at is None:
@@ -139,17 +140,28 @@ class Saver:
             **flatten(best_parameters, "best"),
         }
         history = tuple(progress.history)
-        last = Checkpoint(config, data, epoch, best, state, self._layout, progress.partial, history)
+        last = Checkpoint(
+            config,
+            data,
+            epoch,
+            best,
+            state,
+            self._layout,
+            progress.partial,
+            history,
+            self._environment,
+        )
         save(folder.last, last, self._remove_stale)
         if epoch:
             parameters = flatten(best_parameters, "parameters")
-            save(folder.best, Checkpoint(config, data, best.epoch, best, parameters, self._layout))
+            best_one = replace(last, epoch=best.epoch, tensors=parameters, partial=None, history=())
+            save(folder.best, best_one)
         if self._neighbors is not None:
             self._neighbors.save()
         files.write_json_lines(folder.metrics, [asdict(metrics) for metrics in history])
         files.write_json(
             folder.config,
-            {"config": config.to_json(), "data": data.to_json(), **_environment()},
+            {"config": config.to_json(), "data": data.to_json(), **_versions()},
         )
         self._saved_at = time.perf_counter()
         self._epoch_saved = epoch
@@ -163,7 +175,7 @@ class Saver:
             files.remove(self._stale.pop())
 
 
-def _environment() -> dict[str, Any]:
+def _versions() -> dict[str, Any]:
     """Return the command line and the versions that this process runs."""
     from importlib.metadata import version
 
