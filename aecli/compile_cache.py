@@ -105,7 +105,7 @@ def _options(single_threaded: bool) -> dict[str, str | bool]:
     if jax.default_backend() != "cpu":
         return {}
     options: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": not single_threaded}
-    if " avx512f " not in " ".join(_processor()):
+    if " avx512f " not in " ".join(processor()):
         # Without AVX-512 its kernels from YNNPACK are slower than the others that it has.
         options["xla_cpu_experimental_ynn_fusion_type"] = ""
     chosen = os.environ.get("XLA_FLAGS", "")
@@ -187,7 +187,7 @@ def _environment() -> list[str]:
     environment = [platform.machine(), jax.__version__, str(jax.devices())]
     environment += [f"{device.device_kind}" for device in jax.devices()]
     environment += sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(_VARIABLES))
-    environment += _processor()
+    environment += processor()
     for library in ("flax", "jaxlib", "optax"):
         # Importing one to ask its version would take longer than all else.
         spec = importlib.util.find_spec(library)
@@ -207,7 +207,7 @@ def source_digest(package: Path) -> str:
 
 
 @cache
-def _processor() -> list[str]:
+def processor() -> list[str]:
     """Return model and features of the processor, where the operating system tells."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

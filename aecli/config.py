@@ -15,6 +15,8 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecli.errors import InputError
+from aecli.files import open_regular
+from aecli.printable import printable
 
 Encoder = Literal["dense", "conv"]
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
@@ -36,6 +38,9 @@ DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data
 DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
+# Beyond it a number is no setting; Python cannot make a float of the largest, nor print them.
+_LARGEST = 2**63 - 1
+_MOST_TOML_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -236,9 +241,12 @@ class Setting:
             InputError: it is of another type.
 
         """
+        if self.type == tuple[int, ...] and isinstance(value, str):
+            value = parse_widths(value)
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int) and abs(number) > _LARGEST:
+                raise InputError(f"{self.flag} has a number beyond {_LARGEST}")
         if self.type == tuple[int, ...]:
-            if isinstance(value, str):
-                return parse_widths(value)
             if isinstance(value, list | tuple) and all(type(width) is int for width in value):
                 return tuple(value)
         elif self.type is float:
@@ -248,7 +256,7 @@ class Setting:
             return None
         elif type(value) is self._plain_type:
             return value
-        raise InputError(f"{self.flag} has a value of the wrong type: {value!r}")
+        raise InputError(f"{self.flag} has a value of the wrong type: {_shown(value)}")
 
     def show(self, value: Any) -> str:
         """Return a value as people write it: `192,128`, `on`, `0.005`."""
@@ -409,10 +417,12 @@ def from_json(settings: Mapping[str, Any]) -> Config:
     added = {name: one.default for name, one in SETTINGS.items() if one.since > 1}
     settings = added | dict(settings)
     if set(settings) != set(SETTINGS):
-        differing = ", ".join(sorted(set(SETTINGS) ^ set(settings)))
+        differing = printable(", ".join(sorted(set(SETTINGS) ^ set(settings))))
         raise InputError(f"these settings are missing or unknown to this version: {differing}")
     config = with_settings(Config(), settings)
-    return replace(config, recipe=_RENAMED.get(config.recipe, config.recipe))
+    recipe = _RENAMED.get(config.recipe, config.recipe)
+    choose_recipe(recipe)
+    return replace(config, recipe=recipe)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -423,11 +433,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     """
     try:
-        with path.open("rb") as file:
-            settings = tomllib.load(file)
+        with open_regular(path) as file:
+            data = file.read(_MOST_TOML_BYTES + 1)
+        if len(data) > _MOST_TOML_BYTES:
+            raise InputError(f"--config {path} is larger than {_MOST_TOML_BYTES:,} bytes")
+        settings = tomllib.loads(data.decode())
     except OSError as error:
         raise InputError(f"cannot read --config {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise InputError(f"--config {path} has too many brackets in brackets") from error
+    except ValueError as error:
+        # Not UTF-8, not TOML, or a number of thousands of digits.
         raise InputError(f"--config {path} is not valid TOML: {error}") from error
     names = [name.replace("-", "_") for name in settings]
     settings = dict(zip(names, settings.values(), strict=True))
@@ -455,6 +471,14 @@ def parse_widths(text: str) -> tuple[int, ...]:
         raise InputError(
             f"--hidden {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
         ) from error
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message; Python cannot print each that TOML can hold."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return type(value).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import glob
-import json
 import os
 import shutil
 import stat
@@ -15,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from aecli import json_text
 from aecli.errors import AecliError, InputError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -310,12 +310,12 @@ def write_bytes(path: Path, data: bytes, *, replace: bool = True) -> None:
 
 def json_bytes(value: Any) -> bytes:
     """Return `value` as indented JSON."""
-    return (json.dumps(value, indent=2) + "\n").encode()
+    return (json_text.dump(value, indent=2) + "\n").encode()
 
 
 def json_lines_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Return `rows` as one JSON object per line."""
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return "".join(json_text.dump(row) + "\n" for row in rows).encode()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -338,13 +338,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing, unreadable or not JSON.
+        InputError: the file is missing or unreadable, or as `json_text.parse` says.
 
     """
-    try:
-        return json.loads(read_bytes(path))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+    return json_text.parse(read_bytes(path), str(path))
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -1,6 +1,5 @@
 """The neighbour graph of the training images: which of them the map is to keep together."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aecli import files, tensor_file
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
@@ -18,6 +18,7 @@ from aecli.losses import needs_neighbors
 from aecli.pca import PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
+from aecli.validated import NotNegative, read_as
 
 # Distances are taken over this many principal components: most of what tells images apart, without
 # the noise of single pixels.
@@ -33,7 +34,7 @@ _ROWS_AT_A_TIME = 8_192
 _FIT_BYTES = 1_000_000_000
 # Images that are projected at a time, as float32.
 _PROJECTED_BYTES = 30_000_000
-_METADATA_KEY = "aecli"
+_TENSOR = "neighbors"
 _VERSION = 1
 
 Floats = npt.NDArray[np.float32]
@@ -51,6 +52,16 @@ class NeighborGraph:
 
     neighbors: Neighbors
     variance: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What the file of a graph says besides its tensor."""
+
+    sha256: str
+    key: dict[str, Any]
+    variance: NotNegative
     exact: bool
 
 
@@ -86,7 +97,7 @@ def find_neighbors(
         return None
     started = time.perf_counter()
     key = _key(dataset, config.neighbors)
-    kept = load_graph(folder.neighbors, key)
+    kept = load_graph(folder.neighbors, key, (dataset.count("train"), config.neighbors))
     graph = kept or neighbor_graph(dataset, config.neighbors, bar)
     seconds = time.perf_counter() - started
     return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
@@ -173,27 +184,29 @@ def share_in_common(first: Neighbors, second: Neighbors) -> Floats:
 
 def to_bytes(graph: NeighborGraph, key: Mapping[str, Any]) -> bytes:
     """Return a graph and its key as the bytes of their file."""
-    from safetensors.numpy import save
-
-    content = {"key": key, "variance": graph.variance, "exact": graph.exact}
-    metadata = {_METADATA_KEY: json.dumps(content)}
-    return save({"neighbors": graph.neighbors}, metadata=metadata)
+    about = {"key": key, "variance": graph.variance, "exact": graph.exact}
+    return tensor_file.to_bytes({_TENSOR: graph.neighbors}, about)
 
 
-def load_graph(path: Path, key: Mapping[str, Any]) -> NeighborGraph | None:
-    """Return the graph in a file, or None where there is none with this key."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            content = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
-            if content.get("key") != key:
-                return None
-            neighbors = file.get_tensor("neighbors")
-        return NeighborGraph(neighbors, float(content["variance"]), bool(content["exact"]))
-    except (OSError, SafetensorError, ValueError, KeyError):
-        # Damaged: the neighbours are found again.
+def load_graph(path: Path, key: Mapping[str, Any], shape: tuple[int, int]) -> NeighborGraph | None:
+    """Return the graph in a file, or None where there is none with this key and shape, (n, k)."""
+    if files.kind_of(path) != "file":
         return None
+    try:
+        tensors, about = tensor_file.read(path)
+        tensor_file.check_digest(about, tensors)
+        stored = read_as(_Stored, about, "its metadata")
+    except InputError:
+        # Damaged, or of an older version: the neighbours are found again.
+        return None
+    neighbors = tensors.get(_TENSOR)
+    if stored.key != key or neighbors is None:
+        return None
+    if neighbors.shape != shape or neighbors.dtype != np.int32:
+        return None
+    if neighbors.min(initial=0) < 0 or neighbors.max(initial=0) >= len(neighbors):
+        return None
+    return NeighborGraph(neighbors, stored.variance, stored.exact)
 
 
 def _project(dataset: Dataset, components: PrincipalComponents) -> Floats:

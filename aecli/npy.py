@@ -22,6 +22,11 @@ Array = npt.NDArray[Any]
 
 # Reads whose checksum is remembered: a pass over 100 GB in blocks takes a few megabytes for them.
 _MOST_SUMS = 2**14
+# numpy evaluates the header as a literal of Python, and once more as one of Python 2.
+_HEADER_ERRORS = (
+    ValueError, EOFError, SyntaxError, TokenError, TypeError, KeyError, RecursionError, MemoryError,
+)  # fmt: skip
+_LONGEST_AXIS = 2**48
 
 
 class StoredArray:
@@ -200,14 +205,13 @@ def read_header(
         if read is None:
             raise InputError(f"{where} is of version {version} of the .npy format: expected 1 or 2")
         shape, fortran_order, dtype = read(file)
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:
-        # The last two come from numpy's second try, for headers of Python 2.
-        reason = str(error).splitlines()[0]
+    except _HEADER_ERRORS as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{where} is not a whole .npy array: {reason}") from error
     if dtype.hasobject or dtype.kind not in "buifc":
         raise InputError(f"{where} holds {dtype}: expected numbers; nothing of it was run")
-    if dtype.itemsize == 0 or any(length < 0 for length in shape):
-        raise InputError(f"{where} has an impossible header: {dtype} {shape}")
+    if dtype.itemsize == 0 or not all(0 <= length < _LONGEST_AXIS for length in shape):
+        raise InputError(f"{where} has an impossible shape in its header: expected small numbers")
     promised, held = math.prod(shape) * dtype.itemsize, size - file.tell()
     if promised != held:
         fault = "truncated" if held < promised else "too long"

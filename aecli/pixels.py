@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+MOST_CHANNELS = 4
 # uint8, uint16 or float32 (n, h, w, c); `scale_of` says what stands for 1.
 Images = npt.NDArray[Any]
 

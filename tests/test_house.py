@@ -13,10 +13,17 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # a name with a star stands for all modules of its folder.
 HOUSE = """
 errors cores background_import printable
-files config pixels memory labels
+memory validated
+json_text
+files
+config pixels labels
 kept
-npy data.progress data.reading data.rows data.source run.states run.points model.layers plot.colors score.metrics
-device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder run.codes
+data.source tensor_file
+npy data.progress data.reading data.rows run.states run.points
+model.layers plot.colors score.metrics
+device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
+run.provenance
+run.codes
 data.cache data.dataset data.arrays data.idx model.dense plot.save
 data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array
@@ -26,7 +33,7 @@ data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
-plot.kinds score.baselines train.stream train.step
+plot.kinds score.baselines train.stream train.step train.environment
 score.scores train.evaluation train.job encode_job
 train.epochs train.saving score.job
 train.loop score.stability
@@ -87,7 +94,7 @@ def test_the_map_of_the_house_names_no_module_that_is_gone() -> None:
     assert set(ROWS) <= set(MODULES) | folders
 
 
-HEAVY = ("jax", "flax", "optax", "matplotlib", "sklearn", "numpy", "safetensors")
+HEAVY = ("jax", "flax", "optax", "matplotlib", "msgspec", "numpy", "safetensors", "sklearn")
 
 
 @pytest.mark.parametrize(

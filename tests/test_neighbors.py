@@ -1,10 +1,13 @@
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from aecli import neighbors
+from aecli import neighbors, tensor_file
 from aecli.config import choose_recipe, with_settings
 from aecli.data import Dataset
 from aecli.errors import InputError
@@ -173,13 +176,63 @@ def test_a_graph_of_other_data_is_not_kept(
     assert not older.written
 
 
+SHAPE = (3, 2)
+GRAPH = NeighborGraph(np.zeros(SHAPE, np.int32), 0.5, True)
+
+
 def test_a_damaged_graph_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "neighbors.safetensors"
-    graph = NeighborGraph(np.zeros((3, 2), np.int32), 0.5, True)
-    path.write_bytes(to_bytes(graph, {"version": 1}))
-    assert load_graph(path, {"version": 2}) is None
-    loaded = load_graph(path, {"version": 1})
+    path.write_bytes(to_bytes(GRAPH, {"version": 1}))
+    assert load_graph(path, {"version": 2}, SHAPE) is None
+    loaded = load_graph(path, {"version": 1}, SHAPE)
     assert loaded is not None
     assert loaded.exact
-    path.write_bytes(path.read_bytes()[:-1])
-    assert load_graph(path, {"version": 1}) is None
+    assert loaded.variance == 0.5
+    whole = path.read_bytes()
+    for index in range(len(whole)):
+        path.write_bytes(
+            whole[:index] + bytes([whole[index] ^ (1 << index % 8)]) + whole[index + 1 :]
+        )
+        assert load_graph(path, {"version": 1}, SHAPE) is None, index
+    path.write_bytes(whole[:-1])
+    assert load_graph(path, {"version": 1}, SHAPE) is None
+
+
+@pytest.mark.parametrize(
+    ("tensors", "change"),
+    [
+        ({"neighbors": np.zeros((2, 2), np.int32)}, {}),
+        ({"neighbors": np.zeros(SHAPE, np.int64)}, {}),
+        ({"neighbors": np.full(SHAPE, -1, np.int32)}, {}),
+        ({"neighbors": np.full(SHAPE, 3, np.int32)}, {}),
+        ({"other": np.zeros(SHAPE, np.int32)}, {}),
+        ({}, {"variance": -1.0}),
+        ({}, {"variance": "much"}),
+        ({}, {"exact": 1}),
+        ({}, {"more": 1}),
+    ],
+)
+def test_a_graph_whose_checksum_fits_and_nothing_else_is_not_kept(
+    tmp_path: Path, tensors: dict[str, np.ndarray], change: dict[str, object]
+) -> None:
+    path = tmp_path / "neighbors.safetensors"
+    about = {"key": {"version": 1}, "variance": 0.5, "exact": True}
+    path.write_bytes(tensor_file.to_bytes({"neighbors": GRAPH.neighbors}, about))
+    assert load_graph(path, {"version": 1}, SHAPE) is not None
+    path.write_bytes(
+        tensor_file.to_bytes(tensors or {"neighbors": GRAPH.neighbors}, about | change)
+    )
+    assert load_graph(path, {"version": 1}, SHAPE) is None
+
+
+def test_a_graph_without_a_checksum_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "neighbors.safetensors"
+    about = {"key": {"version": 1}, "variance": 0.5, "exact": True}
+    save_file({"neighbors": GRAPH.neighbors}, path, {"aecli": json.dumps(about)})
+    assert load_graph(path, {"version": 1}, SHAPE) is None
+
+
+def test_what_is_no_file_is_no_graph(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert load_graph(tmp_path / "pipe", {"version": 1}, SHAPE) is None
+    assert load_graph(tmp_path, {"version": 1}, SHAPE) is None

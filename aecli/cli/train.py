@@ -164,6 +164,8 @@ def train(
         else:
             job = new_job(folder, chosen, choose_source(dataset, options), bar, force=force)
         reporter.say(job.headline)
+        if job.note:
+            reporter.say(job.note)
         with folder.locked():
             job.check_unchanged(force=force)
             summary = _run(job, reporter, bar, stop, allowed, profile)

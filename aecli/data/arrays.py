@@ -8,9 +8,8 @@ from aecli.data.stored import StoredImages, blocks, extremes
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, StoredArray
-from aecli.pixels import Images, as_pixels, pixel_type
+from aecli.pixels import MOST_CHANNELS, Images, as_pixels, pixel_type
 
-_MOST_CHANNELS = 4
 # What a row takes in memory besides its pixels: its label, and its place while splits are drawn.
 _ROW_BYTES = 40
 
@@ -88,7 +87,7 @@ def _image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int
         )
     if 0 in images:
         raise InputError(f"{where} holds no pixels: its shape is {images}")
-    if images[3] > _MOST_CHANNELS:
+    if images[3] > MOST_CHANNELS:
         raise InputError(
             f"{where} has the shape {images}: expected 1 to 4 channels on the last axis; move "
             "channels there that come first"

@@ -1,13 +1,15 @@
 """A data set: images in file order, their labels, and the rows of each split."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from aecli.config import SplitName
 from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
@@ -15,7 +17,8 @@ from aecli.data.source import Source
 from aecli.data.stored import StoredImages, blocks, rows_at_a_time
 from aecli.errors import InputError
 from aecli.labels import Labels
-from aecli.pixels import Images, scale_of
+from aecli.pixels import MOST_CHANNELS, Images, scale_of
+from aecli.validated import Count, PixelType, Positive, Sha256, Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,62 +155,58 @@ class Dataset:
             digest.update(str(rows).encode() if isinstance(rows, slice) else rows.tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def labels_digest(self) -> str:
+        """SHA-256 over the labels, if any, and the names of their classes, in hex."""
+        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        if self.labels is not None:
+            digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
     def describe(self) -> "DataDescription":
         """Return the description of the data set that is saved with a run and its codes."""
         return DataDescription(
             name=self.name,
             source=self.source,
             fingerprint=self.fingerprint,
-            splits_digest=self.splits_digest,
             image_shape=self.image_shape,
+            pixels=self.images.dtype.name,
             class_names=self.class_names,
-            pixels=str(self.images.dtype),
             rows={
                 "train": self.count("train"),
                 "validation": self.count("validation"),
                 "test": self.count("test"),
             },
+            splits_digest=self.splits_digest,
+            labels_digest=self.labels_digest,
         )
 
 
 @dataclass(frozen=True)
 class DataDescription:
-    """A data set without its pixels: where it came from, and what identifies it."""
+    """A data set without its pixels: where it came from, and what identifies it.
 
-    name: str
+    `splits_digest` is None in checkpoints of format 1, `labels_digest` in those before format 6.
+
+    Raises:
+        InputError: `rows` are not those of train, validation and test.
+
+    """
+
+    name: Text
     source: Source
-    fingerprint: str
-    splits_digest: str | None
-    image_shape: tuple[int, int, int]
-    pixels: str
-    class_names: tuple[str, ...] | None
-    rows: Mapping[str, int]
+    fingerprint: Sha256
+    image_shape: tuple[Positive, Positive, Annotated[int, Meta(ge=1, le=MOST_CHANNELS)]]
+    pixels: PixelType
+    class_names: tuple[Text, ...] | None
+    rows: Mapping[str, Count]
+    splits_digest: Sha256 | None = None
+    labels_digest: Sha256 | None = None
+
+    def __post_init__(self) -> None:
+        if set(self.rows) != {"train", "validation", "test"}:
+            raise InputError("the numbers of rows are not those of train, validation and test")
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON's types."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "DataDescription":
-        """Return the description that `to_json` wrote.
-
-        Raises:
-            InputError: a field is missing, unknown or of the wrong type.
-
-        """
-        try:
-            height, width, channels = (int(length) for length in values["image_shape"])
-            names = values["class_names"]
-            return cls(
-                name=str(values["name"]),
-                source=Source.from_json(values["source"]),
-                fingerprint=str(values["fingerprint"]),
-                # Checkpoints of format version 1 do not have it.
-                splits_digest=values.get("splits_digest"),
-                image_shape=(height, width, channels),
-                pixels=str(values["pixels"]),
-                class_names=None if names is None else tuple(str(name) for name in names),
-                rows={str(split): int(rows) for split, rows in values["rows"].items()},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"the description of the data is damaged: {error!r}") from error

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aecli.config import DEFAULT_SHARE, DEFAULT_SPLIT_SEED
 from aecli.errors import InputError
+from aecli.validated import Count, Finite, Text, read_as
 
 _MOST_PIXELS = 4096
 
@@ -26,13 +27,13 @@ class Source:
 
     """
 
-    location: str
-    labels: str | None = None
-    validation: float = DEFAULT_SHARE
-    test: float = DEFAULT_SHARE
-    split_seed: int = DEFAULT_SPLIT_SEED
-    rescale: tuple[float, float] | None = None
-    size: tuple[int, int] | None = None
+    location: Text
+    labels: Text | None = None
+    validation: Finite = DEFAULT_SHARE
+    test: Finite = DEFAULT_SHARE
+    split_seed: Count = DEFAULT_SPLIT_SEED
+    rescale: tuple[Finite, Finite] | None = None
+    size: tuple[Count, Count] | None = None
     grayscale: bool = False
 
     def __post_init__(self) -> None:
@@ -63,20 +64,13 @@ class Source:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Source":
-        """Return the source that `to_json` wrote; raises KeyError, TypeError or ValueError."""
-        if set(values) != {field.name for field in fields(cls)}:
-            raise ValueError(f"unexpected fields of a source: {sorted(values)}")
-        labels, rescale, size = values["labels"], values["rescale"], values["size"]
-        return cls(
-            location=str(values["location"]),
-            labels=None if labels is None else str(labels),
-            validation=float(values["validation"]),
-            test=float(values["test"]),
-            split_seed=int(values["split_seed"]),
-            rescale=None if rescale is None else (float(rescale[0]), float(rescale[1])),
-            size=None if size is None else (int(size[0]), int(size[1])),
-            grayscale=bool(values["grayscale"]),
-        )
+        """Return the source that `to_json` wrote.
+
+        Raises:
+            InputError: a field is missing, unknown, of another type or out of range.
+
+        """
+        return read_as(cls, values, "the source of the data")
 
 
 # The fields that say how images are converted, and how they are split.

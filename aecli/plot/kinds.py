@@ -192,7 +192,7 @@ def draw_history(source: Path, options: PlotOptions) -> "Figure":
     """Draw the losses of a run by epoch.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no such run, or it has no whole epoch.
 
     """
     from aecli.plot.history import history_figure
@@ -202,6 +202,8 @@ def draw_history(source: Path, options: PlotOptions) -> "Figure":
     # Says in a line what is wrong with a folder that is not a run.
     find_checkpoint(source)
     checkpoint = load(RunFolder(source).last)
+    if not checkpoint.history:
+        raise InputError(f"{RunFolder(source).last} has no history: expected one of whole epochs")
     title = f"{checkpoint.data.name}, {checkpoint.config.recipe} recipe: loss by epoch"
     return history_figure(checkpoint.history, checkpoint.config.loss, title)
 

@@ -1,8 +1,7 @@
 """A run's state in one safetensors file: tensors by name, everything else in its metadata."""
 
-import hashlib
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,10 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecli import __version__, files
+from aecli import __version__, files, tensor_file
 from aecli.config import Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
+from aecli.model import network
+from aecli.printable import printable
 from aecli.run.folder import RunFolder
 from aecli.run.states import (
     RECONSTRUCTION,
@@ -22,13 +23,16 @@ from aecli.run.states import (
     PartialEpoch,
     ShuffleLayout,
 )
+from aecli.tensor_file import Tensors, check_digest, first_not_finite
+from aecli.validated import Count, Finite, NotNegative, Positive, Text, read_as
 
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
-FORMAT_VERSION = 5
-_METADATA_KEY = "aecli"
+# 6: with a digest of the labels, and the environment; no infinity in its JSON.
+FORMAT_VERSION = 6
+_METADATA = "its metadata"
+_UNFIT = "the checkpoint does not fit its own config"
 
-Tensors = Mapping[str, npt.NDArray[Any]]
 Tree = TypeVar("Tree")
 
 
@@ -40,7 +44,8 @@ class Checkpoint:
     no state of its own: it follows from the seed in `config`, the epoch and `layout`, which is how
     the data were streamed, or None where they were in memory. `partial` is what the state has of
     the next epoch, where that was stopped. `history` has one entry per epoch; it is empty in the
-    checkpoint of the best parameters.
+    checkpoint of the best parameters. `environment` is what the bits of the last training depend
+    on besides, or None where that is not known.
     """
 
     config: Config
@@ -51,6 +56,7 @@ class Checkpoint:
     layout: ShuffleLayout | None = None
     partial: PartialEpoch | None = None
     history: tuple[EpochMetrics, ...] = ()
+    environment: Mapping[str, str] | None = None
 
     @property
     def parameters(self) -> Tensors:
@@ -65,7 +71,72 @@ class Checkpoint:
     @property
     def model_hash(self) -> str:
         """SHA-256 over names, shapes and bytes of the parameters, as hexadecimal digits."""
-        return _digest({}, self.parameters)
+        return tensor_file.digest({}, self.parameters)
+
+
+@dataclass(frozen=True)
+class _Best:
+    """`Best` as it is stored: no loss before the first epoch."""
+
+    epoch: Count
+    validation_loss: Finite | None
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    """What a checkpoint of format 5 or 6 says besides its tensors; the settings in JSON's types."""
+
+    format_version: int
+    aecli_version: Text
+    config: dict[str, Any]
+    data: DataDescription
+    epoch: Count
+    best: _Best
+    layout: ShuffleLayout | None
+    partial: PartialEpoch | None
+    history: tuple[EpochMetrics, ...]
+    sha256: str | None = None
+    environment: dict[Text, Text] | None = None
+
+
+@dataclass(frozen=True)
+class _OldLayout:
+    block_rows: Positive
+    window_blocks: Positive
+
+
+@dataclass(frozen=True)
+class _OldPartial:
+    windows: Count
+    loss: Finite
+    finite_steps: Count
+    neighbor_loss: Finite = 0.0
+
+
+@dataclass(frozen=True)
+class _OldMetrics:
+    epoch: Positive
+    train_loss: Finite
+    validation_loss: Finite
+    learning_rate: Finite
+    images_per_second: NotNegative
+    seconds: NotNegative
+    neighbor_loss: Finite = 0.0
+
+
+@dataclass(frozen=True)
+class _OldMetadata:
+    """What a checkpoint before format 5 says besides its tensors."""
+
+    format_version: int
+    aecli_version: Text
+    config: dict[str, Any]
+    data: DataDescription
+    epoch: Count
+    best: _Best
+    history: tuple[_OldMetrics, ...]
+    layout: _OldLayout | None = None
+    begun: _OldPartial | None = None
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:
@@ -75,28 +146,26 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
         AecliError: a number in it is not finite.
 
     """
-    from safetensors.numpy import save
-
-    non_finite = _first_not_finite(checkpoint.tensors)
+    non_finite = first_not_finite(checkpoint.tensors)
     if non_finite is not None:
         raise AecliError(
             f"{non_finite} is not finite after epoch {checkpoint.epoch}: the training diverged; "
             "what was saved before stays as it is; try a lower --learning-rate"
         )
+    best = checkpoint.best
     metadata = {
         "format_version": FORMAT_VERSION,
         "aecli_version": __version__,
         "config": checkpoint.config.to_json(),
         "data": checkpoint.data.to_json(),
         "epoch": checkpoint.epoch,
-        "best": asdict(checkpoint.best),
+        "best": asdict(_Best(best.epoch, best.validation_loss if best.epoch else None)),
         "layout": None if checkpoint.layout is None else asdict(checkpoint.layout),
         "partial": None if checkpoint.partial is None else asdict(checkpoint.partial),
         "history": [asdict(metrics) for metrics in checkpoint.history],
+        "environment": checkpoint.environment,
     }
-    # One key: safetensors writes several in any order, and the same run gives the same bytes.
-    text = json.dumps({"sha256": _digest(metadata, checkpoint.tensors), **metadata})
-    return save(dict(checkpoint.tensors), metadata={_METADATA_KEY: text})
+    return tensor_file.to_bytes(checkpoint.tensors, metadata)
 
 
 def load(path: Path) -> Checkpoint:
@@ -124,30 +193,13 @@ def load(path: Path) -> Checkpoint:
 
 
 def _load(path: Path) -> Checkpoint:
-    tensors, text = _read(path)
+    tensors, metadata = tensor_file.read(path)
     try:
-        return _parse(json.loads(text), tensors)
+        checkpoint = _parse(metadata, tensors)
+        _check(checkpoint)
     except InputError as error:
         raise InputError(f"the checkpoint {path} cannot be used: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the metadata of the checkpoint {path} is damaged: {error!r}") from error
-
-
-def _read(path: Path) -> tuple[Tensors, str]:
-    """Return the tensors of a safetensors file, and aecli's metadata as text."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise InputError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
-    if text is None:
-        raise InputError(f"{path} is a safetensors file, but not a checkpoint of aecli")
-    return tensors, text
+    return checkpoint
 
 
 def _parse(metadata: dict[str, Any], tensors: Tensors) -> Checkpoint:
@@ -155,36 +207,89 @@ def _parse(metadata: dict[str, Any], tensors: Tensors) -> Checkpoint:
 
     Raises:
         InputError: they are damaged or of a newer format.
-        ValueError, KeyError, TypeError, AttributeError: a field is missing or of another type.
 
     """
-    version = metadata["format_version"]
-    if version not in range(1, FORMAT_VERSION + 1):
+    version = metadata.get("format_version")
+    if type(version) is not int or version not in range(1, FORMAT_VERSION + 1):
+        by = printable(str(metadata.get("aecli_version")))
         raise InputError(
-            f"its format version is {version}, this aecli reads up to {FORMAT_VERSION}; "
-            f"install the aecli that wrote it, {metadata.get('aecli_version')}"
+            f"its format version is {version!r}, this aecli reads up to {FORMAT_VERSION}; "
+            f"install the aecli that wrote it, {by}"
         )
     # At first the first format had no checksum.
-    has_checksum = version > 1 or "sha256" in metadata
-    if has_checksum and metadata.pop("sha256") != _digest(metadata, tensors):
-        raise InputError("it is damaged: its content is not that of its checksum")
-    non_finite = _first_not_finite(tensors)
+    if version > 1 or "sha256" in metadata:
+        check_digest(metadata, tensors)
+    non_finite = first_not_finite(tensors)
     if non_finite is not None:
         raise InputError(f"{non_finite} holds numbers that are not finite")
-    config = from_json(metadata["config"])
+    if version < 6:
+        metadata = _without_infinity(metadata)
     if version < 5:
-        metadata = _upgrade(metadata, config)
-    layout, partial = metadata["layout"], metadata["partial"]
+        old = read_as(_OldMetadata, metadata, _METADATA, others=True)
+        config = from_json(old.config)
+        about = _upgrade(old, config)
+    else:
+        about = read_as(_Metadata, metadata, _METADATA)
+        config = from_json(about.config)
+    loss = about.best.validation_loss
     return Checkpoint(
         config=config,
-        data=DataDescription.from_json(metadata["data"]),
-        epoch=int(metadata["epoch"]),
-        best=Best(int(metadata["best"]["epoch"]), float(metadata["best"]["validation_loss"])),
+        data=about.data,
+        epoch=about.epoch,
+        best=Best(about.best.epoch, math.inf if loss is None else loss),
         tensors=tensors,
-        layout=None if layout is None else _layout(layout),
-        partial=None if partial is None else _partial(partial),
-        history=tuple(_epoch_metrics(line) for line in metadata["history"]),
+        layout=about.layout,
+        partial=about.partial,
+        history=about.history,
+        environment=about.environment,
     )
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Raise `InputError` where the parts of a checkpoint contradict each other."""
+    config, data, epoch, best = (
+        checkpoint.config,
+        checkpoint.data,
+        checkpoint.epoch,
+        checkpoint.best,
+    )
+    _check_parameters(checkpoint)
+    if not (best.epoch <= epoch <= config.epochs and (best.epoch > 0) == (epoch > 0)):
+        raise InputError(
+            f"it has {epoch} epochs of {config.epochs}, and the best is {best.epoch}: expected no "
+            "more than there are"
+        )
+    if math.isfinite(best.validation_loss) != (epoch > 0):
+        raise InputError("its best epoch has no validation loss, or there is one without an epoch")
+    history = checkpoint.history
+    # The checkpoint of the best parameters has none.
+    if history or checkpoint.parameter_count < sum(t.size for t in checkpoint.tensors.values()):
+        if [metrics.epoch for metrics in history] != list(range(1, epoch + 1)):
+            raise InputError(f"its history is not that of the {epoch} epochs that it has")
+        if any(RECONSTRUCTION not in metrics.losses for metrics in history):
+            raise InputError(f"its history has epochs without a {RECONSTRUCTION} loss")
+        if history and history[best.epoch - 1].validation_loss != best.validation_loss:
+            raise InputError("its best validation loss is not that of its history")
+    layout, partial = checkpoint.layout, checkpoint.partial
+    if layout and layout.buffer_rows > sum(data.rows.values()):
+        raise InputError(
+            f"its shuffle buffers have {layout.buffer_rows:,} images, more than the data have"
+        )
+    if partial and not (layout and partial.buffers * layout.buffer_rows < data.rows["train"]):
+        raise InputError("its partial epoch has more shuffle buffers than there are")
+
+
+def _check_parameters(checkpoint: Checkpoint) -> None:
+    """Raise `InputError` where the parameters are not those of a model of the config."""
+    expected = {
+        ".".join(["parameters", *map(str, layer.path), name]): shape
+        for layer in network(checkpoint.config, checkpoint.data.image_shape).layers
+        for name, shape in layer.parameters.items()
+    }
+    found = checkpoint.parameters
+    _check_names(expected, found)
+    for name, shape in expected.items():
+        _check_tensor(name, found[name], shape, np.float32)
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, npt.NDArray[Any]]:
@@ -206,76 +311,70 @@ def unflatten(like: Tree, prefix: str, tensors: Tensors) -> Tree:
 
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     names = [_name(prefix, path) for path, _ in leaves]
-    found = {name for name in tensors if name.startswith(f"{prefix}.")}
-    if found != set(names):
-        differing = ", ".join(sorted(found ^ set(names))[:3])
-        raise InputError(f"the checkpoint does not fit its own config: {differing}")
+    _check_names(names, [name for name in tensors if name.startswith(f"{prefix}.")])
     for name, (_, leaf) in zip(names, leaves, strict=True):
-        tensor = tensors[name]
-        if tensor.shape != leaf.shape or tensor.dtype != leaf.dtype:
-            raise InputError(
-                f"the checkpoint does not fit its own config: {name} is {tensor.dtype} "
-                f"{tensor.shape}, expected {leaf.dtype} {leaf.shape}"
-            )
+        _check_tensor(name, tensors[name], leaf.shape, leaf.dtype)
     filled: Tree = jax.tree_util.tree_unflatten(structure, [tensors[name] for name in names])
     return filled
 
 
-def _digest(metadata: Mapping[str, Any], tensors: Tensors) -> str:
-    """Return the SHA-256 over metadata and names, types, shapes and bytes of tensors, in hex."""
-    digest = hashlib.sha256(json.dumps(metadata).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        digest.update(np.ascontiguousarray(tensor).data)
-    return digest.hexdigest()
+def _check_names(expected: Collection[str], found: Collection[str]) -> None:
+    differing = sorted(set(expected) ^ set(found))
+    if differing:
+        raise InputError(f"{_UNFIT}: {printable(', '.join(differing[:3]))}")
 
 
-def _first_not_finite(tensors: Tensors) -> str | None:
-    """Return the name of the first tensor that holds NaN or infinity."""
-    return next((name for name, values in tensors.items() if not np.isfinite(values).all()), None)
+def _check_tensor(
+    name: str, tensor: npt.NDArray[Any], shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> None:
+    if tensor.shape != shape or tensor.dtype != dtype:
+        raise InputError(
+            f"{_UNFIT}: {name} is {tensor.dtype} {tensor.shape}, expected {np.dtype(dtype)} {shape}"
+        )
 
 
-def _upgrade(metadata: Mapping[str, Any], config: Config) -> dict[str, Any]:
+def _without_infinity(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata of a format before 6, whose loss was infinite before the first epoch."""
+    best = metadata.get("best")
+    if isinstance(best, dict) and best.get("validation_loss") == math.inf:
+        return {**metadata, "best": {**best, "validation_loss": None}}
+    return metadata
+
+
+def _upgrade(old: _OldMetadata, config: Config) -> _Metadata:
     """Return metadata of a format before 5 as those of format 5."""
 
-    def losses(values: Mapping[str, Any], reconstruction: str) -> dict[str, Any]:
+    def losses(reconstruction: float, neighbor: float) -> dict[str, float]:
         """Return the two losses that there were, by the names of their terms."""
-        named = {RECONSTRUCTION: values[reconstruction]}
-        return named | ({"neighbor": values["neighbor_loss"]} if config.neighbor_weight else {})
+        named = {RECONSTRUCTION: reconstruction}
+        return named | ({"neighbor": neighbor} if config.neighbor_weight else {})
 
-    layout, partial = metadata.get("layout"), metadata.get("begun")
-    return {
-        **metadata,
-        "layout": layout and {**layout, "buffer_blocks": layout["window_blocks"]},
-        "partial": partial
-        and {**partial, "buffers": partial["windows"], "losses": losses(partial, "loss")},
-        "history": [{**line, "losses": losses(line, "train_loss")} for line in metadata["history"]],
-    }
-
-
-def _layout(values: Mapping[str, Any]) -> ShuffleLayout:
-    return ShuffleLayout(int(values["block_rows"]), int(values["buffer_blocks"]))
-
-
-def _partial(values: Mapping[str, Any]) -> PartialEpoch:
-    return PartialEpoch(
-        int(values["buffers"]), _losses(values["losses"]), int(values["finite_steps"])
+    layout, begun = old.layout, old.begun
+    return _Metadata(
+        format_version=5,
+        aecli_version=old.aecli_version,
+        config=old.config,
+        data=old.data,
+        epoch=old.epoch,
+        best=old.best,
+        layout=ShuffleLayout(layout.block_rows, layout.window_blocks) if layout else None,
+        partial=PartialEpoch(
+            begun.windows, losses(begun.loss, begun.neighbor_loss), begun.finite_steps
+        )
+        if begun
+        else None,
+        history=tuple(
+            EpochMetrics(
+                epoch=line.epoch,
+                losses=losses(line.train_loss, line.neighbor_loss),
+                validation_loss=line.validation_loss,
+                learning_rate=line.learning_rate,
+                images_per_second=line.images_per_second,
+                seconds=line.seconds,
+            )
+            for line in old.history
+        ),
     )
-
-
-def _epoch_metrics(line: Mapping[str, Any]) -> EpochMetrics:
-    return EpochMetrics(
-        epoch=int(line["epoch"]),
-        losses=_losses(line["losses"]),
-        validation_loss=float(line["validation_loss"]),
-        learning_rate=float(line["learning_rate"]),
-        images_per_second=float(line["images_per_second"]),
-        seconds=float(line["seconds"]),
-    )
-
-
-def _losses(values: Mapping[str, Any]) -> dict[str, float]:
-    return {str(name): float(loss) for name, loss in values.items()}
 
 
 def _name(prefix: str, path: Any) -> str:

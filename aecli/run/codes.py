@@ -16,6 +16,8 @@ from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
 from aecli.npy import add_npy, read_npy
 from aecli.run.points import PER_POINT, PerPointMetric
+from aecli.run.provenance import Provenance
+from aecli.validated import read_as
 
 CodeArray = npt.NDArray[np.float32]
 
@@ -25,8 +27,8 @@ class Codes:
     """A code matrix and what is known about it.
 
     `values`: float32 (n, d), rows in the data set's order. `labels`: int64 (n,) or None.
-    `provenance`: the contents of `NAME.json`, or None for codes from elsewhere; it has at least
-    `data`, `split` and `class_names`.
+    `provenance`: the contents of `NAME.json`, with the fields of `Provenance`; None for codes from
+    elsewhere.
     """
 
     values: CodeArray
@@ -231,6 +233,10 @@ def _read_codes(path: Path, labels: Path | None) -> Codes:
         raise InputError(
             f"{provenance_path(path)} belongs to other codes than {path}: encode again"
         )
+    if provenance is not None and (provenance["rows"], provenance["dimensions"]) != values.shape:
+        raise InputError(
+            f"{provenance_path(path)} is of codes of another shape than {path}: encode again"
+        )
     if labels is not None:
         # They may be anything, clusters for example: the data set's names are not theirs.
         others = {**provenance, "class_names": None} if provenance else None
@@ -279,6 +285,7 @@ def _read_provenance(path: Path) -> dict[str, Any] | None:
     content = {name: value for name, value in provenance.items() if name != "sha256"}
     if provenance.get("sha256") != _hash_of_json(content):
         raise InputError(f"{path} is damaged or was changed: encode again")
+    read_as(Provenance, provenance, str(path))
     return provenance
 
 

@@ -4,9 +4,8 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from aecli.errors import AecliError, InputError
 from aecli.files import (
@@ -19,6 +18,7 @@ from aecli.files import (
     room,
     where_supported,
 )
+from aecli.validated import NotNegative, read_as
 
 # Near the beginning of what aecli writes into a run: the key of metadata, or of its version.
 _MARK = b'"aecli"'
@@ -143,8 +143,10 @@ class RunFolder:
             if path.is_file() and not path.name.startswith(".")
         }
 
-    def read_summary(self) -> dict[str, Any] | None:
-        """Return the summary, or None where training has not ended.
+    def read_summary(self) -> dict[str, float | None] | None:
+        """Return the numbers of the summary that others read; None where training has not ended.
+
+        They are `test_mse`, `pca_mse` and `seconds`; None stands for one that is not known.
 
         Raises:
             InputError: the file is damaged.
@@ -153,9 +155,16 @@ class RunFolder:
         if kind_of(self.summary) != "file":
             return None
         summary = read_json(self.summary)
-        if not isinstance(summary, dict):
-            raise InputError(f"{self.summary} is damaged: expected one JSON object")
-        return summary
+        return asdict(read_as(_Summary, summary, str(self.summary), others=True))
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """The fields of a summary that are read."""
+
+    test_mse: NotNegative | None = None
+    pca_mse: NotNegative | None = None
+    seconds: NotNegative | None = None
 
 
 def _is_of_a_run(path: Path) -> bool:

@@ -50,3 +50,8 @@ def check_same_data(checkpoint: Checkpoint, dataset: Dataset, advice: str = "") 
             f"{dataset.source.location} is not split as when the run was trained: its labels or "
             f"the options of its splits differ{advice}"
         )
+    if checkpoint.data.labels_digest not in (None, dataset.labels_digest):
+        raise InputError(
+            f"{dataset.source.location} has other labels than when the run was trained, or other "
+            f"names of its classes{advice}"
+        )

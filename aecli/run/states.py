@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aecli.validated import Count, Finite, NotNegative, Positive, Text
+
 # The name of the term of the training loss that the validation loss measures too.
 RECONSTRUCTION = "reconstruction"
 
@@ -24,12 +26,12 @@ class EpochMetrics:
     `learning_rate` that of the last step. `seconds` is wall time.
     """
 
-    epoch: int
-    losses: Mapping[str, float]
-    validation_loss: float
-    learning_rate: float
-    images_per_second: float
-    seconds: float
+    epoch: Positive
+    losses: Mapping[Text, Finite]
+    validation_loss: Finite
+    learning_rate: Finite
+    images_per_second: NotNegative
+    seconds: NotNegative
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class ShuffleLayout:
     shuffle buffer, are trained on, and are let go. The order of the batches depends on both.
     """
 
-    block_rows: int
-    buffer_blocks: int
+    block_rows: Positive
+    buffer_blocks: Positive
 
     @property
     def buffer_rows(self) -> int:
@@ -57,6 +59,6 @@ class PartialEpoch:
     the number of steps before the first whose loss was not finite.
     """
 
-    buffers: int
-    losses: Mapping[str, float]
-    finite_steps: int
+    buffers: Count
+    losses: Mapping[Text, Finite]
+    finite_steps: Count

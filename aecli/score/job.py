@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aecli.background_import import importing
 from aecli.config import SplitName
 from aecli.data import Bar, Dataset, Source, choose_source, no_bar, open_dataset, reopen_dataset
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.labels import Labels
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import Codes, default_codes_path, read_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
@@ -200,6 +203,8 @@ def codes_job(
         data = open_dataset(source, bar) if source else _reopen(path, provenance, bar)
     split = split or provenance.get("split") or default_split(data, named=source is not None)
     _check_count(path, codes, data, split, "; --split names another")
+    if source is None and codes.labels is not None and split == provenance["split"]:
+        _check_labels(path, codes.labels, data.labels_of(split))
     job = CodesJob(path, codes, data, split)
     return replace(job, train_codes=_read_voters(train_codes, job)) if train_codes else job
 
@@ -213,6 +218,15 @@ def _reopen(path: Path, provenance: Mapping[str, Any], bar: Bar) -> Dataset:
             "it all the same"
         )
     return data
+
+
+def _check_labels(path: Path, labels: Labels, now: Labels | None) -> None:
+    """Raise `InputError` where the labels of images are no longer those beside their codes."""
+    if now is None or not np.array_equal(labels, now):
+        raise InputError(
+            f"the labels of the images have changed since {path} was made: name the DATASET to "
+            "take those that it has now, or encode again"
+        )
 
 
 def _check_count(

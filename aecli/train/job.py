@@ -70,6 +70,14 @@ class TrainJob:
             f"{dataset.name}{few}{start}"
         )
 
+    @property
+    def note(self) -> str | None:
+        """What differs here from where the run was trained, in a line; None where nothing does."""
+        from aecli.train.environment import differences, environment
+
+        before = self.checkpoint.environment if self.checkpoint else None
+        return differences(before, environment()) if before else None
+
     def check_unchanged(self, *, force: bool) -> None:
         """Raise `InputError` where another process has trained here while the data were read."""
         if self.checkpoint is None:

@@ -4,7 +4,7 @@ import math
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from aecli.neighbors import FoundNeighbors
 from aecli.run.checkpoint import Checkpoint, flatten, to_bytes, unflatten
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
+from aecli.train.environment import environment
 from aecli.train.step import TrainState
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
@@ -96,7 +97,7 @@ class Saver:
         `resumed_at` is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
-        self._found = found
+        self._found, self._environment = found, environment()
         # Files of another run, or of an earlier state of this one.
         self._stale = [folder.summary]
         if resumed_at is None:
@@ -136,12 +137,27 @@ class Saver:
             **flatten(best_parameters, "best"),
         }
         history = tuple(progress.history)
-        last = Checkpoint(config, data, epoch, best, state, self._layout, progress.partial, history)
-        settings = {"config": config.to_json(), "data": data.to_json(), **_environment()}
+        last = Checkpoint(
+            config,
+            data,
+            epoch,
+            best,
+            state,
+            self._layout,
+            progress.partial,
+            history,
+            self._environment,
+        )
+        settings = {"config": config.to_json(), "data": data.to_json(), **_versions()}
         with files.writing_together() as together:
             if epoch:
-                parameters = flatten(best_parameters, "parameters")
-                encoder = Checkpoint(config, data, best.epoch, best, parameters, self._layout)
+                encoder = replace(
+                    last,
+                    epoch=best.epoch,
+                    tensors=flatten(best_parameters, "parameters"),
+                    partial=None,
+                    history=(),
+                )
                 together.write(folder.best, to_bytes(encoder))
             found = self._found
             if found is not None and not found.written:
@@ -163,7 +179,7 @@ class Saver:
         files.write_json(self._folder.summary, asdict(summary))
 
 
-def _environment() -> dict[str, Any]:
+def _versions() -> dict[str, Any]:
     """Return the command line and the versions that this process runs."""
     from importlib.metadata import version
 

@@ -11,6 +11,7 @@ from aecli.config import SplitName
 from aecli.data import DataDescription, Dataset, open_dataset
 from aecli.data.idx import read_idx
 from aecli.errors import InputError
+from aecli.validated import read_as
 from tests.data.examples import PIXELS
 from tests.helpers import tiny_dataset, write_idx
 
@@ -36,9 +37,12 @@ def test_the_fingerprint_sees_one_pixel(idx_folder: Path) -> None:
 
 def test_descriptions_survive_json(digits: Dataset) -> None:
     description = digits.describe()
-    assert DataDescription.from_json(json.loads(json.dumps(description.to_json()))) == description
-    with pytest.raises(InputError, match="description of the data is damaged"):
-        DataDescription.from_json({"name": "digits"})
+    values = json.loads(json.dumps(description.to_json()))
+    assert read_as(DataDescription, values, "x") == description
+    with pytest.raises(InputError, match="x is damaged: object missing required field source"):
+        read_as(DataDescription, {"name": "digits"}, "x")
+    with pytest.raises(InputError, match="x cannot be used: the numbers of rows are not those of"):
+        read_as(DataDescription, {**values, "rows": {"train": 3}}, "x")
 
 
 @pytest.mark.parametrize("rows", [1, 2])

@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from aecli.config import Config
-from aecli.data import Dataset
+from aecli import tensor_file
 from aecli.errors import InputError
 from aecli.run.checkpoint import (
     Checkpoint,
-    Tensors,
-    _digest,
     flatten,
     load,
     to_bytes,
@@ -29,14 +26,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     path.write_bytes(to_bytes(checkpoint))
 
 
-@pytest.fixture
-def checkpoint(digits: Dataset, small_config: Config) -> Checkpoint:
-    tensors: Tensors = {
-        "parameters.b": np.arange(6, dtype=np.float32).reshape(2, 3),
-        "parameters.a": np.array([1.5], np.float32),
-        "optimizer.count": np.array(7, np.int32),
-    }
-    return Checkpoint(small_config, digits.describe(), 3, Best(2, 0.25), tensors)
+@pytest.fixture(scope="session")
+def checkpoint(digits_run: Path) -> Checkpoint:
+    """Return the last checkpoint of a small run, 4 epochs."""
+    return load(RunFolder(digits_run).last)
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoint) -> None:
@@ -44,20 +37,22 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoin
     save(path, checkpoint)
     loaded = load(path)
     assert (loaded.config, loaded.data) == (checkpoint.config, checkpoint.data)
-    assert (loaded.epoch, loaded.best) == (3, Best(2, 0.25))
+    assert (loaded.epoch, loaded.best) == (4, checkpoint.best)
+    assert loaded.environment == checkpoint.environment
     assert set(loaded.tensors) == set(checkpoint.tensors)
     for name, tensor in checkpoint.tensors.items():
         assert loaded.tensors[name].dtype == tensor.dtype
         np.testing.assert_array_equal(loaded.tensors[name], tensor)
-    assert loaded.parameter_count == 7
+    # 64-16-8-2 and back.
+    assert loaded.parameter_count == 2 * (64 * 16 + 16 * 8 + 8 * 2) + 16 + 8 + 2 + 8 + 16 + 64
 
 
 def test_the_model_hash_sees_parameters_alone(checkpoint: Checkpoint) -> None:
     def changed(name: str) -> Checkpoint:
         return replace(checkpoint, epoch=9, tensors={**checkpoint.tensors, name: np.zeros(1)})
 
-    assert changed("optimizer.count").model_hash == checkpoint.model_hash
-    assert changed("parameters.a").model_hash != checkpoint.model_hash
+    assert changed("optimizer.0.count").model_hash == checkpoint.model_hash
+    assert changed("parameters.decoder.layers.0.bias").model_hash != checkpoint.model_hash
 
 
 def test_trees_become_names_and_back() -> None:
@@ -88,41 +83,128 @@ def test_tensors_that_do_not_fit_are_refused(
 
 
 def _metadata(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        about = json.loads(file.metadata()["aecli"])
+    """Change what a checkpoint says of itself, and make its checksum fit."""
+    tensors, about = tensor_file.read(path)
+    del about["sha256"]
     change(about)
-    tensors = {"parameters.a": np.ones(1)}
-    about["sha256"] = _digest({key: about[key] for key in about if key != "sha256"}, tensors)
-    save_file(tensors, path, metadata={"aecli": json.dumps(about)})
+    text = json.dumps({"sha256": tensor_file.digest(about, tensors), **about})
+    save_file(dict(tensors), path, metadata={"aecli": text})
 
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def _tensors(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the tensors of a checkpoint, and make its checksum fit."""
+    read, about = tensor_file.read(path)
+    del about["sha256"]
+    tensors = dict(read)
+    change(tensors)
+    path.write_bytes(tensor_file.to_bytes(tensors, about))
+
+
+def _of_type(path: Path, kind: str, shape: str = "[2]", size: int = 4) -> None:
+    """Write a file with one tensor of any type and shape, which numpy may not know."""
+    tensor = f'{{"dtype":"{kind}","shape":{shape},"data_offsets":[0,{size}]}}'
+    header = f'{{"__metadata__":{{"aecli":"{{}}"}},"a":{tensor}}}'.encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+
+
+def _fault(words: str, **fields: Any) -> tuple[Callable[[Path], object], str]:
+    return (lambda path: _metadata(path, lambda about: about.update(fields)), words)
+
+
+_LAYOUT = {"block_rows": 64, "buffer_blocks": 2}
+_PARTIAL = {"buffers": 0, "losses": {}, "finite_steps": 0}
+
 BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda path: path.unlink(), "cannot read the checkpoint"),
+    "missing": (lambda path: path.unlink(), "cannot read .*: No such file"),
     "empty": (lambda path: path.write_bytes(b""), "is not a whole safetensors file"),
     "text": (lambda path: path.write_text("not a checkpoint"), "is not a whole safetensors file"),
     "truncated": (_cut, "is not a whole safetensors file"),
     "another program's": (
         lambda path: save_file({"a": np.ones(1)}, path),
-        "but not a checkpoint of aecli",
+        "is a safetensors file, but not one of aecli",
     ),
     "not JSON": (
         lambda path: save_file({"a": np.ones(1)}, path, metadata={"aecli": "{"}),
-        "metadata of the checkpoint .* is damaged",
+        "the metadata of .* is not valid JSON",
     ),
-    "a newer format": (
-        lambda path: _metadata(path, lambda about: about.update(format_version=6)),
-        "format version is 6, this aecli reads up to 5",
+    "no object": (
+        lambda path: save_file({"a": np.ones(1)}, path, metadata={"aecli": "[]"}),
+        "the metadata of .* is damaged: expected one JSON object",
     ),
+    "brackets": (
+        lambda path: save_file({"a": np.ones(1)}, path, metadata={"aecli": "[" * 100_000}),
+        "the metadata of .* has more than 32 brackets in brackets",
+    ),
+    "some brackets": (
+        lambda path: _metadata(
+            path, lambda about: about.update(epoch=json.loads("[" * 60 + "]" * 60))
+        ),
+        "has more than 32 brackets in brackets",
+    ),
+    "digits": (
+        lambda path: save_file(
+            {"a": np.ones(1)}, path, metadata={"aecli": '{"epoch":' + "9" * 5_000 + "}"}
+        ),
+        "has a number of thousands of digits",
+    ),
+    "bfloat16": (lambda path: _of_type(path, "BF16"), "'a' of type BF16, which numpy lacks"),
+    "8-bit floats": (lambda path: _of_type(path, "F8_E4M3", "[4]"), "of type F8_E4M3"),
+    "an absurd shape": (
+        lambda path: _of_type(path, "F32", f"[0,{2**62}]", 0),
+        "the tensor 'a' of an impossible shape",
+    ),
+    "a shape that overflows": (
+        lambda path: _of_type(path, "F32", f"[{2**62},{2**62}]", 0),
+        "is not a whole safetensors file",
+    ),
+    "no version": (
+        lambda path: _metadata(path, lambda about: about.pop("format_version")),
+        "format version is None, this aecli reads up to 6",
+    ),
+    "a newer format": _fault("format version is 7, this aecli reads up to 6", format_version=7),
+    "a version that is none": _fault("format version is True", format_version=True),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),
-        "is damaged: KeyError",
+        "its metadata is damaged: object missing required field epoch",
     ),
+    "an infinite epoch": _fault("a bad field epoch: expected int, got float", epoch=1e400),
+    "a negative epoch": _fault("a bad field epoch: expected int >= 0", epoch=-1),
+    "a huge epoch": _fault("a bad field epoch: expected int <= 9007199254740992", epoch=2**63),
+    "a field more": _fault("has an unknown field: colour", colour=1),
+    "a field more within": _fault(
+        r"has an unknown field: history\.seed|has a bad field history",
+        history=[{"seed": 1}],
+    ),
+    "an epoch beyond the settings": _fault("it has 5 epochs of 4", epoch=5),
+    "a best epoch beyond": _fault(
+        "it has 4 epochs of 4, and the best is 9", best={"epoch": 9, "validation_loss": 1.0}
+    ),
+    "no best loss": _fault(
+        "its best epoch has no validation loss", best={"epoch": 2, "validation_loss": None}
+    ),
+    "NaN as best loss": _fault(
+        "a bad field best.validation_loss", best={"epoch": 2, "validation_loss": math.nan}
+    ),
+    "another best loss": _fault(
+        "is not that of its history", best={"epoch": 2, "validation_loss": 0.0}
+    ),
+    "no history": _fault("its history is not that of the 4 epochs", history=[]),
+    "settings that are none": _fault("a bad field config: expected object, got array", config=[]),
+    "a partial epoch without a layout": _fault("its partial epoch has more", partial=_PARTIAL),
+    "a partial epoch that is whole": _fault(
+        "its partial epoch has more", partial=_PARTIAL | {"buffers": 10}, layout=_LAYOUT
+    ),
+    "a layout of no rows": _fault(
+        "a bad field layout.block_rows", layout=_LAYOUT | {"block_rows": 0}
+    ),
+    "a huge layout": _fault(
+        "images, more than the data have", layout=_LAYOUT | {"block_rows": 2**50}
+    ),
+    "a text in the environment": _fault("a bad field environment", environment={"cores": 4}),
     "unknown setting": (
         lambda path: _metadata(path, lambda about: about["config"].update(depth=3)),
         "missing or unknown to this version: depth",
@@ -130,6 +212,62 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "bad setting": (
         lambda path: _metadata(path, lambda about: about["config"].update(latent=0)),
         "cannot be used: --latent must be at least 1",
+    ),
+    "an unknown recipe": (
+        lambda path: _metadata(path, lambda about: about["config"].update(recipe="cake")),
+        "--recipe 'cake' is unknown",
+    ),
+    "a huge number": (
+        lambda path: _metadata(path, lambda about: about["config"].update(learning_rate=10**400)),
+        "--learning-rate has a number beyond",
+    ),
+    "another model": (
+        lambda path: _metadata(path, lambda about: about["config"].update(latent=3)),
+        "does not fit its own config",
+    ),
+    "a place with NUL": (
+        lambda path: _metadata(path, lambda about: about["data"]["source"].update(location="a\0")),
+        "data.source.location: expected text that can be the name of a file",
+    ),
+    "a place with half a character": (
+        lambda path: _metadata(
+            path, lambda about: about["data"]["source"].update(location="\ud800")
+        ),
+        "data.source.location: expected text that can be the name of a file",
+    ),
+    "a share that is none": (
+        lambda path: _metadata(path, lambda about: about["data"]["source"].update(validation=2)),
+        "--validation must lie between 0 and 1",
+    ),
+    "images of no pixels": (
+        lambda path: _metadata(path, lambda about: about["data"].update(image_shape=[8, 0, 1])),
+        r"data.image_shape\[1\]: expected int >= 1",
+    ),
+    "too many channels": (
+        lambda path: _metadata(path, lambda about: about["data"].update(image_shape=[4, 2, 8])),
+        r"data.image_shape\[2\]: expected int <= 4",
+    ),
+    "fewer splits": (
+        lambda path: _metadata(path, lambda about: about["data"].update(rows={"train": 3})),
+        "are not those of train, validation and test",
+    ),
+    "negative rows": (
+        lambda path: _metadata(path, lambda about: about["data"]["rows"].update(test=-1)),
+        r"data.rows\[...\]: expected int >= 0",
+    ),
+    "no parameter": (
+        lambda path: _tensors(path, lambda some: some.pop("parameters.encoder.layers.0.bias")),
+        "does not fit its own config: parameters.encoder.layers.0.bias",
+    ),
+    "a parameter of another type": (
+        lambda path: _tensors(
+            path, lambda some: some.update({"parameters.encoder.layers.0.bias": np.zeros(16)})
+        ),
+        "bias is float64 .*, expected float32",
+    ),
+    "NaN": (
+        lambda path: _tensors(path, lambda some: some.update(more=np.full(3, np.nan))),
+        "more holds numbers that are not finite",
     ),
 }
 
@@ -166,6 +304,8 @@ def test_every_state_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoint
     metrics = EpochMetrics(1, {"reconstruction": 0.5, "any other": 2.0}, 0.25, 1e-3, 100.0, 2.0)
     whole = replace(
         checkpoint,
+        epoch=1,
+        best=Best(1, 0.25),
         layout=ShuffleLayout(32, 4),
         partial=PartialEpoch(3, {"reconstruction": 1.5, "any other": 0.5}, 12),
         history=(metrics,),
@@ -175,6 +315,31 @@ def test_every_state_comes_back_as_it_was(tmp_path: Path, checkpoint: Checkpoint
     assert (loaded.layout, loaded.partial, loaded.history) == (
         whole.layout, whole.partial, whole.history,
     )  # fmt: skip
+
+
+def test_before_the_first_epoch_there_is_no_best_loss(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    path = tmp_path / "last.safetensors"
+    begun = replace(
+        checkpoint,
+        epoch=0,
+        best=Best(0, math.inf),
+        layout=ShuffleLayout(32, 4),
+        partial=PartialEpoch(3, {"reconstruction": 1.5}, 12),
+        history=(),
+    )
+    save(path, begun)
+    assert (load(path).epoch, load(path).best) == (0, Best(0, math.inf))
+
+    def older(metadata: dict[str, Any]) -> None:
+        metadata |= {"format_version": 5, "best": {"epoch": 0, "validation_loss": math.inf}}
+        del metadata["environment"], metadata["data"]["labels_digest"]
+
+    _metadata(path, older)
+    loaded = load(path)
+    assert loaded.best == Best(0, math.inf)
+    assert (loaded.environment, loaded.data.labels_digest) == (None, None)
 
 
 def test_losses_of_older_formats_get_the_names_of_their_terms(
@@ -194,7 +359,8 @@ def test_losses_of_older_formats_get_the_names_of_their_terms(
         (1.0, {"reconstruction": 0.5, "neighbor": 2.0}),
         (0.0, {"reconstruction": 0.5}),
     ):
-        save(path, replace(checkpoint, config=replace(checkpoint.config, neighbor_weight=weight)))
+        config = replace(checkpoint.config, neighbor_weight=weight)
+        save(path, replace(checkpoint, config=config, epoch=1, best=Best(1, 0.25)))
 
         def older(metadata: dict[str, Any]) -> None:
             del metadata["partial"]

@@ -1,3 +1,5 @@
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aecli.data import Source
 from aecli.errors import InputError
 from aecli.run.codes import (
     CodeBlocks,
@@ -17,13 +20,21 @@ from aecli.run.codes import (
 
 VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
+ABOUT = {
+    "data": "some",
+    "source": Source("some").to_json(),
+    "split": "test",
+    "fingerprint": "0" * 64,
+    "rows": 6,
+    "dimensions": 2,
+    "class_names": ["a", "b", "c"],
+}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "codes.npy"
-    about = {"data": "some", "split": "test", "class_names": ["a", "b", "c"]}
-    write_codes(path, CodeBlocks([VALUES[:4], VALUES[4:]], (6, 2), LABELS, about))
+    write_codes(path, CodeBlocks([VALUES[:4], VALUES[4:]], (6, 2), LABELS, ABOUT))
     return path
 
 
@@ -38,7 +49,7 @@ def test_codes_come_back_with_labels_and_provenance(path: Path) -> None:
 
 def test_codes_without_labels_leave_none_of_an_older_file(path: Path) -> None:
     assert labels_path(path).exists()
-    about = {"data": "some", "split": "test", "class_names": None}
+    about = {**ABOUT, "class_names": None}
     written = write_codes(path, CodeBlocks([VALUES], (6, 2), None, about), replace=True)
     assert written == [path, provenance_path(path)]
     assert read_codes(path).labels is None
@@ -189,3 +200,34 @@ def test_damage_anywhere_is_refused_or_harmless(path: Path) -> None:
                 assert codes.provenance in (whole.provenance, None)
         file.write_bytes(data)
     assert refused > 0.8 * tried, (refused, tried)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": []}, "has a bad field source: expected object, got array"),
+        ({"source": {}}, "has a bad field source: object missing required field location"),
+        ({"split": "dev"}, "has a bad field split"),
+        ({"rows": 7}, "is of codes of another shape"),
+        ({"rows": 12, "dimensions": 1}, "is of codes of another shape"),
+        ({"rows": 1e400}, "has a bad field rows: expected int, got float"),
+        ({"dimensions": True}, "has a bad field dimensions: expected int, got bool"),
+        ({"class_names": "abc"}, r"has a bad field class_names: expected array .* got str"),
+        ({"class_names": ["a", 2]}, r"has a bad field class_names\[1\]: expected str, got int"),
+        ({"row_ids": ["a"]}, "it has 1 row_ids for 6 rows"),
+        ({"fingerprint": None}, "has a bad field fingerprint"),
+        ({"fingerprint": "0"}, "has a bad field fingerprint: expected 64 hexadecimal digits"),
+        ({"data": "\0"}, "has a bad field data: expected text that can be the name of a file"),
+        ({"mine": 1}, "has an unknown field: mine"),
+    ],
+)
+def test_a_provenance_whose_checksum_fits_and_nothing_else_is_refused(
+    path: Path, change: dict[str, object], words: str
+) -> None:
+    content = json.loads(provenance_path(path).read_text()) | change
+    del content["sha256"]
+    sealed = content | {"sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest()}
+    provenance_path(path).write_text(json.dumps(sealed))
+    with pytest.raises(InputError, match=words) as caught:
+        read_codes(path)
+    assert str(provenance_path(path)) in str(caught.value)

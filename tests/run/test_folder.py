@@ -63,10 +63,17 @@ def test_files_are_described_without_hidden_ones_and_folders(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "summary"), [(None, None), ('{"test_mse": 0.5}', {"test_mse": 0.5})]
+    ("text", "summary"),
+    [
+        (None, None),
+        (
+            '{"test_mse": 0.5, "epochs": 3, "pca_mse": null}',
+            {"test_mse": 0.5, "pca_mse": None, "seconds": None},
+        ),
+    ],
 )
 def test_the_summary_is_read(
-    tmp_path: Path, text: str | None, summary: dict[str, float] | None
+    tmp_path: Path, text: str | None, summary: dict[str, float | None] | None
 ) -> None:
     folder = RunFolder(tmp_path)
     if text is not None:
@@ -74,7 +81,7 @@ def test_the_summary_is_read(
     assert folder.read_summary() == summary
 
 
-@pytest.mark.parametrize("text", ["[1]", "{"])
+@pytest.mark.parametrize("text", ["[1]", "{", '{"seconds": "1"}', '{"test_mse": 1e400}'])
 def test_a_damaged_summary_is_refused(tmp_path: Path, text: str) -> None:
     RunFolder(tmp_path).summary.write_text(text)
     with pytest.raises(InputError, match=r"summary\.json"):

@@ -335,7 +335,6 @@ def test_a_run_tells_people_what_it_was(digits_run: Path, small_config: Config) 
     config = json.loads(folder.config.read_text())
     assert config["config"] == small_config.to_json()
     assert config["data"]["rows"] == {"train": 1257, "validation": 180, "test": 360}
-    summary = folder.read_summary()
-    assert summary is not None
+    summary = json.loads(folder.summary.read_text())
     assert summary["epochs"] == 4
     assert summary["test_mse"] > 0

@@ -1,6 +1,5 @@
 """Parquet files as Hugging Face writes them: a column of encoded images, and one of labels."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aecli import json_text
 from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
@@ -20,6 +20,7 @@ from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
+from aecli.validated import Text, read_as
 
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "img", "images", "picture")
@@ -39,6 +40,13 @@ class _Columns:
     path: _Field | None
     label: _Field | None
     class_names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class _ClassLabel:
+    """The names of classes as Hugging Face stores them."""
+
+    names: tuple[Text, ...]
 
 
 def find_parquet(folder: Path) -> list[Path]:
@@ -124,7 +132,7 @@ def _columns(path: Path) -> _Columns:
             f"{path} has the columns {', '.join(schema.names)}: expected one of images, as bytes "
             "or {bytes, path}"
         )
-    names = _class_names(schema)
+    names = _class_names(schema, path)
     label = _label_column(schema, names)
     return _Columns(
         *images[image],
@@ -149,12 +157,26 @@ def _image_columns(schema: Any) -> dict[str, tuple[_Field, _Field | None]]:
     return found
 
 
-def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
-    """Return the names of the classes of each ClassLabel column."""
+def _class_names(schema: Any, path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes of each ClassLabel column.
+
+    Raises:
+        InputError: they are not names.
+
+    """
+    import pyarrow as pa
+
+    features = _features(schema.metadata or {}, path)
+    found = {
+        field.name: features[field.name]["names"]
+        for field in schema
+        if pa.types.is_integer(field.type)
+        and isinstance(features.get(field.name), dict)
+        and isinstance(features[field.name].get("names"), list)
+    }
     return {
-        name: tuple(map(str, feature["names"]))
-        for name, feature in _features(schema.metadata or {}).items()
-        if isinstance(feature.get("names"), list)
+        name: read_as(_ClassLabel, {"names": names}, f"{path}, column {name}").names
+        for name, names in found.items()
     }
 
 
@@ -174,13 +196,18 @@ def _is_binary(kind: Any) -> bool:
     return kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _features(metadata: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
-    """Return Hugging Face's description of each column that it describes."""
-    try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        return {str(name): dict(feature) for name, feature in features.items() if feature}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
+def _features(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:
+    """Return Hugging Face's description of each column that it describes, by name, unchecked.
+
+    Raises:
+        InputError: it is not JSON.
+
+    """
+    text = metadata.get(b"huggingface", b"{}")
+    found = json_text.parse(text, f"the description of the columns of {path}")
+    for name in ("info", "features"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _row_count(path: Path) -> int:
