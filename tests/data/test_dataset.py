@@ -103,3 +103,15 @@ def test_the_digest_of_splits_sees_one_row() -> None:
 def test_sizes_are_those_of_the_pixels() -> None:
     dataset = tiny_dataset()
     assert (dataset.nbytes, dataset.image_bytes, dataset.image_shape) == (4800, 16, (4, 4, 1))
+
+
+def test_the_digest_of_labels_sees_their_values_and_their_names(digits: Dataset) -> None:
+    assert digits.labels is not None
+    assert digits.class_names is not None
+    # The same classes, called by other numbers or by other names.
+    renamed = replace(digits, labels=(digits.labels + 1) % 10)
+    named = replace(digits, class_names=digits.class_names[::-1])
+    unlabelled = replace(digits, labels=None)
+    digests = {one.labels_digest for one in (digits, renamed, named, unlabelled)}
+    assert len(digests) == 4
+    assert replace(digits, labels=digits.labels.copy()).labels_digest in digests

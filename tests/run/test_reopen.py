@@ -30,6 +30,7 @@ def test_other_data_are_opened_without_a_check(checkpoint: Checkpoint, idx_folde
     [
         ({"fingerprint": "another"}, "its pixels differ; name the DATASET to take it all the same"),
         ({"splits_digest": "another"}, "is not split as when the run was trained"),
+        ({"labels_digest": "another"}, "has other labels than when the run was trained, or other"),
     ],
 )
 def test_data_that_have_changed_are_refused(
@@ -40,10 +41,10 @@ def test_data_that_have_changed_are_refused(
         reopen(changed)
 
 
-def test_runs_of_the_first_format_know_nothing_of_their_splits(
+def test_runs_of_the_first_format_know_nothing_of_their_splits_and_labels(
     checkpoint: Checkpoint, digits: Dataset
 ) -> None:
-    old = replace(checkpoint, data=replace(checkpoint.data, splits_digest=None))
+    old = replace(checkpoint, data=replace(checkpoint.data, splits_digest=None, labels_digest=None))
     check_same_data(old, digits)
     with pytest.raises(InputError, match="its pixels differ"):
         check_same_data(old, tiny_dataset())

@@ -266,3 +266,14 @@ def test_refusals_of_runs(run: Path) -> None:
         score_job(run, train_codes=run / "codes.npy")
     with pytest.raises(InputError, match="no such run"):
         score_job(run / "nothing")
+
+
+def test_codes_of_images_whose_labels_have_changed_are_refused(run: Path, tmp_path: Path) -> None:
+    images, labels = _unlike_the_digits(tmp_path), tmp_path / "labels.npy"
+    np.save(labels, np.arange(60) % 3)
+    job = run_job(run, str(images), {"labels": str(labels)})
+    write_codes(run / "codes.npy", encode_split(job.checkpoint, job.dataset, "all"))
+    assert codes_job(run / "codes.npy").split == "all"
+    np.save(labels, (np.arange(60) + 1) % 3)
+    with pytest.raises(InputError, match="the labels of the images have changed since"):
+        codes_job(run / "codes.npy")

@@ -3,16 +3,19 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from aecli.cores import usable_cores
 from aecli.data import Source
 from aecli.errors import InputError
 from aecli.neighbors import find_neighbors
 from aecli.run.folder import RunFolder
+from aecli.train.environment import differences
 from aecli.train.job import new_job, resume_job
 
 
@@ -103,3 +106,29 @@ def test_jax_is_imported_only_while_the_data_are_read() -> None:
     code = "import sys, aecli.train.job; print('jax' in sys.modules, 'flax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_what_differs_from_where_a_run_was_trained_is_said(
+    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(digits_run, folder.path)
+    assert new_job(RunFolder(tmp_path / "new"), {}).note is None
+    job = resume_job(folder, {})
+    assert job.note is None
+    cores = usable_cores()
+    monkeypatch.setattr("aecli.train.environment.usable_cores", lambda: cores + 1)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_some")
+    assert job.note == (
+        f"resumed with cores {cores + 1}, was {cores}; XLA_FLAGS --xla_some, was none: the last "
+        "bits may differ from those of a run that was never stopped"
+    )
+    # Older formats do not know where they were trained.
+    assert job.checkpoint is not None
+    assert replace(job, checkpoint=replace(job.checkpoint, environment=None)).note is None
+
+
+def test_an_environment_is_said_without_what_acts_on_a_terminal() -> None:
+    said = differences({"jax": "\x1b[31m1"}, {"jax": "2", "cores": "3"})
+    assert said is not None
+    assert said.startswith("resumed with jax 2, was \\x1b[31m1; cores 3, was none: ")
