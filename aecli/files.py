@@ -417,12 +417,16 @@ class _Temporary:
 
 def _create(path: Path, mode: int) -> tuple[Path, IO[bytes]]:
     """Create a file beside `path` that is not to be read before it has that name."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_EXCL | os.O_CLOEXEC, mode)
+
     while True:
         place = path.with_name(f"{_prefix(path)}{os.urandom(4).hex()}{_SUFFIX}")
         with suppress(FileExistsError):
-            descriptor = os.open(place, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
+            file = open(place, "w+b", opener=opener)  # noqa: SIM115
             _TEMPORARIES.add(place)
-            return place, os.fdopen(descriptor, "w+b")
+            return place, file
 
 
 def _claim(temporary: Path, path: Path) -> None:

@@ -76,9 +76,8 @@ def test_codes_that_came_to_be_meanwhile_are_refused_whole(path: Path) -> None:
 def test_codes_that_are_just_replaced_are_read_once_they_are_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    about = {"data": "some", "split": "test", "class_names": None}
     older = provenance_path(path).read_bytes()
-    write_codes(path, CodeBlocks([VALUES + 1], (6, 2), LABELS, about), replace=True)
+    write_codes(path, CodeBlocks([VALUES + 1], (6, 2), LABELS, ABOUT), replace=True)
     newer = provenance_path(path).read_bytes()
     provenance_path(path).write_bytes(older)
 
