@@ -14,9 +14,9 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 HOUSE = """
 errors cores background_import printable
 files config pixels memory labels
-npy data.progress data.reading data.rows data.source run.states run.points model.layers plot.colors score.metrics
+npy data.progress data.reading data.rows data.source run.states run.points model.layers plot.colors
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder run.codes
-data.cache data.dataset data.arrays data.idx model.dense plot.save
+data.cache data.dataset data.arrays data.idx model.dense plot.save score.metrics
 data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array
 data.formats.* model
