@@ -1,6 +1,8 @@
 """Open a data set by its path or its name."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from aecli.data.formats import FORMATS
 from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.progress import Bar, no_bar
 from aecli.data.source import Source
-from aecli.errors import InputError
+from aecli.errors import AecliError, InputError
 from aecli.files import kind_of
 
 
@@ -20,7 +22,7 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
 
     Raises:
         InputError: there is no such data set, or it is damaged.
-        AecliError: it could not be fetched, or the cache folder cannot be written.
+        AecliError: it could not be fetched, the cache folder cannot be written, or memory is short.
 
     """
     source = Source(source) if isinstance(source, str) else source
@@ -28,9 +30,12 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     path = _expanded(location)
     if kind_of(path) != "nothing" and location:
         labels = None if source.labels is None else str(_expanded(source.labels).resolve())
-        return _read_path(replace(source, location=str(path.resolve()), labels=labels), bar)
+        whole = replace(source, location=str(path.resolve()), labels=labels)
+        with _memory(location):
+            return _read_path(whole, bar)
     if location in dataset_names():
-        return read_named(source, bar)
+        with _memory(location):
+            return read_named(source, bar)
     if not location or os.sep in location:
         raise InputError(f"no such file or folder: {location}")
     raise InputError(
@@ -48,12 +53,25 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
 
     Raises:
         InputError: the data set is no longer there, or it is damaged.
-        AecliError: it could not be fetched, or the cache folder cannot be written.
+        AecliError: it could not be fetched, the cache folder cannot be written, or memory is short.
 
     """
     if source.location in dataset_names():
-        return read_named(source, bar)
+        with _memory(source.location):
+            return read_named(source, bar)
     return open_dataset(source, bar)
+
+
+@contextmanager
+def _memory(location: str) -> Iterator[None]:
+    """Make an `AecliError` of an allocation that fails; most sizes are weighed before."""
+    try:
+        yield
+    except MemoryError as error:
+        raise AecliError(
+            f"memory is short to read {location}: end other programs, or take fewer or smaller "
+            "images"
+        ) from error
 
 
 def dataset_names() -> tuple[str, ...]:

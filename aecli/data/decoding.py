@@ -8,34 +8,85 @@ import signal
 import struct
 import threading
 import warnings
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from itertools import chain, islice, repeat
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from aecli.cores import usable_cores
+from aecli.data.reading import reading
 from aecli.errors import AecliError, InputError
-from aecli.files import kind_of
+from aecli.memory import default_memory
 from aecli.pixels import Images
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# What is decoded, by content, whatever a file is called: pixels that Pillow decodes by itself and
+# that have a signature. All else stays closed: for EPS, Pillow would start Ghostscript.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000")
 # Pillow's modes without colour.
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+# EXIF's tag that says how an image is turned, and how Pillow calls what undoes it.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+# What Pillow's readers raise where the bytes are not what they expect.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    ZeroDivisionError,
+    AssertionError,
+    RuntimeError,
+)
+
+# The most pixels that Pillow decodes without being told that they are no bomb.
+_MOST_PIXELS = 178_956_970
+# The most bytes of an encoded image: more than that many pixels take in any format.
+_MOST_ENCODED_BYTES = 2**30
+# What a pixel takes: decoded, turned, with its transparency, on black, and as bytes.
+_DECODING_BYTES = 20
+# Images that take less than this are decoded without asking whether there is room.
+_SMALL_BYTES = 16_000_000
 
 # The limits of a batch: images, encoded bytes and decoded bytes.
 _BATCH_IMAGES = 256
 _BATCH_BYTES = 4_000_000
 _BATCH_DECODED_BYTES = 8_000_000
+# The most encoded bytes that wait for a process to decode them.
+_AHEAD_BYTES = 64_000_000
+
+# How often it is seen whether to stop, and how long all processes may be silent.
+_GLANCE_SECONDS = 0.2
+_SILENCE_SECONDS = 120.0
 
 Result = TypeVar("Result")
 
@@ -70,10 +121,11 @@ class Target:
 
 
 class Batch(NamedTuple):
-    """Images to process together; `first` is the row of the first one."""
+    """Images to process together: the row of the first one, and the size of them all, encoded."""
 
     first: int
     images: Sequence[EncodedImage]
+    size: int
 
 
 def read_info(batch: Batch) -> list[ImageInfo]:
@@ -96,16 +148,20 @@ def decode_into(batch: Batch, target: Target) -> None:
         OSError: the rows cannot be written.
 
     """
-    rows = [_decode(image, gray=target.gray, size=target.size) for image in batch.images]
     with Path(target.path).open("r+b") as file:
         file.seek(target.offset + batch.first * target.row_bytes)
-        file.write(np.stack(rows).data)
+        for image in batch.images:
+            file.write(_decode(image, gray=target.gray, size=target.size).data)
 
 
 def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[Batch]:
     """Yield images in batches that are large enough to be sent to another process.
 
     `decoded_bytes` is the size of the result for one image.
+
+    Raises:
+        InputError: a file is missing, or an image is too large.
+
     """
     most = max(1, min(_BATCH_IMAGES, _BATCH_DECODED_BYTES // decoded_bytes))
     batch: list[EncodedImage] = []
@@ -114,11 +170,11 @@ def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[
         batch.append(image)
         size += _size(image)
         if len(batch) >= most or size > _BATCH_BYTES:
-            yield Batch(first, batch)
+            yield Batch(first, batch, size)
             first += len(batch)
             batch, size = [], 0
     if batch:
-        yield Batch(first, batch)
+        yield Batch(first, batch, size)
 
 
 def in_parallel(
@@ -128,10 +184,11 @@ def in_parallel(
 
     In processes, not threads: for small images most of the time is spent in Python itself. Results
     must be small: if a process were killed while sending a long one, its reader would wait for
-    ever. `done` is called with the number of images of each result.
+    ever. `done` is called with the number of images of each result, and often with 0: it may raise
+    to stop.
 
     Raises:
-        AecliError: a process was killed.
+        AecliError: a process was killed or stopped, or could not be started.
 
     """
     iterator = iter(batches)
@@ -142,27 +199,109 @@ def in_parallel(
             yield batch, function(batch)
             done(len(batch.images))
         return
-    # Not forked: the threads of a progress bar may hold locks.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(cores, context, _exit_with_parent)
     waiting: deque[tuple[Batch, Future[Result]]] = deque()
-    try:
+    ahead = 0
+    with _workers(cores) as (pool, room):
         for next_batch in chain(start, iterator, repeat(None)):
-            if next_batch is not None:
-                # Submitting a task may start a process.
-                with _signals_blocked():
-                    waiting.append((next_batch, pool.submit(function, next_batch)))
-            # Batches that were read ahead take memory.
-            if len(waiting) > 2 * cores or next_batch is None:
+            while waiting and (
+                next_batch is None
+                or len(waiting) > 2 * cores
+                or ahead + next_batch.size > _AHEAD_BYTES
+            ):
                 batch, future = waiting.popleft()
+                _await(future, room, done)
                 yield batch, future.result()
                 done(len(batch.images))
-            if not waiting:
+                ahead -= batch.size
+            if next_batch is None:
                 return
+            waiting.append((next_batch, _submit(pool, function, next_batch)))
+            ahead += next_batch.size
+
+
+class _Room:
+    """The memory in which processes decode large images, and a sign that they do."""
+
+    def __init__(self, context: SpawnContext, size: int) -> None:
+        """Share `size` bytes among the processes of `context`."""
+        self.size = size
+        self.opened = context.RawValue("q", 0)
+        self._taken = context.RawValue("q", 0)
+        self._changed = context.Condition()
+
+    @contextmanager
+    def taking(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes are there, and hold them; they must be at most `self.size`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken.value + size <= self.size)
+            self._taken.value += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.value -= size
+                self._changed.notify_all()
+
+
+# The room of a worker process; None in the process that the user started.
+_room: _Room | None = None
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[tuple[ProcessPoolExecutor, _Room]]:
+    """Start processes when they are needed; end them at once, whatever they do.
+
+    Raises:
+        AecliError: a process was killed, or could not be started.
+
+    """
+    # Not forked: the threads of a progress bar may hold locks.
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    try:
+        room = _Room(context, default_memory())
+        pool = ProcessPoolExecutor(count, context, _start_worker, (room,))
+    except OSError as error:
+        raise _cannot_start(error) from error
+    try:
+        yield pool, room
     except BrokenProcessPool as error:
         raise AecliError("a process that decoded images was killed: is memory short?") from error
     finally:
+        # All results are here, or not wanted. A process that is stopped would never end by itself.
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
         pool.shutdown(cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Batch], Result], batch: Batch
+) -> Future[Result]:
+    try:
+        # This may start a process.
+        with _signals_blocked():
+            return pool.submit(function, batch)
+    except OSError as error:
+        raise _cannot_start(error) from error
+
+
+def _cannot_start(error: OSError) -> AecliError:
+    return AecliError(f"cannot start processes that decode images: {error.strerror or error}")
+
+
+def _await(future: Future[Result], room: _Room, done: Callable[[int], None]) -> None:
+    """Wait for a result, as long as the processes open images."""
+    silent, opened = 0.0, room.opened.value
+    while not wait([future], _GLANCE_SECONDS).done:
+        done(0)
+        # Not by the clock: this process may have been stopped too.
+        silent = silent + _GLANCE_SECONDS if room.opened.value == opened else 0.0
+        opened = room.opened.value
+        if silent > _SILENCE_SECONDS:
+            raise AecliError(
+                f"the processes that decode images have not answered for {_SILENCE_SECONDS:g} s: "
+                "was one stopped, or does a disk hang?"
+            )
 
 
 @contextmanager
@@ -175,8 +314,10 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _exit_with_parent() -> None:
-    """Make a worker exit when its parent does, however the parent ends."""
+def _start_worker(room: _Room) -> None:
+    """Take the room that the processes share; exit when the parent does, however it ends."""
+    global _room
+    _room = room
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -188,36 +329,55 @@ def _exit_with_parent() -> None:
 
 
 def _size(image: EncodedImage) -> int:
-    if isinstance(image.data, bytes):
-        return len(image.data)
     try:
-        return image.data.stat().st_size
+        size = len(image.data) if isinstance(image.data, bytes) else image.data.stat().st_size
     except OSError as error:
         raise InputError(f"cannot look at {image.name}: {error.strerror or error}") from error
+    if size > _MOST_ENCODED_BYTES:
+        raise InputError(
+            f"{image.name} has {size:,} bytes: expected an image, of at most "
+            f"{_MOST_ENCODED_BYTES:,}"
+        )
+    return size
 
 
 def _read_info(encoded: EncodedImage) -> ImageInfo:
     with _opened(encoded) as image:
+        turn = _turn(image)
+        if image.format == "TIFF" and turn is not None:
+            # Pillow turns these itself, sooner or later.
+            image.load()
+            turn = _turn(image)
         gray = image.mode in _GRAY_MODES
-        if image.mode == "P" and image.palette is not None:
-            colors = np.frombuffer(image.palette.tobytes(), np.uint8).reshape(-1, 3)
-            gray = bool((colors == colors[:, :1]).all())
+        if image.mode == "P":
+            # A palette is stored in several ways: all are the same once the image is decoded.
+            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            gray = bool((palette == palette[:, :1]).all())
         # Orientations 5 to 8 are rotated by 90 degrees.
-        is_rotated = image.getexif().get(0x0112, 1) >= 5
-        size = image.size if is_rotated else (image.height, image.width)
-        return ImageInfo(gray, size)
+        is_rotated = turn is not None and turn >= 5
+        return ImageInfo(gray, image.size if is_rotated else (image.height, image.width))
+
+
+def _turn(image: "Image") -> int | None:
+    """Return the key in `_TURNS` that EXIF says; None where there is none, or another thing."""
+    value = image.getexif().get(_ORIENTATION)
+    return value if isinstance(value, int) and value in _TURNS else None
 
 
 def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Images:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with _opened(encoded) as opened:
-        image: Image.Image = ImageOps.exif_transpose(opened)
-        if image.mode in ("I", "F"):
+        opened.load()
+        if opened.mode in ("I", "F"):
             raise InputError(f"{encoded.name} has 32 bits per pixel: expected 8 or 16")
+        image: Image.Image = opened
+        turn = _turn(image)
+        if turn is not None:
+            image = image.transpose(Image.Transpose[_TURNS[turn]])
         if image.mode.startswith("I;16"):
             # 0..65535 to 0..255.
-            image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
+            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
         if image.has_transparency_data:
             solid = image.convert("RGBA")
             black = Image.new("RGBA", solid.size, "black")
@@ -231,22 +391,57 @@ def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Imag
 
 @contextmanager
 def _opened(encoded: EncodedImage) -> Iterator["Image"]:
-    """Open an image; Pillow's errors become an `InputError` that names it."""
+    """Open an image when there is room to decode it; Pillow's errors become an `InputError`."""
     from PIL import Image, UnidentifiedImageError
 
+    if _room is not None:
+        _room.opened.value += 1
     name, data = encoded
-    if isinstance(data, Path) and (kind_of(data) != "file" or not data.is_file()):
-        raise InputError(f"{name} is not a file: expected an image")
-    try:
-        # Pillow's warnings, of large images or odd metadata, are not a reason to stop.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image,
-        ):
-            yield image
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name} is refused: {error}") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{name} is not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise InputError(f"{name} is a damaged image: {error}") from error
+    # Pillow's warnings, of large images or odd metadata, are not a reason to stop.
+    with (
+        io.BytesIO(data) if isinstance(data, bytes) else reading(data) as file,
+        warnings.catch_warnings(action="ignore"),
+    ):
+        try:
+            with Image.open(file, formats=_formats()) as image, _space(name, image.size):
+                yield image
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels(name) from error
+        except UnidentifiedImageError as error:
+            raise InputError(f"{name} is not an image that can be read") from error
+        except MemoryError as error:
+            raise InputError(f"{name} takes more memory than there is: make it smaller") from error
+        except _DAMAGE as error:
+            raise InputError(f"{name} is a damaged image: {error}") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this Pillow can decode: AVIF came later than the others."""
+    return (*_FORMATS, "AVIF") if find_spec("PIL.AvifImagePlugin") else _FORMATS
+
+
+@contextmanager
+def _space(name: str, size: tuple[int, int]) -> Iterator[None]:
+    """Hold the memory that it takes to decode an image of (width, height)."""
+    pixels = math.prod(size)
+    if pixels > _MOST_PIXELS:
+        raise _too_many_pixels(name)
+    needed = pixels * _DECODING_BYTES
+    if needed <= _SMALL_BYTES:
+        yield
+        return
+    most = default_memory() if _room is None else _room.size
+    if needed > most:
+        raise InputError(
+            f"{name} has {size[1]}x{size[0]} pixels and takes {needed:,} bytes to decode, but "
+            f"there are {most:,}: make it smaller first"
+        )
+    with nullcontext() if _room is None else _room.taking(needed):
+        yield
+
+
+def _too_many_pixels(name: str) -> InputError:
+    return InputError(
+        f"{name} is refused: it promises more than {_MOST_PIXELS:,} pixels; make it smaller first"
+    )

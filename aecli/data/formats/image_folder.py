@@ -1,7 +1,8 @@
 """Folders of image files: `label/image`, `split/label/image`, or images alone."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,19 @@ from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
+from aecli.files import kind_of
 from aecli.labels import Labels
 
 
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
-    """Read a folder of images: PNG, JPEG, WebP, BMP, GIF (its first frame) or TIFF.
+    """Read a folder of images: PNG, JPEG, WebP, BMP, GIF or TIFF.
 
     Folders are labels, in alphabetical order, or splits (`train`, `test`, maybe `validation`) with
     folders of labels in them; images outside of any folder have no labels. Hidden files and files
-    with other suffixes are left out. Images are rotated as their EXIF says, and transparency
-    becomes black. They are grey if all of them are, or with `source.grayscale`, else RGB, always
-    uint8. With `source.size` they are stretched to it (Lanczos).
+    with other suffixes are left out. Links are followed, but to each folder once. Of several frames
+    the first is taken. Images are rotated as their EXIF says, and transparency becomes black. They
+    are grey if all of them are, or with `source.grayscale`, else RGB, always uint8. With
+    `source.size` they are stretched to it (Lanczos).
 
     Raises:
         InputError: there are no images, one cannot be read, or their sizes differ.
@@ -61,7 +64,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
 def _find_parts(folder: Path) -> dict[str, list[Path]]:
     """Return the image files of each split, or `all` of them, sorted by name."""
-    names = {entry.name for entry in _visible(folder) if _is_folder(entry, follow=True)}
+    names = {path.name for path, is_folder in _entries(folder) if is_folder}
     found = {
         split: next((folder / name for name in known if name in names), None)
         for split, known in SPLIT_WORDS.items()
@@ -76,31 +79,62 @@ def _find_parts(folder: Path) -> dict[str, list[Path]]:
 
 
 def _find_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder; links to folders are not followed: they could loop."""
-    images = []
-    for entry in _visible(folder):
-        if os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122
-            images.append(Path(entry.path))
-        elif _is_folder(entry, follow=False):
-            images += _find_images(Path(entry.path))
+    """Return the image files below a folder, in the order of their names.
+
+    Links are followed, but no folder may be reached twice: links could go round in circles.
+    """
+    images: list[Path] = []
+    seen: dict[tuple[int, int], Path] = {}
+    # Not by recursion: folders may be nested more deeply than functions.
+    left = [(folder, True)]
+    while left:
+        path, is_folder = left.pop()
+        if is_folder:
+            with _looking(path):
+                state = path.stat()
+            first = seen.setdefault((state.st_dev, state.st_ino), path)
+            if first is not path:
+                raise InputError(
+                    f"{path} leads to {first} once more, by a link: expected each folder once"
+                )
+            left += reversed(_entries(path))
+        else:
+            images.append(path)
     return images
 
 
-def _visible(folder: Path) -> list["os.DirEntry[str]"]:
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """Return the images and the folders in a folder, sorted by name, and which are folders.
+
+    Raises:
+        InputError: a link leads nowhere, or something is called like an image and is no file.
+
+    """
+    with _looking(folder), os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    found: list[tuple[Path, bool]] = []
+    for entry in sorted(visible, key=lambda entry: entry.name):
+        path = Path(entry.path)
+        with _looking(path):
+            # To ask the operating system about each file takes longer.
+            kind = "file" if entry.is_file(follow_symlinks=False) else kind_of(path)
+        if kind == "nothing":
+            raise InputError(f"{path} is a link that leads nowhere: mend or remove it")
+        if os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122
+            if kind != "file":
+                raise InputError(f"{path} is not a file: expected an image")
+            found.append((path, False))
+        elif kind == "folder":
+            found.append((path, True))
+    return found
+
+
+@contextmanager
+def _looking(path: Path) -> Iterator[None]:
     try:
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+        yield
     except OSError as error:
-        raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
-    return sorted(visible, key=lambda entry: entry.name)
-
-
-def _is_folder(entry: "os.DirEntry[str]", *, follow: bool) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=follow)
-    except OSError:
-        # A loop of links, for example: reading it will raise, if its name is that of an image.
-        return False
+        raise InputError(f"cannot look at {path}: {error.strerror or error}") from error
 
 
 def _label(

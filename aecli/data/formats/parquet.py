@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,16 +16,24 @@ from aecli.data.dataset import Dataset
 from aecli.data.decoding import EncodedImage
 from aecli.data.format import Format
 from aecli.data.progress import Bar
+from aecli.data.reading import FileState, changed, reading, state_of
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.labels import Labels, to_labels
+from aecli.memory import default_memory, refuse_beyond_memory
+from aecli.npy import Array
 from aecli.validated import Text, read_as
 
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "img", "images", "picture")
 _LABELS = ("label", "labels")
 _ROWS_AT_A_TIME = 256
+# What a row takes in memory besides its pixels: its label, its place, and its name, if it is short.
+_ROW_BYTES = 150
+_BUFFER_BYTES = 1_000_000
+# What pyarrow raises for damage, besides its own errors.
+_DAMAGE = (OSError, ValueError, KeyError, IndexError, OverflowError)
 
 
 # A column, and a field in it where the column is a struct.
@@ -49,6 +57,16 @@ class _ClassLabel:
     names: tuple[Text, ...]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A file, as it was when it was looked at first."""
+
+    path: Path
+    state: FileState
+    columns: _Columns
+    rows: int
+
+
 def find_parquet(folder: Path) -> list[Path]:
     """Return the Parquet files of a folder, or of its folder `data`, sorted by name."""
     for place in (folder, folder / "data"):
@@ -65,30 +83,40 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     integers. Files with `train` and `test` (maybe `validation`) in their names are these splits.
 
     Raises:
-        InputError: a file is damaged or has no images, or does not fit the others.
+        InputError: a file is damaged or has no images, does not fit the others, or was changed.
 
     """
     location = Path(source.location)
-    parts = _parts(paths, location)
-    ordered = [path for members in parts.values() for path in members]
-    columns = _columns(ordered[0])
-    for path in ordered[1:]:
-        if _columns(path) != columns:
-            raise InputError(f"{path} has other columns than {ordered[0]}: expected the same")
-    rows = {part: sum(_row_count(path) for path in members) for part, members in parts.items()}
+    splits = {
+        split: [_look(path) for path in members]
+        for split, members in _split_paths(paths, location).items()
+    }
+    parts = [part for members in splits.values() for part in members]
+    columns = parts[0].columns
+    for part in parts:
+        if part.columns != columns:
+            raise InputError(f"{part.path} has other columns than {parts[0].path}: expected them")
+    rows = {split: sum(part.rows for part in members) for split, members in splits.items()}
     count = sum(rows.values())
     if count == 0:
         raise InputError(f"{location} holds no rows")
-    labels = _labels(ordered, columns, count, str(location))
-    row_ids = _row_ids(ordered, columns)
+    refuse_beyond_memory(
+        count * _ROW_BYTES, f"{location}, of {count:,} rows,", "take fewer of its files"
+    )
+    labels = _labels(parts, columns, count, str(location))
+    row_ids = _row_ids(parts, columns, count, str(location))
     array = decode_once(
-        ordered,
-        lambda: (image for path in ordered for image in _images(path, columns.data)),
+        [part.path for part in parts],
+        lambda: (image for part in parts for image in _images(part)),
         count,
         source,
         bar,
     )
-    own_splits = "all" not in parts
+    # The labels and the images may be those of different files.
+    for part in parts:
+        with reading(part.path) as file:
+            _check_state(file, part)
+    own_splits = "all" not in splits
     return Dataset(
         name=location.name.removesuffix(".parquet"),
         source=source,
@@ -103,7 +131,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     )
 
 
-def _parts(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
+def _split_paths(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in paths:
         words = re.split(r"[^a-z]+", path.stem.lower())
@@ -119,10 +147,21 @@ def _parts(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
     )
 
 
-def _columns(path: Path) -> _Columns:
-    """Return the columns of a file that have images, file names and labels."""
-    with _opened(path) as file:
-        schema = file.schema_arrow
+def _look(path: Path) -> _Part:
+    with reading(path) as file, _parquet(file, path) as parquet:
+        rows = parquet.metadata.num_rows
+        if rows < 0:
+            raise InputError(f"{path} is a damaged Parquet file: it promises {rows} rows")
+        return _Part(path, state_of(file), _columns(parquet.schema_arrow, path), rows)
+
+
+def _check_state(file: IO[bytes], part: _Part) -> None:
+    if state_of(file) != part.state:
+        raise changed(part.path)
+
+
+def _columns(schema: Any, path: Path) -> _Columns:
+    """Return the columns that have images, file names and labels."""
     images = _image_columns(schema)
     image = next((name for name in _IMAGES if name in images), None)
     if image is None and len(images) == 1:
@@ -134,6 +173,9 @@ def _columns(path: Path) -> _Columns:
         )
     names = _class_names(schema, path)
     label = _label_column(schema, names)
+    for column in (image, label):
+        if schema.names.count(column) > 1:
+            raise InputError(f"{path} has several columns called {column}: expected one")
     return _Columns(
         *images[image],
         None if label is None else (label, None),
@@ -210,29 +252,31 @@ def _features(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _row_count(path: Path) -> int:
-    with _opened(path) as file:
-        return int(file.metadata.num_rows)
+def _images(part: _Part) -> Iterator[EncodedImage]:
+    row = 0
+    for values in _values(part, part.columns.data):
+        for data in values.to_pylist():
+            name = f"{part.path}, row {row}"
+            if data is None:
+                raise InputError(f"{name} has no bytes: expected the image itself in the file")
+            yield EncodedImage(name, data)
+            row += 1
 
 
-def _images(path: Path, column: _Field) -> Iterator[EncodedImage]:
-    for row, data in enumerate(_values(path, column)):
-        name = f"{path}, row {row}"
-        if data is None:
-            raise InputError(f"{name} has no bytes: expected the image itself in the file")
-        yield EncodedImage(name, data)
-
-
-def _labels(paths: Sequence[Path], columns: _Columns, count: int, where: str) -> Labels | None:
+def _labels(parts: Sequence[_Part], columns: _Columns, count: int, where: str) -> Labels | None:
     if columns.label is None:
         return None
     where = f"{where}, column {columns.label[0]}"
-    values = [value for path in paths for value in _values(path, columns.label)]
-    if None in values:
-        raise InputError(
-            f"{where} is missing in row {values.index(None)}: expected a label for each row"
-        )
-    labels = to_labels(np.array(values), count, where)
+    found: list[Array] = []
+    row = 0
+    for part in parts:
+        for values in _values(part, columns.label):
+            if values.null_count:
+                row += values.is_null().index(True).as_py()
+                raise InputError(f"{where} is missing in row {row}: expected a label for each row")
+            found.append(values.to_numpy(zero_copy_only=False))
+            row += len(values)
+    labels = to_labels(np.concatenate(found) if found else np.empty(0, int), count, where)
     names = columns.class_names
     if names is not None and (labels == -1).all():
         # The labels of a test split that are withheld.
@@ -245,34 +289,68 @@ def _labels(paths: Sequence[Path], columns: _Columns, count: int, where: str) ->
     return labels
 
 
-def _row_ids(paths: Sequence[Path], columns: _Columns) -> tuple[str, ...] | None:
+def _row_ids(
+    parts: Sequence[_Part], columns: _Columns, count: int, where: str
+) -> tuple[str, ...] | None:
     if columns.path is None:
         return None
-    ids = [name for path in paths for name in _values(path, columns.path)]
-    return None if None in ids else tuple(ids)
+    ids: list[str] = []
+    left = default_memory()
+    for part in parts:
+        for values in _values(part, columns.path):
+            if values.null_count:
+                return None
+            left -= values.nbytes
+            if left < 0:
+                raise InputError(f"{where} has longer names of files than memory takes")
+            ids += values.to_pylist()
+    if len(ids) != count:
+        raise InputError(f"{where} is damaged: expected {count:,} names of files, got {len(ids):,}")
+    return tuple(ids)
 
 
-def _values(path: Path, wanted: _Field) -> Iterator[Any]:
-    """Yield the values of a column, or of a field of one."""
+def _values(part: _Part, wanted: _Field) -> Iterator[Any]:
+    """Yield arrays of the values of a column, or of a field of one."""
     column, field = wanted
-    with _opened(path) as file:
-        for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=[column]):
+    leaf = f"{column}.{field}" if field else column
+    with reading(part.path) as file, _parquet(file, part.path) as parquet:
+        _check_state(file, part)
+        for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata, leaf), columns=[leaf]):
             values = batch.column(column)
-            yield from (values.field(field) if field else values).to_pylist()
+            yield values.field(field) if field else values
+
+
+def _rows_at_a_time(metadata: Any, leaf: str) -> int:
+    """Return how many rows of a column may be in memory together.
+
+    However a column is encoded, none of its values is longer than all of it in a row group.
+    """
+    places = [
+        place for place in range(metadata.num_columns) if metadata.schema.column(place).path == leaf
+    ]
+    sizes: list[int] = [
+        metadata.row_group(group).column(place).total_uncompressed_size
+        for group in range(metadata.num_row_groups)
+        for place in places
+    ]
+    return max(1, min(_ROWS_AT_A_TIME, default_memory() // max(1, *sizes, 1)))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open a Parquet file; pyarrow's errors become an `InputError` that names it."""
+def _parquet(file: IO[bytes], path: Path) -> Iterator[Any]:
+    """Read a file as Parquet; pyarrow's errors become an `InputError` that names it."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise InputError(f"reading {path} needs pyarrow: pip install 'aecli[parquet]'") from error
     try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # Column chunks may be larger than memory: they are read a buffer at a time.
+        with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
+            yield parquet
+    except MemoryError:
+        raise
+    except (pa.ArrowException, *_DAMAGE) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is a damaged Parquet file: {reason}") from error
 
