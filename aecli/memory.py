@@ -83,7 +83,7 @@ def free_in_groups(root: Path = Path("/")) -> list[int]:
 def _memory_groups(root: Path) -> Iterator[tuple[_Version, list[Path]]]:
     """Yield the folders of this process's groups, from its own one up, for each version."""
     # Lines such as 0::/user.slice/a.scope, or 4:memory:/a of the first version.
-    groups = {}
+    groups: dict[_Version, str] = {}
     for line in _read_lines(root / "proc/self/cgroup"):
         _, controllers, group = line.split(":", 2)
         if not controllers or "memory" in controllers.split(","):
@@ -101,8 +101,8 @@ def _memory_groups(root: Path) -> Iterator[tuple[_Version, list[Path]]]:
             continue
         if version in groups:
             # Of a group outside of what is mounted here, only the mounted ones can be read.
-            group = Path(os.path.normpath(groups[version]))
-            inside = group.relative_to(top) if group.is_relative_to(top) else Path()
+            own = Path(os.path.normpath(groups[version]))
+            inside = own.relative_to(top) if own.is_relative_to(top) else Path()
             mounted = root / mount_point.lstrip("/")
             yield version, [mounted / part for part in (inside, *inside.parents)]
 
