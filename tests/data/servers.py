@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from pathlib import Path
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -58,6 +59,24 @@ def body(data: bytes, promised: int | None = None, slowly: bool = False) -> Answ
         except (BrokenPipeError, ConnectionResetError):
             pass
         request.close_connection = True
+
+    return answer
+
+
+def raw(*parts: bytes, pause: float = 0.0, end: bool = True) -> Answer:
+    """Return an answer of these bytes, status and headers included, with pauses between parts.
+
+    Without `end` the last part is sent over and over.
+    """
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+        try:
+            for part in parts if end else chain(parts, repeat(parts[-1])):
+                request.wfile.write(part)
+                time.sleep(pause)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
     return answer
 

@@ -11,7 +11,12 @@ import sys
 import tarfile
 import threading
 import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -19,8 +24,9 @@ import trustme
 
 from aecli.data import DATA_VARIABLE, NAMED, no_bar
 from aecli.data.fetch import Remote, RemoteFile, fetch
-from aecli.errors import AecliError
-from tests.data.servers import Answer, Server, body, files_below, redirect, status
+from aecli.data.progress import Advance
+from aecli.errors import AecliError, InputError
+from tests.data.servers import Answer, Server, body, files_below, raw, redirect, status
 
 CONTENT = np.random.default_rng(0).integers(0, 9, 100_000, np.uint8).tobytes()
 
@@ -53,6 +59,7 @@ def test_the_content_counts_however_a_mirror_packs_it(
 
 GOOD = gzip.compress(CONTENT)
 OTHER = bytes(len(CONTENT))
+CHUNK = b"4000\r\n" + bytes(2**14) + b"\r\n"
 BAD_ANSWERS: dict[str, tuple[Answer, str]] = {
     "not there": (status(404), "404 Not Found"),
     "a broken server": (status(503), "503 Service Unavailable"),
@@ -70,6 +77,11 @@ BAD_ANSWERS: dict[str, tuple[Answer, str]] = {
     "a flipped byte": (body(GOOD[:5000] + b"\0\xff" + GOOD[5002:]), "damaged: "),
     "a wrong checksum": (body(GOOD[:-8] + bytes(8)), "damaged: CRC check failed"),
     "to a file": (redirect("file:///etc/passwd"), "No connection adapters"),
+    "more than it promised": (body(GOOD, len(GOOD) - 9), "damaged: "),
+    "chunks without end": (
+        raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", CHUNK, end=False),
+        "more than 200,000 bytes",
+    ),
     "in circles": (redirect("/a.gz"), "Exceeded 30 redirects"),
 }
 
@@ -89,6 +101,157 @@ def test_a_bad_mirror_leaves_nothing_and_the_next_one_is_asked(
     good.answers["/a.gz"] = body(GOOD)
     fetch(_remote(bad, good), tmp_path / "set", no_bar)
     assert (tmp_path / "set" / "a").read_bytes() == CONTENT
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aecli.data.fetch._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("aecli.data.fetch._SLICE_SECONDS", 0.02)
+
+
+SLOW_ANSWERS: dict[str, tuple[Answer, str]] = {
+    "silence": (raw(b"", pause=0.02, end=False), "no answer"),
+    "a header without end": (raw(HEAD + b"x: ", b"y", pause=0.02, end=False), "no answer"),
+    "headers without end": (raw(HEAD, b"x: y\r\n", pause=0.02, end=False), "no answer"),
+    "not yet, for ever": (raw(b"HTTP/1.1 100 x\r\n\r\n", pause=0.02, end=False), "no answer"),
+    "bytes": (
+        raw(HEAD + b"content-length: 100000\r\n\r\n", b"x", pause=0.02, end=False),
+        "too slow",
+    ),
+    "bytes in chunks": (raw(CHUNKED, b"1\r\nx\r\n", pause=0.02, end=False), "too slow"),
+    "a part, then nothing": (
+        raw(HEAD + b"content-length: 100000\r\n\r\n" + GOOD[:9000], b"", pause=0.02, end=False),
+        "too slow",
+    ),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", SLOW_ANSWERS)
+def test_nobody_waits_for_a_slow_mirror(
+    servers: tuple[Server, Server], tmp_path: Path, fault: str
+) -> None:
+    slow, good = servers
+    slow.answers["/a.gz"], words = SLOW_ANSWERS[fault]
+    good.answers["/a.gz"] = body(GOOD)
+    began = time.monotonic()
+    with pytest.raises(AecliError, match=f"a.gz: ({words}|the connection broke off)"):
+        fetch(_remote(slow), tmp_path / "set", no_bar)
+    fetch(_remote(slow, good), tmp_path / "set", no_bar)
+    assert time.monotonic() - began < 3
+    assert (tmp_path / "set" / "a").read_bytes() == CONTENT
+    assert files_below(tmp_path) == ["set", "set/a"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_mirror_that_is_quick_enough_may_take_longer_than_one_piece(
+    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecli.data.fetch._PIECE_BYTES", 1000)
+    monkeypatch.setattr("aecli.data.fetch._CHUNK_BYTES", 500)
+    server, _ = servers
+    part = CONTENT[:30_000]
+    server.answers["/a.gz"] = body(gzip.compress(part), slowly=True)
+    began = time.monotonic()
+    fetch(Remote((server.url(),), (_file(content=part),)), tmp_path / "set", no_bar)
+    assert time.monotonic() - began > 0.5
+
+
+def test_a_wait_ends_with_a_signal(servers: tuple[Server, Server], tmp_path: Path) -> None:
+    server, _ = servers
+    server.answers["/a.gz"] = raw(b"", pause=0.02, end=False)
+
+    @contextmanager
+    def bar(what: str, total: int, *, in_bytes: bool = False) -> Iterator[Advance]:
+        def advance(amount: int) -> None:
+            assert amount == 0
+            if what.startswith("asking for"):
+                raise KeyboardInterrupt
+
+        yield advance
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(_remote(server), tmp_path / "set", bar)
+    assert time.monotonic() - began < 2
+    assert files_below(tmp_path) == []
+
+
+def test_what_a_server_says_is_shown_cut_and_printable(
+    servers: tuple[Server, Server], tmp_path: Path
+) -> None:
+    server, _ = servers
+    phrase = b"\x1b[2J\xe2\x80\xae" + b"sorry" * 5000
+    server.answers["/a.gz"] = raw(b"HTTP/1.1 500 " + phrase + b"\r\ncontent-length: 0\r\n\r\n")
+    with pytest.raises(AecliError) as caught:
+        fetch(_remote(server), tmp_path / "set", no_bar)
+    said = str(caught.value)
+    assert "500 \\x1b[2J" in said
+    assert said.isprintable()
+    assert len(said) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("length", ["-1", "1_0", "x", "9" * 5000, "\u0663"])
+def test_a_length_that_is_none_is_not_taken_for_one(
+    servers: tuple[Server, Server], tmp_path: Path, length: str
+) -> None:
+    server, _ = servers
+    header = b"content-length: " + length.encode() + b"\r\n\r\n"
+    server.answers["/a.gz"] = raw(HEAD + header + GOOD)
+    with suppress(AecliError):
+        fetch(_remote(server), tmp_path / "set", no_bar)
+    assert set(files_below(tmp_path)) <= {"set", "set/a"}
+
+
+@pytest.mark.parametrize("secret", ["secret", "sec@ret", "sec%2Fret", "s%E2%82%ACret", ""])
+def test_the_password_of_a_mirror_is_sent_but_not_shown(
+    servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    server, _ = servers
+    logins = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        logins.append(request.headers["authorization"])
+        status(401)(request)
+
+    server.answers["/b/a.gz"] = answer
+    host = f"127.0.0.1:{server.http.server_port}"
+    monkeypatch.setenv("AECLI_MIRROR", f"http://somebody:{secret}@{host}/b")
+    with pytest.raises(AecliError, match="401 Unauthorized") as caught:
+        fetch(_remote(), tmp_path / "set", no_bar)
+    sent = b64decode(logins[0].removeprefix("Basic "))
+    assert sent == b"somebody:" + unquote_to_bytes(secret)
+    assert f"http://{host}/b/a.gz" in str(caught.value)
+    assert "somebody" not in str(caught.value)
+    assert "ret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "somebody:secret@host",
+        "http://somebody:secret@",
+        "http://somebody:sec/ret@host/",
+        "http://somebody:1/secret@host/",
+        "http://somebody:1?secret@host/",
+        "http://somebody:sec#ret@host/",
+        "http://[secret@host/",
+        "ftp://somebody:secret@host/",
+        "file:///secret",
+    ],
+)
+def test_a_mirror_that_is_none_is_refused_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("AECLI_MIRROR", address)
+    with pytest.raises(InputError, match="AECLI_MIRROR is not the address of a mirror") as caught:
+        fetch(_remote(), tmp_path / "set", no_bar)
+    assert "ret@" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_https_does_not_lead_to_http(
@@ -156,9 +319,10 @@ def test_paths_in_an_archive_do_not_decide_where_it_goes(
         (_archive(("inside/a", None)), "no inside/a in it"),
         (_archive(("inside/a", OTHER)), "wrong content of a: expected 100,000 bytes"),
         (_archive(("inside/a", CONTENT))[:5000], "damaged"),
-        (b"<html>Sorry</html>", "damaged: not a gzip file"),
+        (gzip.compress(bytes(10**8)), "unpacks to more than 200,000 bytes"),
+        (b"<html>Sorry</html>", "damaged: Not a gzipped file"),
     ],
-    ids=["another", "a link", "other content", "cut", "an error page"],
+    ids=["another", "a link", "other content", "cut", "a bomb", "an error page"],
 )
 def test_a_bad_archive_leaves_nothing(
     servers: tuple[Server, Server], tmp_path: Path, archive: bytes, words: str
