@@ -33,7 +33,9 @@ def to_bytes(tensors: Tensors, about: Mapping[str, Any]) -> bytes:
     return save(dict(tensors), metadata={_METADATA_KEY: text})
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def read(
+    path: Path, *, with_tensors: bool = True
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Return the tensors of a file, and the JSON object about them, neither of them checked.
 
     Raises:
@@ -45,11 +47,11 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     try:
         with files.open_regular(path) as file:
             size = file.seek(0, 2)
-        if size > _LARGE:
+        if size > _LARGE and with_tensors:
             refuse_beyond_memory(size, str(path), "expected a smaller file")
         with safe_open(path, framework="numpy") as content:
             text = (content.metadata() or {}).get(_METADATA_KEY)
-            names = content.keys()
+            names = content.keys() if with_tensors else ()
             for name in names:
                 _check_tensor(path, name, content.get_slice(name))
             tensors = {name: content.get_tensor(name) for name in names}

@@ -1,6 +1,7 @@
 """A run's state in one safetensors file: tensors by name, everything else in its metadata."""
 
 import math
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli import __version__, files, tensor_file
-from aecli.config import Config, from_json
+from aecli.config import SETTINGS, Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.model import network
@@ -172,12 +173,13 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint without jax, and without running anything of it.
 
     Raises:
-        InputError: there is no such file, or it is not a whole checkpoint of a known format; the
-            message names a checkpoint beside it that is whole.
+        InputError: there is no such file, it is not a whole checkpoint of a known format, or the
+            best and the last one of a run are of two trainings; the message names a checkpoint
+            beside it that is whole.
 
     """
     try:
-        return _load(path)
+        checkpoint = _load(path)
     except InputError as error:
         folder = RunFolder(path.parent)
         for other in (folder.best, folder.last):
@@ -190,6 +192,48 @@ def load(path: Path) -> Checkpoint:
             use = "can be resumed" if other == folder.last else "can encode, but not be resumed"
             raise InputError(f"{error}; {other}, epoch {epoch}, is whole and {use}") from error
         raise
+    _refuse_mixture(path, checkpoint)
+    return checkpoint
+
+
+def _refuse_mixture(path: Path, checkpoint: Checkpoint) -> None:
+    """Raise `InputError` where a checkpoint is the best of another training than the last one's.
+
+    That is left by a process that was killed while its run replaced another one.
+    """
+    folder = RunFolder(path.parent)
+    if path.name != folder.best.name or files.kind_of(folder.last) != "file":
+        return
+    try:
+        _, about = tensor_file.read(folder.last, with_tensors=False)
+        data = read_as(_Identity, about.get("data"), _METADATA, others=True)
+        config = read_as(dict[str, Any], about.get("config"), _METADATA)
+        same = _begins_alike(from_json(config), checkpoint.config)
+    except InputError:
+        # It is damaged, as whoever reads it will say.
+        return
+    if not same or data.fingerprint != checkpoint.data.fingerprint:
+        place = shlex.quote(str(folder.path))
+        raise InputError(
+            f"{path} is of another training than {folder.last.name}, which it was to replace: "
+            f"aecli train --resume -o {place} takes up the older one, --force begins again"
+        )
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """What of the data must be the same in a run's two checkpoints."""
+
+    fingerprint: str
+
+
+def _begins_alike(one: Config, other: Config) -> bool:
+    """Return whether two configs differ at most in what says when to stop."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name, setting in SETTINGS.items()
+        if "stopping" not in setting.affects
+    )
 
 
 def _load(path: Path) -> Checkpoint:

@@ -373,3 +373,27 @@ def test_losses_of_older_formats_get_the_names_of_their_terms(
         assert loaded.layout == ShuffleLayout(32, 4)
         assert loaded.partial == PartialEpoch(3, terms, 9)
         assert loaded.history[0].losses == terms
+
+
+def test_the_best_of_another_training_is_refused_by_name(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    folder = RunFolder(tmp_path)
+    best = replace(checkpoint, tensors=checkpoint.parameters, history=())
+    save(folder.best, best)
+    save(folder.last, checkpoint)
+    assert load(folder.best).epoch == 4
+    # What says when to stop may have changed on resuming.
+    save(folder.last, replace(checkpoint, config=replace(checkpoint.config, epochs=9)))
+    assert load(folder.best).epoch == 4
+    data = replace(checkpoint.data, fingerprint="0" * 64)
+    for other in (
+        replace(checkpoint, config=replace(checkpoint.config, seed=1)),
+        replace(checkpoint, data=data),
+    ):
+        save(folder.last, other)
+        with pytest.raises(InputError, match=r"best\.safetensors is of another training than last"):
+            load(folder.best)
+        load(folder.last)
+    folder.last.write_bytes(b"damaged")
+    assert load(folder.best).epoch == 4
