@@ -5,6 +5,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 import math
 import os
+import warnings
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -204,7 +205,9 @@ def read_header(
         }.get(version)
         if read is None:
             raise InputError(f"{where} is of version {version} of the .npy format: expected 1 or 2")
-        shape, fortran_order, dtype = read(file)
+        with warnings.catch_warnings(action="ignore"):
+            # Of names of types, or of Python 2, that numpy will give up.
+            shape, fortran_order, dtype = read(file)
     except _HEADER_ERRORS as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{where} is not a whole .npy array: {reason}") from error

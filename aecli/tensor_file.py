@@ -12,6 +12,7 @@ import numpy.typing as npt
 from aecli import files, json_text
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
+from aecli.printable import printable
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -58,7 +59,8 @@ def read(
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
+        reason = printable(str(error))
+        raise InputError(f"{path} is not a whole safetensors file: {reason}") from error
     if text is None:
         raise InputError(f"{path} is a safetensors file, but not one of aecli")
     about = json_text.parse(text, f"the metadata of {path}")
