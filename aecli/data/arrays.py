@@ -32,7 +32,7 @@ def to_images(
     refuse_beyond_memory(
         # A row that is read is converted too.
         shape[0] * _ROW_BYTES + math.prod(shape[1:]) * (values.dtype.itemsize + 16),
-        f"{where}, {shape}, even if it stays on disk",
+        f"{where} of the shape {shape}, even on disk,",
         "take fewer or smaller images",
     )
     if values.dtype.kind not in "buif":

@@ -1,6 +1,7 @@
 """Decode image files to pixels, in parallel."""
 
 import io
+import logging
 import math
 import multiprocessing
 import os
@@ -403,7 +404,11 @@ def _opened(encoded: EncodedImage) -> Iterator["Image"]:
         warnings.catch_warnings(action="ignore"),
     ):
         try:
-            with Image.open(file, formats=_formats()) as image, _space(name, image.size):
+            with (
+                Image.open(file, formats=_formats()) as image,
+                _space(name, image.size),
+                _without_stderr() if image.format == "TIFF" else nullcontext(),
+            ):
                 yield image
         except Image.DecompressionBombError as error:
             raise _too_many_pixels(name) from error
@@ -415,9 +420,29 @@ def _opened(encoded: EncodedImage) -> Iterator["Image"]:
             raise InputError(f"{name} is a damaged image: {error}") from error
 
 
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Send away what libtiff prints to stderr by itself."""
+    try:
+        stderr = os.dup(2)
+    except OSError:
+        # It is closed already.
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 @cache
 def _formats() -> tuple[str, ...]:
     """Return the formats that this Pillow can decode: AVIF came later than the others."""
+    # Without a handler, Python would print what Pillow logs.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     return (*_FORMATS, "AVIF") if find_spec("PIL.AvifImagePlugin") else _FORMATS
 
 

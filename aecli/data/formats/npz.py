@@ -64,7 +64,7 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
                 wanted = _choose_members(members.keys(), path)
                 arrays = _read_members(
                     archive,
-                    {name: members[name] for pair in wanted.values() for name in pair if name},
+                    {name: members[name] for pair in wanted.values() for name in pair if name is not None},
                     path,
                 )
         except _DAMAGE as error:

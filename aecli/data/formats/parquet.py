@@ -254,8 +254,8 @@ def _features(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:
 
 def _images(part: _Part) -> Iterator[EncodedImage]:
     row = 0
-    for values in _values(part, part.columns.data):
-        for data in values.to_pylist():
+    for values in _lists(part, part.columns.data):
+        for data in values:
             name = f"{part.path}, row {row}"
             if data is None:
                 raise InputError(f"{name} has no bytes: expected the image itself in the file")
@@ -270,11 +270,11 @@ def _labels(parts: Sequence[_Part], columns: _Columns, count: int, where: str) -
     found: list[Array] = []
     row = 0
     for part in parts:
-        for values in _values(part, columns.label):
-            if values.null_count:
-                row += values.is_null().index(True).as_py()
+        for values in _lists(part, columns.label):
+            if None in values:
+                row += values.index(None)
                 raise InputError(f"{where} is missing in row {row}: expected a label for each row")
-            found.append(values.to_numpy(zero_copy_only=False))
+            found.append(np.array(values))
             row += len(values)
     labels = to_labels(np.concatenate(found) if found else np.empty(0, int), count, where)
     names = columns.class_names
@@ -297,43 +297,38 @@ def _row_ids(
     ids: list[str] = []
     left = default_memory()
     for part in parts:
-        for values in _values(part, columns.path):
-            if values.null_count:
+        for names in _lists(part, columns.path):
+            if None in names:
                 return None
-            left -= values.nbytes
+            ids += names
+            left -= sum(map(len, names))
             if left < 0:
                 raise InputError(f"{where} has longer names of files than memory takes")
-            ids += values.to_pylist()
     if len(ids) != count:
         raise InputError(f"{where} is damaged: expected {count:,} names of files, got {len(ids):,}")
     return tuple(ids)
 
 
-def _values(part: _Part, wanted: _Field) -> Iterator[Any]:
-    """Yield arrays of the values of a column, or of a field of one."""
+def _lists(part: _Part, wanted: _Field) -> Iterator[list[Any]]:
+    """Yield the values of a column, or of a field of one, as many as memory takes at a time."""
     column, field = wanted
     leaf = f"{column}.{field}" if field else column
     with reading(part.path) as file, _parquet(file, part.path) as parquet:
         _check_state(file, part)
-        for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata, leaf), columns=[leaf]):
+        for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata), columns=[leaf]):
             values = batch.column(column)
-            yield values.field(field) if field else values
+            yield (values.field(field) if field else values).to_pylist()
 
 
-def _rows_at_a_time(metadata: Any, leaf: str) -> int:
+def _rows_at_a_time(metadata: Any) -> int:
     """Return how many rows of a column may be in memory together.
 
     However a column is encoded, none of its values is longer than all of it in a row group.
     """
-    places = [
-        place for place in range(metadata.num_columns) if metadata.schema.column(place).path == leaf
-    ]
-    sizes: list[int] = [
-        metadata.row_group(group).column(place).total_uncompressed_size
-        for group in range(metadata.num_row_groups)
-        for place in places
-    ]
-    return max(1, min(_ROWS_AT_A_TIME, default_memory() // max(1, *sizes, 1)))
+    # Not the sizes of single columns: where those are damaged, pyarrow ends the process.
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    largest = max((int(group.total_byte_size) for group in groups), default=1)
+    return max(1, min(_ROWS_AT_A_TIME, default_memory() // max(1, largest)))
 
 
 @contextmanager
