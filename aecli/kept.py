@@ -101,11 +101,12 @@ def _read_secret(path: Path) -> bytes | None:
     try:
         with files.open_regular(path) as file:
             state = os.fstat(file.fileno())
-            secret = file.read(_SECRET_BYTES)
+            secret = file.read(_SECRET_BYTES + 1)
     except (OSError, InputError):
         return None
-    known = state.st_uid != os.geteuid() or state.st_mode & _FOR_OTHERS
-    return None if known or len(secret) < _SECRET_BYTES else secret
+    is_private = state.st_uid == os.geteuid() and not state.st_mode & _FOR_OTHERS
+    is_whole = len(secret) == _SECRET_BYTES and not path.is_symlink()
+    return secret if is_private and is_whole else None
 
 
 def _make_secret(path: Path) -> bytes:

@@ -1,4 +1,6 @@
+import hashlib
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from aecli import compile_cache
 from aecli.compile_cache import compiled, source_digest
+from aecli.kept import kept_folder
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 
@@ -69,6 +72,84 @@ def test_a_damaged_program_is_compiled_again(folder: Path, damage: str) -> None:
     assert len(traced) == 2
     _double(traced)
     assert len(traced) == 2
+
+
+class _Foreign:
+    """Runs code of others where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_foreign_program_is_not_run(folder: Path, tmp_path: Path) -> None:
+    traced: list[int] = []
+    _double(traced)
+    (path,) = folder.iterdir()
+    packed = pickle.dumps(_Foreign(tmp_path / "run"))
+    for content in (packed, hashlib.sha256(packed).digest() + packed):
+        path.write_bytes(content)
+        assert _double(traced)(VALUES).tolist() == [2, 4, 6]
+    assert len(traced) == 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_program_under_the_name_of_another_is_not_run(folder: Path) -> None:
+    traced: list[int] = []
+    _double(traced)
+    (two,) = folder.iterdir()
+    _double(traced, 3.0)
+    (three,) = set(folder.iterdir()) - {two}
+    two.write_bytes(three.read_bytes())
+    assert _double(traced)(VALUES).tolist() == [2, 4, 6]
+    assert len(traced) == 3
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"",
+        b"x",
+        b"cno_such_module\nx\n.",
+        b"cpickle\nno_such_name\n.",
+        pickle.dumps(None),
+        pickle.dumps(("a", "b")),
+        pickle.dumps(([0], b"", None, None)),
+        pickle.dumps(([9], b"", None, None)),
+        pickle.dumps(([0], pickle.dumps((1, [], False)), None, None)),
+    ],
+)
+def test_a_program_of_another_kind_is_compiled_again(folder: Path, packed: bytes) -> None:
+    traced: list[int] = []
+    _double(traced)
+    (path,) = folder.iterdir()
+    kept_folder("programs").write(path.name, packed)
+    assert _double(traced)(VALUES).tolist() == [2, 4, 6]
+    assert len(traced) == 2
+
+
+def test_a_folder_that_others_can_write_is_not_used_and_said(folder: Path) -> None:
+    traced: list[int] = []
+    _double(traced)
+    folder.chmod(0o777)
+    with pytest.warns(UserWarning, match=r"cannot be kept in .*others can write to it"):
+        _double(traced)
+    assert len(traced) == 2
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_swept_up(folder: Path) -> None:
+    kept_folder("programs")
+    script = (
+        "import os, sys; from pathlib import Path; from aecli import files\n"
+        "with files.writing(Path(sys.argv[1])) as file: os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder / "other")], check=False)
+    assert len(list(folder.glob(".*.tmp"))) == 1
+    _double([])
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_the_least_lately_used_programs_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +20,30 @@ def test_batches_are_split_over_all_devices_and_parameters_are_everywhere() -> N
     assert {shard.data.shape for shard in batch.addressable_shards} == {(2, 4, 3)}
     copied = jax.device_put(np.zeros((5, 3)), devices.replicated)
     assert [shard.data.shape for shard in copied.addressable_shards] == [(5, 3)] * devices.count
+
+
+def test_kept_programs_run_on_several_devices(tmp_path: Path) -> None:
+    """The first encode and the first training compile what later commands take from the cache."""
+    script = """
+import sys
+from aecli.cli import main
+
+encode = ["encode", "run", "-o", "codes.npy", "--force"]
+training = ["train", "digits", "--recipe", "plain", "--hidden", "4", "--epochs", "1", "-o", "run"]
+resuming = ["train", "digits", "-o", "run", "--epochs", "2", "--resume"]
+for command in (training, [*training, "--force"], resuming, encode, encode, ["score", "run"]):
+    if main([*command, "-q"]):
+        sys.exit(" ".join(command))
+"""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_processor_takes_a_call_per_core() -> None:
