@@ -50,10 +50,10 @@ def npy_header(shape: str, dtype: str = "|u1") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
-def npz(**members: bytes) -> bytes:
-    """Return the bytes of a .npz file of .npy files."""
+def npz(method: int = zipfile.ZIP_DEFLATED, /, **members: bytes) -> bytes:
+    """Return the bytes of a .npz file of .npy files, compressed by a method of zipfile."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(f"{name}.npy", data)
     return file.getvalue()
@@ -63,6 +63,13 @@ def png(pixels: npt.NDArray[Any] = PIXELS[0]) -> bytes:
     """Return an image as PNG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def eps() -> bytes:
+    """Return an image as PostScript, a program."""
+    file = io.BytesIO()
+    Image.fromarray(COLOR).save(file, "EPS")
     return file.getvalue()
 
 
@@ -76,12 +83,22 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-PNG_BOMB = (
-    png()[:8]
-    + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
-    + _chunk(b"IDAT", zlib.compress(bytes(1000)))
-    + _chunk(b"IEND", b"")
-)
+def png_of(width: int, height: int, *chunks: bytes) -> bytes:
+    """Return a PNG, grey and black, whose pixels end early, with more chunks before them."""
+    return b"".join(
+        [
+            png()[:8],
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+            *chunks,
+            _chunk(b"IDAT", zlib.compress(bytes(1000))),
+            _chunk(b"IEND", b""),
+        ]
+    )
+
+
+PNG_BOMB = png_of(60_000, 60_000)
+# A comment of 100 MB.
+PNG_TEXT_BOMB = png_of(5, 6, _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8))))
 NPY_OF_TERABYTES = npy_header("(1000000, 1000, 1000)")
 IDX_OF_TERABYTES = b"\0\0\x08\x03" + b"\x7f" * 12
 

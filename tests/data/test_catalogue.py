@@ -14,7 +14,7 @@ from aecli.errors import InputError
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.train.loop import train
-from tests.data.examples import LABELS, PIXELS, png, save_image
+from tests.data.examples import LABELS, PIXELS, npy_header, png, save_image
 from tests.helpers import write_idx
 
 
@@ -75,6 +75,8 @@ def test_the_same_images_are_the_same_in_every_format(tmp_path: Path, small_conf
     ("source", "words"),
     [
         (Source("x.npy", labels="none.npy"), "no such file of labels"),
+        (Source("x.npy", labels="fifo"), "fifo is a pipe, a socket or a device"),
+        (Source("x.npy", labels="large.npy"), "large.npy does not fit as labels: expected 90"),
         (Source("x.npy", labels="short.npy"), "expected 90 whole numbers, one per row"),
         (Source("x.npy", labels="x.npy"), "does not fit as labels"),
         (Source("x.npy", labels="float.npy"), "got float64 (90,)"),
@@ -93,6 +95,10 @@ def test_what_does_not_belong_together_is_refused(
     np.save("float.npy", LABELS / 2)
     np.savez("k.npz", x_train=PIXELS, x_test=PIXELS)
     os.mkfifo("fifo")
+    # It promises a terabyte and has it, but no disk.
+    header = npy_header("(1000000000000,)")
+    Path("large.npy").write_bytes(header)
+    os.truncate("large.npy", len(header) + 10**12)
     with pytest.raises(InputError) as caught:
         open_dataset(source)
     assert words in str(caught.value)

@@ -1,9 +1,13 @@
 """What becomes of the pixels of image files, and of the processes that decode them."""
 
+import errno
+import multiprocessing
 import os
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from aecli.data import Source, open_dataset
+from aecli.data import Source, decoding, open_dataset
 from aecli.data.decoding import Batch, EncodedImage, batched, in_parallel
 from aecli.errors import AecliError, InputError
-from tests.data.examples import COLOR, PIXELS, png, save_image
+from tests.data.examples import COLOR, PIXELS, eps, png, save_image
 
 GENERATOR = np.random.default_rng(0)
 
@@ -47,14 +53,165 @@ def test_many_images_are_decoded_in_processes_and_in_order(tmp_path: Path) -> No
         open_dataset(str(tmp_path / "many"))
 
 
-def test_a_worker_that_is_killed() -> None:
-    images = [EncodedImage(str(row), b"") for row in range(600)]
-    with pytest.raises(AecliError, match="was killed: is memory short"):
-        list(in_parallel(_kill_worker, batched(images), lambda images: None))
+BATCHES = list(batched(EncodedImage(str(row), b"") for row in range(1200)))
+
+
+def _children() -> list[psutil.Process]:
+    """Return the processes of a pool that are left; Python's own tracker of resources may stay."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE
+        and "resource_tracker" not in " ".join(child.cmdline())
+    ]
 
 
 def _kill_worker(batch: Batch) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill_first_worker(batch: Batch) -> None:
+    if batch.first == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop_first_worker(batch: Batch) -> None:
+    if batch.first == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _sleep(batch: Batch) -> None:
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("function", [_kill_worker, _kill_first_worker])
+def test_a_worker_that_is_killed(function: Callable[[Batch], None]) -> None:
+    with pytest.raises(AecliError, match="was killed: is memory short"):
+        list(in_parallel(function, BATCHES, lambda images: None))
+    assert _children() == []
+
+
+def test_a_worker_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_SILENCE_SECONDS", 2)
+    with pytest.raises(AecliError, match="have not answered for 2 s: was one stopped"):
+        list(in_parallel(_stop_first_worker, BATCHES, lambda images: None))
+    assert _children() == []
+
+
+def test_a_worker_that_is_stopped_when_all_is_done_is_not_waited_for() -> None:
+    with decoding._workers(1) as (pool, _):
+        os.kill(pool.submit(os.getpid).result(), signal.SIGSTOP)
+    assert _children() == []
+
+
+def test_the_wait_for_a_worker_can_be_ended() -> None:
+    def done(images: int) -> None:
+        raise SystemExit(143)
+
+    start = time.monotonic()
+    with pytest.raises(SystemExit):
+        list(in_parallel(_sleep, BATCHES, done))
+    assert time.monotonic() - start < 30
+    assert _children() == []
+
+
+def test_processes_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    with pytest.raises(AecliError, match="cannot start processes that decode images: Resource"):
+        list(in_parallel(_sleep, BATCHES, lambda images: None))
+
+
+def test_few_large_images_are_read_ahead() -> None:
+    taken: list[int] = []
+
+    def batches() -> Iterator[Batch]:
+        for row in range(9):
+            taken.append(row)
+            yield Batch(row, [EncodedImage(str(row), b"")], 10**9)
+
+    results = in_parallel(read_nothing, batches(), lambda images: None)
+    next(results)
+    assert taken == [0, 1]
+    results.close()
+
+
+def read_nothing(batch: Batch) -> None:
+    pass
+
+
+def test_large_images_wait_for_room() -> None:
+    room = decoding._Room(multiprocessing.get_context("spawn"), 10)
+    order: list[str] = []
+
+    def take() -> None:
+        with room.taking(6):
+            order.append("second")
+
+    other = threading.Thread(target=take)
+    with room.taking(6):
+        other.start()
+        with room.taking(4):
+            time.sleep(0.1)
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "second"]
+
+
+def test_what_takes_more_memory_than_there_is_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(tmp_path / "x" / "a.png", np.zeros((1000, 1000), np.uint8))
+    monkeypatch.setattr(decoding, "default_memory", lambda: 19_999_999)
+    words = r"a\.png has 1000x1000 pixels and takes 20,000,000 bytes to decode, but there are 19,9"
+    with pytest.raises(InputError, match=words):
+        open_dataset(str(tmp_path / "x"))
+    monkeypatch.setattr(decoding, "_MOST_ENCODED_BYTES", 100)
+    with pytest.raises(InputError, match=r"a\.png has .* bytes: expected an image, of at most 100"):
+        open_dataset(str(tmp_path / "x"))
+
+
+def test_no_format_that_starts_a_program_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*arguments: object, **options: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.Popen", start)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
+    assert set(decoding._formats()) <= {
+        *("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF"),
+    }
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").write_bytes(eps())
+    pq.write_table(pa.table({"image": [eps()]}), tmp_path / "x.parquet")
+    for name in ("folder", "x.parquet"):
+        with pytest.raises(InputError, match=r"(a\.png|row 0) is not an image that can be read"):
+            open_dataset(str(tmp_path / name))
+
+
+def test_a_killed_command_leaves_no_workers(tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for row in range(1500):
+        (tmp_path / "many" / f"{row}.png").write_bytes(png())
+    with subprocess.Popen(
+        [sys.executable, "-m", "aecli", "data", "show", "many"],
+        cwd=tmp_path,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        parent = psutil.Process(process.pid)
+        deadline = time.monotonic() + 60
+        # Python's tracker of resources, and a worker that has hardly begun.
+        while len(workers := parent.children()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -122,9 +279,15 @@ def _mode(mode: str) -> Image.Image:
     return Image.fromarray(np.full((4, 4), 200, np.uint8)).convert(mode)
 
 
+_BMP = Image.fromarray(np.full((4, 4), 1, np.uint8), "P")
+_BMP.putpalette([0, 0, 0, 200, 100, 50])
+
 MODES: dict[str, tuple[Image.Image, str, int, list[int]]] = {
     "one bit": (_mode("1"), "png", 1, [255]),
     "palette, grey": (_mode("P"), "png", 1, [200]),
+    "palette, grey, TIFF": (_mode("P"), "tiff", 1, [200]),
+    "palette, TIFF": (_BMP, "tiff", 3, [200, 100, 50]),
+    "palette, BMP": (_BMP, "bmp", 3, [200, 100, 50]),
     "CMYK": (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tiff", 3, [255, 0, 0]),
     "half transparent": (Image.new("RGBA", (4, 4), (200, 100, 50, 128)), "png", 3, [100, 50, 25]),
     "grey with alpha": (Image.new("LA", (4, 4), (200, 0)), "png", 1, [0]),
@@ -149,12 +312,71 @@ def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images[..., 0], PIXELS[:1])
 
 
-def test_exif_turns_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (1, lambda pixels: pixels),
+        (2, np.fliplr),
+        (3, lambda pixels: np.rot90(pixels, 2)),
+        (4, np.flipud),
+        (5, np.transpose),
+        (6, lambda pixels: np.rot90(pixels, -1)),
+        (7, lambda pixels: np.rot90(pixels, 2).T),
+        (8, np.rot90),
+    ],
+)
+def test_exif_turns_images(
+    tmp_path: Path,
+    suffix: str,
+    orientation: int,
+    turn: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(PIXELS[0]).save(tmp_path / "a.png", exif=exif)
-    images = _pixels(tmp_path)
-    np.testing.assert_array_equal(images[0, ..., 0], np.rot90(PIXELS[0], -1))
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    save_image(tmp_path / "x" / f"a.{suffix}", PIXELS[0], exif=exif, **options)
+    images = _pixels(tmp_path / "x", grayscale=True)
+    np.testing.assert_array_equal(images[0, ..., 0], turn(PIXELS[0]))
+
+
+# The type of the value, how many there are, and the value or where it is.
+_SHORT, _LONG, _TEXT, _RATIONAL, _FLOAT = 3, 4, 2, 5, 11
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "value"),
+    [
+        (_SHORT, 1, b"\0\0\0\0"),
+        (_SHORT, 1, b"\x09\0\0\0"),
+        (_LONG, 1, b"\xff\xff\xff\xff"),
+        (_TEXT, 2, b"6\0\0\0"),
+        (_RATIONAL, 1, b"\x1a\0\0\0"),
+        (_FLOAT, 1, struct.pack("<f", 6.5)),
+        (99, 1, b"\x06\0\0\0"),
+    ],
+)
+def test_an_orientation_that_is_none_turns_nothing(
+    tmp_path: Path, kind: int, count: int, value: bytes
+) -> None:
+    entry = struct.pack("<HHI4s", 0x0112, kind, count, value)
+    # The list of entries begins at 8, after it comes itself once more, and 6/0 at its end.
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + b"\x08\0\0\0" + struct.pack("<II", 6, 0)
+    save_image(tmp_path / "x" / "a.png", PIXELS[0], exif=exif)
+    images = _pixels(tmp_path / "x")
+    np.testing.assert_array_equal(images[0, ..., 0], PIXELS[0])
+
+
+def test_libtiff_and_pillow_print_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save_image(tmp_path / "x" / "a.tiff", PIXELS[0], compression="tiff_lzw")
+    data = bytearray((tmp_path / "x" / "a.tiff").read_bytes())
+    data[8:20] = b"\xff" * 12
+    (tmp_path / "x" / "a.tiff").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.tiff is a damaged image"):
+        open_dataset(str(tmp_path / "x"))
+    assert capfd.readouterr().err == ""
 
 
 def test_sizes_are_stretched_on_demand(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Any array comes back, and any damage is seen; also where Python checks no assertions."""
 
 import contextlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,20 +9,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
+from aecli.data.decoding import Batch, EncodedImage, Target, _formats, decode_into, read_info
+from aecli.data.formats import parquet
 from aecli.data.formats.npz import read_npz
 from aecli.data.idx import read_idx
 from aecli.errors import AecliError
 from aecli.npy import read_npy
-from tests.data.examples import PIXELS, npy, npz
+from tests.data.examples import COLOR, PIXELS, npy, npz, write_parquet
 from tests.helpers import write_idx
 
 FUZZ = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+MORE_FUZZ = settings(FUZZ, max_examples=200)
 
 
 @FUZZ
@@ -54,6 +60,76 @@ def test_damage_is_seen_or_harmless(tmp_path: Path, data: st.DataObject) -> None
             reader(path)
 
 
+def _images() -> list[bytes]:
+    """Return an image in every format that is decoded, with all that surrounds its pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    color, grey = Image.fromarray(COLOR), Image.fromarray(PIXELS[0])
+    paletted = color.convert("P")
+    saved: list[tuple[Image.Image, str, dict[str, Any]]] = [
+        (color, "PNG", {"exif": exif, "icc_profile": bytes(99)}),
+        (paletted, "PNG", {"transparency": 3}),
+        (color, "PNG", {"save_all": True, "append_images": [color]}),
+        (color, "JPEG", {"exif": exif}),
+        (color, "MPO", {"save_all": True, "append_images": [color]}),
+        (paletted, "GIF", {"save_all": True, "append_images": [grey.convert("P")]}),
+        (paletted, "BMP", {}),
+        (color, "PPM", {}),
+        (color, "WEBP", {"exif": exif}),
+        (color, "JPEG2000", {}),
+        *((color, "TIFF", {"compression": name, "exif": exif}) for name in ("raw", "tiff_lzw")),
+        (paletted, "TIFF", {"compression": "tiff_adobe_deflate"}),
+    ]
+    if "AVIF" in _formats():
+        saved.append((color, "AVIF", {"exif": exif}))
+    encoded = []
+    for image, form, options in saved:
+        file = io.BytesIO()
+        image.save(file, form, **options)
+        encoded.append(file.getvalue())
+    return encoded
+
+
+IMAGES = _images()
+
+
+def _damaged(data: st.DataObject, original: bytes) -> bytes:
+    damaged = bytearray(original)
+    for _ in range(data.draw(st.integers(0, 4))):
+        place = data.draw(st.integers(-len(damaged), len(damaged) - 1))
+        damaged[place] = data.draw(st.sampled_from([0, 1, 6, 127, 128, 255]) | st.integers(0, 255))
+    return bytes(damaged[: data.draw(st.just(len(damaged)) | st.integers(0, len(damaged)))])
+
+
+@MORE_FUZZ
+@given(data=st.data())
+def test_damage_of_an_image_is_seen_or_harmless(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], data: st.DataObject
+) -> None:
+    image = EncodedImage("x", _damaged(data, data.draw(st.sampled_from(IMAGES))))
+    batch = Batch(0, [image], 0)
+    (tmp_path / "rows").touch()
+    with contextlib.suppress(AecliError):
+        (info,) = read_info(batch)
+        decode_into(batch, Target(str(tmp_path / "rows"), 0, (7, 3), info.gray))
+    assert capfd.readouterr().err == ""
+
+
+@MORE_FUZZ
+@given(data=st.data())
+def test_damage_of_parquet_is_seen_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "x.parquet"
+    compression = data.draw(st.sampled_from(["NONE", "SNAPPY", "ZSTD"]))
+    write_parquet(path, slice(0, 9), compression=compression, row_group_size=5)
+    path.write_bytes(_damaged(data, path.read_bytes()))
+    with contextlib.suppress(AecliError):
+        part = parquet._look(path)
+        parquet._labels([part], part.columns, part.rows, "x")
+        parquet._row_ids([part], part.columns, part.rows, "x")
+        for _ in parquet._images(part):
+            pass
+
+
 @FUZZ
 @given(values=arrays("u1", array_shapes(min_dims=3, max_dims=3)))
 def test_any_idx_array_comes_back_exactly(tmp_path: Path, values: npt.NDArray[np.uint8]) -> None:
@@ -64,7 +140,7 @@ def test_any_idx_array_comes_back_exactly(tmp_path: Path, values: npt.NDArray[np
 
 def test_the_readers_hold_without_assertions_too() -> None:
     # pytest warns that it checks no assertions either: numpy.testing raises without them.
-    chosen = ["-k", "exactly or harmless", "-W", "ignore::pytest.PytestConfigWarning"]
+    chosen = ["-k", "exactly or damage_is_seen", "-W", "ignore::pytest.PytestConfigWarning"]
     done = subprocess.run(
         [sys.executable, "-O", "-m", "pytest", __file__, *chosen],
         capture_output=True,

@@ -62,11 +62,8 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
                 wanted = _choose_members(members.keys(), path)
-                arrays = _read_members(
-                    archive,
-                    {name: members[name] for pair in wanted.values() for name in pair if name is not None},
-                    path,
-                )
+                names = [name for pair in wanted.values() for name in pair if name is not None]
+                arrays = _read_members(archive, {name: members[name] for name in names}, path)
         except _DAMAGE as error:
             raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
     return {

@@ -32,6 +32,8 @@ _ROWS_AT_A_TIME = 256
 # What a row takes in memory besides its pixels: its label, its place, and its name, if it is short.
 _ROW_BYTES = 150
 _BUFFER_BYTES = 1_000_000
+# The most that the values may take that are read together, unless a single one takes more.
+_BATCH_BYTES = 500_000_000
 # What pyarrow raises for damage, besides its own errors.
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, OverflowError)
 
@@ -328,7 +330,7 @@ def _rows_at_a_time(metadata: Any) -> int:
     # Not the sizes of single columns: where those are damaged, pyarrow ends the process.
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     largest = max((int(group.total_byte_size) for group in groups), default=1)
-    return max(1, min(_ROWS_AT_A_TIME, default_memory() // max(1, largest)))
+    return max(1, min(_ROWS_AT_A_TIME, _BATCH_BYTES // max(1, largest)))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Folders of CIFAR-10's binary files."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,8 +45,14 @@ def _overwrite(change: Callable[[bytes], bytes]) -> Act:
     return act
 
 
+def _pipe(folder: Path) -> None:
+    (folder / "data_batch_3.bin").unlink()
+    os.mkfifo(folder / "data_batch_3.bin")
+
+
 BAD_FOLDERS: dict[str, tuple[Act, str]] = {
     "cut": (_overwrite(lambda data: data[:-1]), "expected rows of 3,073 bytes"),
     "empty": (_overwrite(lambda data: b""), "data_batch_3.bin is truncated"),
+    "a pipe": (_pipe, "data_batch_3.bin is a pipe, a socket or a device"),
     "a label too high": (_overwrite(lambda data: b"\x0a" + data[1:]), "has a label 10"),
 }

@@ -1,6 +1,7 @@
 """Folders of IDX files in MNIST's naming."""
 
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ def _write(name: str, values: npt.NDArray[Any], tail: bytes = b"") -> Act:
     return act
 
 
+def _pipe(name: str) -> Act:
+    def act(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return act
+
+
 BAD_FOLDERS: dict[str, tuple[Act, str]] = {
     "no training images": (
         _remove("train-images-idx3-ubyte.gz"),
@@ -118,6 +127,8 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
         _remove("train-labels-idx1-ubyte.gz"),
         "labels for one part only",
     ),
+    "a pipe for images": (_pipe("t10k-images-idx3-ubyte"), "images-idx3-ubyte is a pipe, a socket"),
+    "a pipe for labels": (_pipe("t10k-labels-idx1-ubyte"), "labels-idx1-ubyte is a pipe, a socket"),
     "two sizes": (_write("t10k-images-idx3-ubyte", np.zeros((40, 5, 6))), "expected one size"),
     "no pixels": (_write("t10k-images-idx3-ubyte", np.zeros((0, 6, 5))), "holds no pixels"),
     "one image": (_write("train-images-idx3-ubyte", np.zeros((1, 6, 5))), "expected at least 2"),

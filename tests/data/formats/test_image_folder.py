@@ -14,7 +14,18 @@ from aecli.data import Source, open_dataset
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.train.loop import train
-from tests.data.examples import COLOR, PIXELS, PNG_BOMB, Act, png, save_image, write_images
+from tests.data.examples import (
+    COLOR,
+    PIXELS,
+    PNG_BOMB,
+    PNG_TEXT_BOMB,
+    Act,
+    eps,
+    png,
+    png_of,
+    save_image,
+    write_images,
+)
 
 
 def test_the_same_images_train_the_same_model_as_an_array(
@@ -76,6 +87,17 @@ def test_odd_names_are_read(tmp_path: Path, name: str | bytes) -> None:
     assert dataset.row_ids[0].encode().endswith(b".png")
 
 
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    write_images(tmp_path / "elsewhere")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "a").symlink_to("../elsewhere/dog")
+    (tmp_path / "linked" / "b").symlink_to(tmp_path / "elsewhere" / "cat")
+    (tmp_path / "linked" / "gone.sock").symlink_to("/dev/null")
+    dataset = open_dataset(str(tmp_path / "linked"))
+    assert dataset.class_names == ("a", "b")
+    np.testing.assert_array_equal(dataset.images[:][:6, ..., 0], PIXELS[6:12])
+
+
 PNG = png()
 
 
@@ -84,6 +106,10 @@ def _write(name: str, data: bytes) -> Act:
         (folder / "cat" / name).write_bytes(data)
 
     return act
+
+
+def _link(name: str, target: str) -> Act:
+    return lambda folder: (folder / "cat" / name).symlink_to(target)
 
 
 BAD_FOLDERS: dict[str, tuple[Act, str]] = {
@@ -97,6 +123,20 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
         "x.png is",
     ),
     "PNG, a decompression bomb": (_write("x.png", PNG_BOMB), "x.png is refused"),
+    "PNG, more pixels than an integer has": (_write("x.png", png_of(2**31 - 1, 2)), "x.png is"),
+    "PNG, a comment of 100 MB": (_write("x.png", PNG_TEXT_BOMB), "x.png is a damaged image"),
+    "TIFF, absurd": (_write("x.tif", b"II*\0\x08\0\0\0" + b"\xff" * 99), "x.tif is"),
+    "PostScript": (_write("x.png", eps()), "x.png is not an image that can be read"),
+    "a folder": (lambda folder: (folder / "cat" / "x.png").mkdir(), "x.png is not a file"),
+    "a pipe": (lambda folder: os.mkfifo(folder / "cat" / "x.png"), "x.png is not a file"),
+    "a device": (_link("x.png", "/dev/zero"), "x.png is not a file: expected an image"),
+    "a link to nothing": (_link("x.png", "gone.png"), "x.png is a link that leads nowhere"),
+    "a label that is a link to nothing": (
+        lambda folder: (folder / "emu").symlink_to("/gone"),
+        "emu is a link that leads nowhere",
+    ),
+    "a circle of links": (_link("again", ".."), "again leads to "),
+    "a circle of links to itself": (_link("again", "again"), "again: Too many levels of symbolic"),
     "JPEG, cut": (_write("x.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF"), "x.jpg is"),
     "two sizes": (_write("x.png", png(PIXELS[0][:5])), "expected one size; --size 6x5"),
     "images outside of the labels": (

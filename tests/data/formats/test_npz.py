@@ -1,5 +1,6 @@
 """Files of several arrays, `.npz`, in every layout."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,9 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "cut in the middle": (npz(a=GOOD)[:900], "is a damaged .npz file"),
     "cut in the directory": (npz(a=GOOD)[:-5], "is a damaged .npz file"),
     "a flipped byte": (flipped(npz(a=GOOD), 900), "is a damaged .npz file"),
+    "LZMA": (npz(zipfile.ZIP_LZMA, a=GOOD), "a is compressed with method 14: expected none or"),
+    "a member without a name": (npz(**{"": GOOD[:-1]}), " is truncated"),
+    "no member, but its name": (npz(a=b""), ", a is not a whole .npy array"),
     "encrypted": (_encrypted(npz(a=GOOD)), "is encrypted"),
     "empty": (npz(), "holds nothing: expected Keras'"),
     "an unknown layout": (npz(a=GOOD, b=GOOD), "holds a, b: expected Keras'"),

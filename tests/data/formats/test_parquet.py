@@ -12,10 +12,12 @@ import pytest
 
 from aecli.cli import main
 from aecli.data import Source, open_dataset
+from aecli.data.cache import decode_once
+from aecli.data.formats import parquet
 from aecli.errors import InputError
 from tests.data.examples import MANY_LABELS as LABELS
 from tests.data.examples import MANY_PIXELS as PIXELS
-from tests.data.examples import Act, cut, flipped, png, with_features, write_parquet
+from tests.data.examples import Act, cut, eps, flipped, png, with_features, write_parquet
 
 
 def encoded(pixels: Iterable[Any]) -> list[bytes]:
@@ -124,6 +126,13 @@ BAD_FILES: dict[str, tuple[Act, str]] = {
         "row 0 has no bytes",
     ),
     "a row that is no image": (_columns(image=[b"text"]), "row 0 is not an image that can be read"),
+    "a row that is PostScript": (_columns(image=[eps()]), "row 0 is not an image that can be read"),
+    "two columns of one name": (
+        lambda path: pq.write_table(
+            pa.Table.from_arrays([pa.array(ONE), pa.array(ONE)], ["image", "image"]), path
+        ),
+        "has several columns called image",
+    ),
     "a row without a label": (
         _columns(image=ONE, label=pa.array([None], pa.int64())),
         "is missing in row 0",
@@ -137,6 +146,44 @@ BAD_FILES: dict[str, tuple[Act, str]] = {
         "row 1 has 4x4 pixels",
     ),
 }
+
+
+def test_sizes_are_weighed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "x.parquet")
+    monkeypatch.setattr("aecli.memory.default_memory", lambda: 300 * 150 // 2 - 1)
+    with pytest.raises(InputError, match=r"x\.parquet, of 300 rows, takes 45,000 bytes, but"):
+        open_dataset(str(tmp_path / "x.parquet"))
+    monkeypatch.undo()
+    monkeypatch.setattr(parquet, "default_memory", lambda: 1000)
+    with pytest.raises(InputError, match="has longer names of files than memory takes"):
+        open_dataset(str(tmp_path / "x.parquet"))
+
+
+def test_few_rows_are_read_at_a_time_where_all_may_be_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 9), pa.array([bytes(10**6)]))
+    pq.write_table(pa.table({"image": long}), tmp_path / "x.parquet", store_schema=False)
+    monkeypatch.setattr(parquet, "_BATCH_BYTES", 3 * 10**6)
+    part = parquet._look(tmp_path / "x.parquet")
+    sizes = [len(values) for values in parquet._lists(part, part.columns.data)]
+    assert sum(sizes) == 9
+    assert max(sizes) <= 2
+
+
+def test_files_that_are_changed_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path / "x.parquet")
+
+    def change(*arguments: Any) -> Any:
+        array = decode_once(*arguments)
+        write_parquet(tmp_path / "x.parquet", slice(0, 299))
+        return array
+
+    monkeypatch.setattr(parquet, "decode_once", change)
+    with pytest.raises(InputError, match=r"x\.parquet was changed while it was read: start again"):
+        open_dataset(str(tmp_path / "x.parquet"))
 
 
 def test_parts_that_differ_are_refused(tmp_path: Path) -> None:
