@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test torture check fix docs bench clean
+.PHONY: help install demo test attack torture check fix docs bench clean
 
 help:  ## Show what make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -24,8 +24,11 @@ demo: install  ## Train, encode and plot on the embedded digits; ends by naming 
 test: install  ## Run the tests
 	$(BIN)/python -m pytest -n auto
 
-torture: install  ## Kill aecli hundreds of times and check that nothing is lost; takes 20 minutes
-	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50
+attack: install  ## Throw all that is bad at aecli: it must end in one line or in work; takes 20 minutes
+	$(BIN)/python -m tests.attack
+
+torture: install  ## Kill aecli hundreds of times, let commands race, and check that nothing is lost; takes half an hour
+	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50 --races 100
 
 check: install  ## Lint, format check, strict types, and whether the page of commands is stale
 	$(BIN)/ruff check .

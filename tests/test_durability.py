@@ -37,7 +37,10 @@ QUICK = ("--recipe", "plain", "--epochs", "3", "--hidden", "4")
 
 @pytest.mark.parametrize(
     ("options", "kinds"),
-    [(["--train", "4", "--encode", "3", "--plot", "3"], 3), (["--calls", "--every", "20"], 1)],
+    [
+        (["--train", "4", "--encode", "3", "--plot", "3", "--races", "3"], 4),
+        (["--calls", "--every", "20"], 1),
+    ],
     ids=["at random times", "at calls"],
 )
 def test_kills_are_survived(options: list[str], kinds: int) -> None:

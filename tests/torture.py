@@ -1,13 +1,15 @@
 """Kills aecli for real, over and over, and checks that nothing announced is ever lost.
 
 `python -m tests.torture --train 200 --encode 100 --plot 50` kills the real command at random times;
-`--calls` kills it at every single write, fsync and rename that it makes.
+`--calls` kills it at every single write, fsync and rename that it makes. `--races 100` kills
+nothing: it lets two commands work on the same files at once.
 """
 
 import argparse
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -398,6 +400,105 @@ def _check_not_mixed(run: RunFolder) -> None:
         assert best.config == load(run.last).config, "two runs are mixed"
 
 
+@dataclass(frozen=True)
+class Race:
+    """Two commands on a run at once, and how often both may be done.
+
+    Each command has the name of how long it takes; `{run}` is a copy of a run, `{place}` the folder
+    that it is in. `winners` is 1 where only one may have what both want.
+    """
+
+    commands: tuple[tuple[str, str], tuple[str, str]]
+    winners: int = 2
+
+
+_TRAIN_ANEW = f"train {' '.join(_SETTINGS)} --seed 1"
+RACES = (
+    Race(
+        (
+            ("encode", "encode {run} --force"),
+            ("encode", "encode {run} --split all -o {run}/codes.npy --force"),
+        )
+    ),
+    Race(
+        (
+            ("encode", "encode {run} --split all -o {run}/codes.npy --force"),
+            ("plot", "plot {run} -o {place}/map.svg"),
+        )
+    ),
+    Race((("plot", "plot {run} -o {place}/map.png"),) * 2, winners=1),
+    Race(
+        (
+            ("score", "score {run} --per-point --force"),
+            ("encode", "encode {run} --split all -o {run}/codes.npy --force"),
+        )
+    ),
+    Race((("train", f"{_TRAIN_ANEW} -o {{run}} --force"), ("encode", "encode {run} --force"))),
+    Race((("train", f"{_TRAIN_ANEW} -o {{place}}/new"),) * 2, winners=1),
+    Race((("encode", "encode {run} -o {place}/codes.npy"),) * 2, winners=1),
+)
+
+
+def race(golden: Golden, seed: int) -> None:
+    """Let two commands end at about the same time, and check that neither spoils the other's."""
+    chance, one = random.Random(seed), RACES[seed % len(RACES)]
+    place = golden.folder / f"race-{seed}"
+    run = RunFolder(place / "run")
+    shutil.copytree(golden.run(False).path, run.path)
+    for path, source in zip(
+        _code_files(run.path / "codes.npy"), _code_files(golden.folder / "old.npy"), strict=True
+    ):
+        shutil.copyfile(source, path)
+    # Scoring has no time of its own here: it takes about as long as two others.
+    seconds = {**golden.seconds, "score": 2 * golden.seconds["encode"]}
+    longest = max(seconds[kind] for kind, _ in one.commands)
+    delays = [longest - seconds[kind] + chance.uniform(0, 0.3) for kind, _ in one.commands]
+    with ThreadPoolExecutor(2) as pool:
+        commands = [command.format(run=run.path, place=place) for _, command in one.commands]
+        done = list(pool.map(_run_later, commands, delays))
+    winners = 0
+    for command, (code, said) in zip(commands, done, strict=True):
+        assert code in (0, 1, 2), f"{command}: exit code {code}: {said}"
+        errors = [line for line in said.splitlines() if line.startswith("aecli: ")]
+        assert "Traceback" not in said, f"{command}: {said}"
+        assert len(errors) == (code != 0), f"{command}: {said}"
+        winners += code == 0
+    assert winners >= 1, done
+    assert winners <= one.winners, f"both have won: {commands}"
+    _check_whole(run, place)
+    shutil.rmtree(place)
+
+
+def _run_later(command: str, delay: float) -> tuple[int, str]:
+    time.sleep(delay)
+    words = shlex.split(command)
+    done = subprocess.run([*_REAL, words[0], "--quiet", *words[1:]], capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def _check_whole(run: RunFolder, place: Path) -> None:
+    """Check what two commands left: whole runs, codes that belong together or are refused."""
+    for folder in (run, RunFolder(place / "new")):
+        if folder.last.exists():
+            assert load(folder.best).config == load(folder.last).config, "two runs are mixed"
+            _check_run(folder, 0)
+    for path in place.rglob("codes.npy"):
+        try:
+            codes = read_codes(path)
+        except InputError:
+            continue
+        assert codes.labels is not None, path
+        assert codes.provenance is not None, path
+        assert codes.provenance["rows"] == len(codes.values) == len(codes.labels), path
+        for values in path.parent.glob("codes.trust.npy"):
+            drawn = ["plot", str(path), "--color-by", "trust", "-o", str(place / "trust.svg")]
+            done = subprocess.run([*_REAL, *drawn], capture_output=True, text=True)
+            same = len(np.load(values)) == len(codes.values)
+            assert done.returncode == 2 or (done.returncode == 0 and same), done.stderr
+    left = [path for path in place.rglob(".*") if path.is_file()]
+    assert not left, left
+
+
 def kill_many(golden: Golden, train: int, encode: int, plot: int) -> dict[str, int]:
     """Kill until so many kills were survived; return how many there were of each kind."""
     survived = {}
@@ -423,6 +524,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("train", "encode", "plot"):
         parser.add_argument(f"--{name}", type=int, default=0, help="kills at random times")
+    parser.add_argument("--races", type=int, default=0, help="pairs of commands at once")
     parser.add_argument("--calls", action="store_true", help="kill at every call")
     parser.add_argument("--every", type=int, default=1, help="or at every so many-th")
     asked = parser.parse_args()
@@ -435,8 +537,14 @@ def main() -> None:
         if asked.calls:
             killed = kill_at_calls(folder, asked.every)
             print(f"calls: {killed} kills, all survived", flush=True)
-        if asked.train or asked.encode or asked.plot:
-            kill_many(prepare(folder), asked.train, asked.encode, asked.plot)
+        if asked.train or asked.encode or asked.plot or asked.races:
+            golden = prepare(folder)
+            if asked.train or asked.encode or asked.plot:
+                kill_many(golden, asked.train, asked.encode, asked.plot)
+            for seed in range(asked.races):
+                race(golden, seed)
+            if asked.races:
+                print(f"races: {asked.races} pairs, all survived", flush=True)
 
 
 if __name__ == "__main__":

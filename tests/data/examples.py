@@ -7,16 +7,17 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from aecli.data.formats.cifar10 import TEST_FILES, TRAIN_FILES
 from tests.helpers import write_idx, write_idx_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _GENERATOR = np.random.default_rng(0)
 PIXELS = _GENERATOR.integers(0, 256, (90, 6, 5), np.uint8)
@@ -111,6 +112,9 @@ def write_images(folder: Path) -> None:
 
 def write_parquet(path: Path, rows: slice = slice(None), **options: Any) -> None:
     """Write some of the images with their labels as Hugging Face's library does."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     images = [
         {"bytes": png(pixels), "path": f"{row}.png"}
         for row, pixels in zip(range(300)[rows], MANY_PIXELS[rows], strict=True)
@@ -120,7 +124,7 @@ def write_parquet(path: Path, rows: slice = slice(None), **options: Any) -> None
     pq.write_table(with_features(table), path, **options)
 
 
-def with_features(table: pa.Table, features: dict[str, Any] = FEATURES) -> pa.Table:
+def with_features(table: "pa.Table", features: dict[str, Any] = FEATURES) -> "pa.Table":
     """Return a table with Hugging Face's description of its columns."""
     return table.replace_schema_metadata(
         {"huggingface": json.dumps({"info": {"features": features}})}
