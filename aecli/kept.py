@@ -10,12 +10,11 @@ import hmac
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from aecli import files
-from aecli.errors import InputError
+from aecli.errors import AecliError, InputError
 
 _SECRET = "key"
 _SECRET_BYTES = 32
@@ -24,12 +23,14 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True)
 class KeptFolder:
-    """A folder of the cache that only its user can write."""
+    """A folder of the cache that only its user can write; the secret is made for the first file."""
 
-    path: Path
-    _secret: bytes
+    def __init__(self, path: Path, secret: Path) -> None:
+        """Take a folder, and the file of the secret."""
+        self.path = path
+        self._secret_path = secret
+        self._secret = _read_secret(secret)
 
     def read(self, name: str) -> bytes | None:
         """Return what `write` put into a file, or None where that is missing."""
@@ -39,7 +40,9 @@ class KeptFolder:
         except (OSError, InputError):
             return None
         seal, data = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
-        return data if hmac.compare_digest(seal, self._seal(name, data)) else None
+        if self._secret is None or not hmac.compare_digest(seal, _seal(self._secret, name, data)):
+            return None
+        return data
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all.
@@ -48,16 +51,19 @@ class KeptFolder:
             AecliError: the operating system refused.
 
         """
-        files.write_bytes(self.path / name, self._seal(name, data) + data)
+        if self._secret is None:
+            try:
+                self._secret = _make_secret(self._secret_path)
+            except OSError as error:
+                reason = f"{error.strerror or error}{files.room(error, self._secret_path)}"
+                raise AecliError(f"cannot write {self._secret_path}: {reason}") from error
+        files.write_bytes(self.path / name, _seal(self._secret, name, data) + data)
         make_private(self.path / name)
 
     def mark_used(self, name: str) -> None:
         """Set the time of a file to now: those that were not used for longest go first."""
         with suppress(OSError):
             os.utime(self.path / name)
-
-    def _seal(self, name: str, data: bytes) -> bytes:
-        return hmac.digest(self._secret, f"{name}\0".encode() + data, "sha256")
 
 
 def kept_folder(name: str) -> KeptFolder:
@@ -82,7 +88,7 @@ def kept_folder(name: str) -> KeptFolder:
     # In a sticky folder others cannot replace what is ours.
     if state.st_mode & _WRITABLE_BY_OTHERS and not state.st_mode & stat.S_ISVTX:
         raise PermissionError(errno.EPERM, "others can write to it, chmod go-w ends that")
-    return KeptFolder(folder, _read_secret(root / _SECRET) or _make_secret(root / _SECRET))
+    return KeptFolder(folder, root / _SECRET)
 
 
 def is_ours(file: IO[bytes]) -> bool:
@@ -95,6 +101,10 @@ def make_private(path: Path) -> None:
     """Take a file of ours from others, whatever the user's files are like otherwise."""
     with suppress(OSError):
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _seal(secret: bytes, name: str, data: bytes) -> bytes:
+    return hmac.digest(secret, f"{name}\0".encode() + data, "sha256")
 
 
 def _read_secret(path: Path) -> bytes | None:
@@ -115,11 +125,20 @@ def _make_secret(path: Path) -> bytes:
     import tempfile
 
     path.unlink(missing_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:
-        file.write(secrets.token_bytes(_SECRET_BYTES))
-        file.flush()
-        with suppress(FileExistsError):
-            path.hardlink_to(file.name)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            pass
+        except OSError:
+            # A file system without links: the last process is the one that counts.
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     secret = _read_secret(path)
     if secret is None:
         raise PermissionError(errno.EPERM, f"{path.name} beside it is not the user's alone")
