@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.attack import shared
@@ -32,7 +33,7 @@ def choose(kind: str | None, only: str) -> Chosen:
 
 
 def run(
-    chosen: Chosen, at_a_time: int, folder: Path
+    chosen: Chosen, at_a_time: int, patience: float, folder: Path
 ) -> Iterator[tuple[str, Case, list[str] | None]]:
     """Run cases; yield what is wrong with each, or None where it cannot be run here."""
     made = shared.make(folder / "shared", shared.in_process_of_its_own, thorough=True)
@@ -44,7 +45,7 @@ def run(
             return None
         place = folder / str(number)
         try:
-            return attack(case, place, made, apart)
+            return attack(case, place, made, partial(apart, patience=patience))
         finally:
             _remove(place)
 
@@ -76,10 +77,14 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=KINDS, help="cases of this kind")
     parser.add_argument("--only", default="", metavar="REGEX", help="cases with this in their name")
+    parser.add_argument("--every", type=int, default=1, help="every so many-th case")
     parser.add_argument("--list", action="store_true", help="print the cases, run none")
     parser.add_argument("--at-a-time", type=int, default=os.cpu_count() or 2)
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="stretch the time that a case may take"
+    )
     asked = parser.parse_args(None if arguments is None else list(arguments))
-    chosen = choose(asked.kind, asked.only)
+    chosen = choose(asked.kind, asked.only)[:: asked.every]
     if asked.list:
         for kind, case in chosen:
             print(f"{kind}\t{case.name}\t{' '.join(case.arguments)[:200]}")
@@ -87,7 +92,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     tried, stood, skipped = Counter[str](), Counter[str](), Counter[str]()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="aecli-attack-") as name:
-        for kind, case, found in run(chosen, asked.at_a_time, Path(name)):
+        for kind, case, found in run(chosen, asked.at_a_time, asked.patience, Path(name)):
             tried[kind] += 1
             stood[kind] += found == []
             skipped[kind] += found is None

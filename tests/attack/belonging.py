@@ -143,7 +143,7 @@ def _rows() -> Iterator[Case]:
                 command,
                 (_mixed(**mixed),),
                 GOOD if whole else BAD,
-                short=command.startswith("plot"),
+                short=command.startswith("plot") and parts[0] == "codes",
             )
     for missing in ("labels", "provenance"):
         there = {part: "codes" for part in _PARTS if part != missing}

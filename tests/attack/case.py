@@ -159,7 +159,7 @@ class Case:
         patterns = []
         for name in self.named_outputs:
             whole = _literal(name)
-            stem = whole.removesuffix(".npy")
+            stem = str(Path(whole).with_suffix(""))
             patterns += [whole, f"{whole}/*", f"{stem}.labels.npy", f"{stem}.json"]
         return patterns
 

@@ -504,7 +504,7 @@ def _rows() -> Iterator[Case]:
             (_bytes("x.npz", make),),
             EITHER if fault in ("a version to come", "two of one name") else BAD,
             own_process=heavy,
-            short=True,
+            short=not heavy,
         )
     for number, (fault, make) in enumerate(_IDXS.items()):
         heavy = fault in ("a bomb",)
@@ -514,7 +514,7 @@ def _rows() -> Iterator[Case]:
             (copied("images.npy"), _bytes("x.gz", make)),
             BAD,
             own_process=heavy,
-            short=True,
+            short=not heavy,
         )
     for number, (fault, (prepare, codes)) in enumerate(_PARQUETS.items()):
         yield Case(

@@ -25,7 +25,7 @@ PROGRAM = [sys.executable, "-P", "-m", "aecli"]
 _KILLED_BEYOND = 2 * MOST_BYTES
 _SECONDS_BETWEEN_LOOKS = 0.03
 _LATEST_SIGNAL = 3.0
-_SECONDS_HERE = float(os.environ.get("SECS", 30))
+_SECONDS_HERE = 30.0
 
 Way = Callable[[Case, Place], Done]
 
@@ -61,8 +61,11 @@ def environment(case: Case, place: Place) -> dict[str, str | None]:
     return {**own, **place.variables, **case.variables}
 
 
-def apart(case: Case, place: Place) -> Done:
-    """Run a case in a process of its own; it is killed where it takes too much."""
+def apart(case: Case, place: Place, patience: float = 1.0) -> Done:
+    """Run a case in a process of its own; it is killed where it takes too much.
+
+    `patience` stretches the time that it may take, on a machine that others use too.
+    """
     chosen = environment(case, place)
     variables = {k: v for k, v in {**os.environ, **chosen}.items() if v is not None}
     command = [*PROGRAM, *case.arguments]
@@ -79,7 +82,7 @@ def apart(case: Case, place: Place) -> Done:
             stderr=err,
             start_new_session=True,
         )
-        code, peak, found = _wait(process, case, started)
+        code, peak, found = _wait(process, case, started, patience)
         seconds = time.monotonic() - started
         said = [_read(file) for file in (out, err)]
     if peak > MOST_BYTES:
@@ -93,14 +96,15 @@ def _read(file: IO[bytes]) -> str:
 
 
 def _wait(
-    process: "subprocess.Popen[bytes]", case: Case, started: float
+    process: "subprocess.Popen[bytes]", case: Case, started: float, patience: float
 ) -> tuple[int, int, list[str]]:
     """Wait for a process, send it the signals of its case; return exit code, peak and faults."""
     to_send = [
         (number, random.uniform(0.05, _LATEST_SIGNAL) if delay is None else delay)
         for number, delay in case.signals
     ]
-    peak, found = 0, []
+    peak, killed, most = 0, False, case.seconds * patience
+    found: list[str] = []
     while True:
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         if ended:
@@ -114,8 +118,9 @@ def _wait(
             if case.signals[0][1] is None:
                 found.append(f"(after {delay:.2f} s)")
         peak = max(peak, _resident(process.pid))
-        if seconds > case.seconds or peak > _KILLED_BEYOND:
-            found.append("took too long" if seconds > case.seconds else "took too much memory")
+        if not killed and (seconds > most or peak > _KILLED_BEYOND):
+            killed = True
+            found.append("took too long" if seconds > most else "took too much memory")
             os.killpg(process.pid, signal.SIGKILL)
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     code = os.waitstatus_to_exitcode(status)

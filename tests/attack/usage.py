@@ -171,7 +171,6 @@ def _rows() -> Iterator[Case]:
         ("show", "\n\n\n"),
         ("show", *["x"] * 5_000),
         ("data", "show", "~nobody/x"),
-        ("data", "show", "~"),
         ("data", "show", "."),
         ("data", "show", ""),
         ("data", "show", "-"),
