@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from aecli.errors import InputError
 from aecli.pca import pca_projection
 from aecli.plot.colors import UNLABELLED, Classes, Coloring, ContinuousColors
-from aecli.plot.save import new_figure
+from aecli.plot.save import default_style, new_figure
 from aecli.run.codes import Codes
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _BINS = 80
 Floats = npt.NDArray[np.float32]
 
 
+@default_style()
 def map_figure(codes: Codes, name: str, color_by: ContinuousColors | None = None) -> Figure:
     """Draw codes (n, d) as a map, coloured by `color_by` or else by label, where there are labels.
 
@@ -59,6 +60,7 @@ def map_figure(codes: Codes, name: str, color_by: ContinuousColors | None = None
     return figure
 
 
+@default_style()
 def maps_figure(
     maps: Sequence[tuple[str, Floats]],
     labels: npt.NDArray[np.int64] | None,
