@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from aecli.plot.colors import PALETTE
-from aecli.plot.save import new_figure
+from aecli.plot.save import default_style, new_figure
 from aecli.run.states import RECONSTRUCTION, EpochMetrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@default_style()
 def history_figure(history: Sequence[EpochMetrics], loss: str, title: str) -> Figure:
     """Draw the losses of a run by epoch, and mark the best epoch; `loss` is what they are called.
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aecli.config import Range
 from aecli.errors import InputError
 from aecli.neighbors import nearest_rows, share_in_common
 from aecli.run.checkpoint import Checkpoint
 
 # How many nearest codes are compared between the maps.
 NEIGHBORS = 15
+# More seeds tell no more, and each is a training.
+_SEEDS = Range("at least 2 seeds", 2, 100)
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,9 +47,8 @@ class Stability:
 
 
 def check_seeds(checkpoint: Checkpoint, count: int) -> None:
-    """Raise `InputError` for fewer than two seeds, or a run whose data were streamed."""
-    if count < 2:
-        raise InputError(f"--stability must be at least 2 seeds, got {count}")
+    """Raise `InputError` for too few or too many seeds, or a run whose data were streamed."""
+    _SEEDS.check("--stability", count)
     if checkpoint.layout is not None:
         raise InputError("--stability trains in memory, and this run's data were streamed")
 
