@@ -1,5 +1,6 @@
 """`aecli` and `python -m aecli`: the command line as a process of its own."""
 
+import gc
 import sys
 from typing import NoReturn
 
@@ -15,15 +16,13 @@ def run() -> NoReturn:
     try:
         _open_standard_streams()
         signals.install()
-    except (OSError, RuntimeError) as error:
-        sys.exit(f"aecli: the operating system refused at the start: {error}")
-    import gc
-
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    _prepare_python()
-    from aecli.cli import main
-    from aecli.files import remove_temporaries
-
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+        _prepare_python()
+        from aecli.cli import main
+        from aecli.files import remove_temporaries
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:
+        # Mostly a limit of the shell.
+        sys.exit(f"aecli: cannot start: {error or 'not enough memory'}"[:300])
     with signals.undoing(remove_temporaries):
         _leave(main())
 

@@ -501,8 +501,8 @@ def main() -> None:
             print(f"calls: {killed} kills, all survived", flush=True)
         if asked.signals:
             run = folder / "run"
-            for command in (["train", *_SETTINGS, "-o", run], ["encode", run]):
-                _politely_ended(command, None, 0)
+            _politely_ended(["train", *_SETTINGS, "-o", run], None, 0)
+            _politely_ended(["encode", run], None, 0)
             ended = signal_commands(folder, run, asked.signals)
             print(f"signals: {asked.signals}, of which {ended} ended a command", flush=True)
         if asked.train or asked.encode or asked.plot:

@@ -13,7 +13,7 @@ from aecli.cli.options import CheckedCommand
 from aecli.cli.plot import plot
 from aecli.cli.score import score
 from aecli.cli.show import show
-from aecli.cli.stdout import flush
+from aecli.cli.stdout import flush, reader_left
 from aecli.cli.train import train
 from aecli.cli.warnings import one_line_warnings
 from aecli.errors import AecliError
@@ -74,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Without a word where only the help was shown, for want of a command.
         message = error.format_message()
         return _fail(f"{message} (--help explains)" if message else "", error.exit_code)
-    except SystemExit as end:
-        # At a safe point, after a signal.
-        return int(end.code or 0)
+    except SystemExit:
+        # At a safe point after a signal; or the reader of the help has left.
+        return signals.exit_code() if signals.requested() else 0
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -89,12 +89,14 @@ def _run(arguments: Sequence[str] | None) -> int:
         return code
     except _FAULTS_AROUND as fault:
         if isinstance(fault, OSError):
-            if not flush():
-                # Whoever read the output has left.
+            if reader_left(fault):
                 return 0
             # A terminal that is gone has sent a signal before.
             signals.end_if_requested()
-        raise explain(fault) or fault
+        explained = explain(fault)
+        if explained is None:
+            raise
+        raise explained from fault
 
 
 def _fail(message: str, exit_code: int) -> int:

@@ -36,6 +36,14 @@ Rows = Sequence[tuple[str, str]]
 _BESIDE_LOSSES = 36
 
 
+class _Console(Console):
+    """A console that leaves it to its caller what it means that nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise
+
+
 @dataclass(frozen=True)
 class Reporter:
     """Talks to the user: `quiet` leaves errors and results, `json` makes the result one object."""
@@ -52,7 +60,7 @@ class Reporter:
         """Print names and values for people."""
         if not self.quiet:
             with _if_anyone_listens():
-                _print_table(Console(stderr=True), None, rows)
+                _print_table(_Console(stderr=True), None, rows)
 
     def result(self, paths: Sequence[Path], values: Mapping[str, Any]) -> None:
         """Print what was made to stdout: the paths, or with `json` the values as one object."""
@@ -73,7 +81,7 @@ class Reporter:
 
         """
         signals.end_if_requested()
-        console = Console(stderr=True)
+        console = _Console(stderr=True)
 
         def step(amount: int) -> None:
             signals.end_if_requested()
@@ -97,7 +105,7 @@ class Reporter:
 
         The function that is given takes each epoch, and whether it is saved.
         """
-        console = Console(stderr=True)
+        console = _Console(stderr=True)
         if self.quiet:
             yield lambda metrics, saved: None
         elif not console.is_terminal:
@@ -129,7 +137,7 @@ def print_facts(rows: Rows) -> None:
 
 def print_table(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout: laid out on a terminal, else one line per row, separated by tabs."""
-    console = Console()
+    console = _Console()
     if console.is_terminal:
         _print_table(console, header, rows)
     else:

@@ -1,7 +1,6 @@
 """The environment that the libraries below stumble over, as lines that name it."""
 
 import os
-import sys
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -25,7 +24,7 @@ def explain(error: BaseException) -> AecliError | None:
     text = str(error) or type(error).__name__
     named = [name for name in variables if name.lower() in text.lower()]
     settings = ", ".join(f"{name}={variables[name]}" for name in named or sorted(variables))
-    return InputError(f"jax fails with {settings}: {text.partition(chr(10))[0]}")
+    return InputError(f"jax fails with {settings}: {text.partition(chr(10))[0]}; try without")
 
 
 def _refusal(error: OSError) -> str:
@@ -45,7 +44,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_of_jax(error: BaseException) -> bool:
-    frames: TracebackType | None = error.__traceback__ if "jax" in sys.modules else None
+    frames: TracebackType | None = error.__traceback__
     while frames is not None:
         if frames.tb_frame.f_globals.get("__name__", "").startswith("jax."):
             return True

@@ -1,6 +1,7 @@
 """Options that several commands share, and what they mean."""
 
 import inspect
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,10 @@ from aecli.config import (
     Setting,
     SplitName,
 )
-from aecli.errors import InputError
+from aecli.errors import AecliError, InputError
+
+# Variables that no option stands for.
+_VARIABLES = ("AECLI_DATA_DIR", "AECLI_MIRROR")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,13 +65,21 @@ class CheckedCommand(TyperCommand):
         """
         try:
             return super().invoke(ctx)
-        except InputError as error:
-            for parameter in self.params:
-                flag = re.compile(rf"(?<![\w-]){parameter.opts[0]}(?![\w-])")
-                variable = _variable(ctx, parameter)
-                if variable and variable not in str(error) and flag.search(str(error)):
-                    raise InputError(f"{error} ({variable} sets it)") from error
-            raise
+        except AecliError as error:
+            variables = self._to_blame(ctx, str(error))
+            if not variables:
+                raise
+            raise type(error)(f"{error} (with {' and '.join(variables)} set)") from error
+
+    def _to_blame(self, ctx: Any, message: str) -> list[str]:
+        """Return the variables that a message is about without naming them."""
+        found = [name for name in _VARIABLES if (os.environ.get(name) or "\n") in message]
+        for parameter in self.params:
+            flag = re.compile(rf"(?<![\w-]){parameter.opts[0]}(?![\w-])")
+            variable = _variable(ctx, parameter)
+            if variable and flag.search(message):
+                found.append(variable)
+        return [name for name in found if name not in message]
 
 
 def _variable(ctx: typer.Context, parameter: Any) -> str | None:
