@@ -141,12 +141,6 @@ def test_usage_errors_are_one_short_printable_line(capsys: pytest.CaptureFixture
         assert printed.strip().isprintable()
 
 
-def _started(command: str, tmp_path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["bash", "-c", f"exec {command}"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-
-
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     command = f"trap '' HUP INT; {AECLI} train --recipe plain --epochs 100000 --hidden 4"
     process = subprocess.Popen(
@@ -162,7 +156,6 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     for _ in range(3):
         assert process.stderr.readline().startswith(("epoch", "saved"))
-    # Two at once: the second does not wait for the epoch.
     process.send_signal(signal.SIGTERM)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 143, printed
