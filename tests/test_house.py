@@ -12,11 +12,11 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # The house from the ground up. A module imports only from rows below its own, inside a room too;
 # a name with a star stands for all modules of its folder.
 HOUSE = """
-errors cores background_import printable
+errors cores background_import printable signals clock
 memory validated
 json_text
 files
-config pixels labels
+config pixels labels plot.library
 kept
 data.source tensor_file
 npy data.progress data.reading data.rows run.states run.points
@@ -39,8 +39,9 @@ train.epochs train.saving score.job
 train.loop score.stability
 score.seeds score.points score.report
 score.comparison
-cli.console cli.signals
-cli.options cli.warnings
+cli.stdout
+cli.console
+cli.options cli.warnings cli.environment
 cli.*
 cli
 __main__

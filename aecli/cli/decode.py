@@ -57,7 +57,7 @@ def decode(
     started = time.perf_counter()
     from aecli.cli.console import Reporter
     from aecli.run.checkpoint import load
-    from aecli.run.codes import default_codes_path, read_matrix
+    from aecli.run.codes import codes_files, default_codes_path, read_codes
     from aecli.run.folder import find_checkpoint, folder_of
 
     folder = folder_of(run).path
@@ -66,8 +66,10 @@ def decode(
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
     codes = codes or default_codes_path(folder)
-    refuse_inputs([out], [codes, *folder_of(run).files])
-    values = read_matrix(codes)
+    refuse_inputs([out], [*codes_files(codes), *folder_of(run).files])
+    read = read_codes(codes)
+    read.refuse_other_model(codes, checkpoint.model_hash)
+    values = read.values
 
     from aecli.encode import decode_blocks, load_model, write_images
 

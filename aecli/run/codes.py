@@ -40,6 +40,15 @@ class Codes:
         """SHA-256 over the values, as hexadecimal digits."""
         return _hash(self.values)
 
+    def refuse_other_model(self, path: Path, model_sha256: str) -> None:
+        """Raise `InputError` where codes, which lie at `path`, say that another model made them."""
+        made_by = (self.provenance or {}).get("model_sha256")
+        if made_by not in (None, model_sha256):
+            raise InputError(
+                f"{path} was made by another model: name the run that made it, or move "
+                f"{provenance_path(path).name} away to take the numbers alone"
+            )
+
     @property
     def class_names(self) -> list[str] | None:
         """The names that the labels index, where they are known."""

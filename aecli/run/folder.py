@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aecli import signals
 from aecli.errors import AecliError, InputError
 from aecli.files import (
     LOCKS,
@@ -134,15 +135,11 @@ class RunFolder:
             except OSError as error:
                 reason = f"{error.strerror}{room(error, holder)}"
                 raise AecliError(f"cannot write into {self.path}: {reason}") from error
-            yield
+            with signals.undoing(lambda: _tidy(holder, folders=created)):
+                yield
         finally:
-            if lock.is_locked:
-                with suppress(OSError):
-                    holder.unlink(missing_ok=True)
-                lock.release()
-            with suppress(OSError):
-                for path in created:
-                    path.rmdir()
+            _tidy(*([holder] if lock.is_locked else []), folders=created)
+            lock.release()
 
     def describe_files(self) -> dict[str, int]:
         """Return the names and sizes in bytes of the files here."""
@@ -186,6 +183,15 @@ def _is_of_a_run(path: Path) -> bool:
     except OSError:
         return False
     return _MARK in start
+
+
+def _tidy(*paths: Path, folders: list[Path]) -> None:
+    """Remove files, and those of the folders, deepest first, in which nothing is left."""
+    with suppress(OSError):
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for path in folders:
+            path.rmdir()
 
 
 def _process_in(holder: Path) -> str:
