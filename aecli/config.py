@@ -6,6 +6,7 @@ in the documentation follow from its declaration.
 """
 
 import math
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -501,12 +502,12 @@ def parse_widths(text: str) -> tuple[int, ...]:
         InputError: a part is not a whole number.
 
     """
-    try:
-        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
-    except ValueError as error:
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(re.fullmatch(r"[-+]?\d{1,300}", part, re.ASCII) for part in parts):
         raise InputError(
             f"--hidden {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
-        ) from error
+        )
+    return tuple(map(int, parts))
 
 
 def _shown(value: Any) -> str:

@@ -213,7 +213,8 @@ def read_header(
         raise InputError(f"{where} is not a whole .npy array: {reason}") from error
     if dtype.hasobject or dtype.kind not in "buifc":
         raise InputError(f"{where} holds {dtype}: expected numbers; nothing of it was run")
-    if dtype.itemsize == 0 or not all(0 <= length < _LONGEST_AXIS for length in shape):
+    known = all(type(length) is int and 0 <= length < _LONGEST_AXIS for length in shape)
+    if dtype.itemsize == 0 or not known:
         raise InputError(f"{where} has an impossible shape in its header: expected small numbers")
     promised, held = math.prod(shape) * dtype.itemsize, size - file.tell()
     if promised != held:

@@ -6,6 +6,7 @@ import os
 import queue
 import re
 import tarfile
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from aecli import files
+from aecli import files, signals
 from aecli.data.progress import Advance, Bar
 from aecli.errors import AecliError, InputError
 from aecli.printable import one_line
@@ -100,11 +101,8 @@ def fetch(remote: Remote, folder: Path, bar: Bar) -> None:
         mirrors = (_chosen_mirror(os.environ[MIRROR_VARIABLE]),)
     parent = folder.parent
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with _locked(parent / f".{folder.name}.lock", bar):
-            # The files of a process that was killed: nobody else has the lock.
-            for path in (*parent.glob(f".{folder.name}.*.tmp"), *folder.glob(".*.tmp")):
-                path.unlink()
+        created = files.make_folder(parent)
+        with _locked(parent / f".{folder.name}.aecli.lock", created, bar):
             missing = [file for file in remote.files if not (folder / file.name).is_file()]
             if remote.archive is None:
                 for file in missing:
@@ -150,24 +148,37 @@ def _chosen_mirror(text: str) -> _Mirror:
 
 
 @contextmanager
-def _locked(path: Path, bar: Bar) -> Iterator[None]:
-    """Hold a lock, after waiting until no other process holds it."""
+def _locked(path: Path, created: Sequence[Path], bar: Bar) -> Iterator[None]:
+    """Hold a lock, after waiting until no other process holds it.
+
+    Nothing of it is left, nor of the folders `created` for it where nothing went into them.
+    """
     from filelock import FileLock, Timeout
 
+    if files.kind_of(path) not in ("file", "nothing") or path.is_symlink():
+        raise InputError(f"{path} is no lock of aecli: move it away")
     lock = FileLock(path)
     with (
         bar("waiting for another process that is fetching this", 0) as advance,
-        # On a file system without locks two processes fetch the same twice.
-        suppress(NotImplementedError),
+        files.where_supported(files.LOCKS),
     ):
         while not lock.is_locked:
             with suppress(Timeout):
                 lock.acquire(timeout=_SLICE_SECONDS)
             advance(0)
     try:
-        yield
+        with signals.undoing(lambda: _tidy(path, created)):
+            yield
     finally:
+        _tidy(path, created)
         lock.release()
+
+
+def _tidy(lock: Path, folders: Sequence[Path]) -> None:
+    with suppress(OSError):
+        lock.unlink(missing_ok=True)
+        for folder in folders:
+            folder.rmdir()
 
 
 def _try_mirrors(
@@ -249,7 +260,7 @@ def _unpacked(packed: IO[bytes], folder: Path, most: int, bar: Bar) -> Iterator[
 
     A tar archive that stays packed would be unpacked as far as the sizes in it say.
     """
-    with _temporary(folder) as file:
+    with tempfile.TemporaryFile(dir=folder.parent) as file:
         with (
             _unpacking(),
             gzip.open(packed) as content,
@@ -265,22 +276,11 @@ def _unpacked(packed: IO[bytes], folder: Path, most: int, bar: Bar) -> Iterator[
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside a folder, for what is to go into it."""
-    import tempfile
-
-    with tempfile.NamedTemporaryFile(
-        dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"
-    ) as file:
-        yield file
-
-
-@contextmanager
 def _downloaded(
     mirror: _Mirror, name: str, folder: Path, most: int, bar: Bar
 ) -> Iterator[IO[bytes]]:
     """Download at most `most` bytes to a temporary file; yield it, at its beginning."""
-    with _temporary(folder) as file:
+    with tempfile.TemporaryFile(dir=folder.parent) as file:
         download = _Download(mirror, name)
         with bar(f"asking for {name}", 0) as advance:
             length = download.wait_for_answer(advance)

@@ -1,6 +1,7 @@
 """The source of a data set: all it takes to open it again with the same rows and splits."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -113,11 +114,11 @@ def parse_size(text: str) -> tuple[int, int]:
         InputError: the text is not a size.
 
     """
-    lengths = text.split("x")
-    if not (1 <= len(lengths) <= 2 and all(length.isdecimal() for length in lengths)):
+    if not re.fullmatch(r"\d{1,9}(x\d{1,9})?", text, re.ASCII):
         raise InputError(
             f"--size {text!r}: expected pixels, such as 28, or HEIGHTxWIDTH, such as 32x48"
         )
+    lengths = text.split("x")
     return int(lengths[0]), int(lengths[-1])
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
 
-from aecli.printable import printable
+from aecli.printable import one_line
 
 # Petroff, *Accessible color sequences for data visualization* (2021): ten colours chosen to be
 # told apart with colour-vision deficiencies too. Beyond ten, classes also differ by marker.
@@ -22,6 +22,8 @@ PALETTE: Sequence[Any] = matplotlib.color_sequences["petroff10"]
 UNLABELLED = "#3f90da"
 _MARKERS = "o^sDvP*X<>"
 _COLORMAP = "viridis"
+# Longer names of classes lose their middle: beside them there must be room for the map.
+_LONGEST_NAME = 40
 
 Floats = npt.NDArray[np.float32]
 Rgb = npt.NDArray[np.float64]
@@ -32,7 +34,7 @@ class Classes:
 
     def __init__(self, labels: npt.NDArray[np.int64], names: Sequence[str] | None) -> None:
         self.values, self.index = np.unique(labels, return_inverse=True)
-        known = [printable(name) for name in names or ()]
+        known = [one_line(name, _LONGEST_NAME) for name in names or ()]
         self.names = [known[v] if 0 <= v < len(known) else str(v) for v in self.values]
 
     def __len__(self) -> int:

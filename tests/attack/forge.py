@@ -161,7 +161,11 @@ def codes(
     def prepare(place: Place) -> None:
         path = place.array(name, np.asarray(values, np.float32))
         found = json.loads((place.shared / "run" / "codes.json").read_text())
-        found |= fields | {"codes_sha256": _hash(np.asarray(values, np.float32))}
+        matrix = np.asarray(values, np.float32)
+        matrix = matrix[:, np.newaxis] if matrix.ndim == 1 else matrix
+        rows, dimensions = matrix.shape
+        found |= {"rows": rows, "dimensions": dimensions, "row_ids": None}
+        found |= {"codes_sha256": _hash(matrix)} | fields
         found["labels_sha256"] = None
         if labels is not None:
             whole = np.asarray(labels, np.int64)

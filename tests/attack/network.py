@@ -166,7 +166,7 @@ _ADDRESSES = (
 
 # Locks, and partial files, of those who fetched before.
 _FETCH = "data fetch mnist"
-_LEFT = (".mnist.lock", "*/.mnist.lock")
+_LEFT = (".mnist.aecli.lock", "*/.mnist.aecli.lock")
 
 
 def _says_no_secret(place: Place, done: Done) -> str | None:
@@ -224,7 +224,7 @@ def _rows() -> Iterator[Case]:
             (_serving(status(404)),),
             FAILED,
             variables={variable: value, "no_proxy": "", "AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.lock", "data/mnist"),
+            leaves=("data/.mnist.aecli.lock", "data/mnist"),
             check=_says_no_secret,
             short=variable != "http_proxy",
         )
@@ -232,11 +232,11 @@ def _rows() -> Iterator[Case]:
         yield Case(
             f"the lock of a fetch is {kind}",
             _FETCH,
-            (_serving(status(404)), special(kind, "data/.mnist.lock")),
+            (_serving(status(404)), special(kind, "data/.mnist.aecli.lock")),
             REFUSED,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.lock", "nowhere/*"),
-            changes=("data/.mnist.lock",),
+            leaves=("data/.mnist.aecli.lock", "nowhere/*"),
+            changes=("data/.mnist.aecli.lock",),
             own_process=True,
         )
     for kind in ("a pipe", "a folder", "a loop"):
@@ -246,7 +246,7 @@ def _rows() -> Iterator[Case]:
             (_serving(status(404)), special(kind, "data/mnist/train-labels-idx1-ubyte")),
             REFUSED,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.lock",),
+            leaves=("data/.mnist.aecli.lock",),
             short=True,
         )
         yield Case(
@@ -255,7 +255,7 @@ def _rows() -> Iterator[Case]:
             (_serving(status(404)), special(kind, "data/.mnist.left.tmp")),
             REFUSED,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.lock", "data/mnist"),
+            leaves=("data/.mnist.aecli.lock", "data/mnist"),
             changes=("data/.mnist.left.tmp",),
             short=True,
         )
@@ -265,7 +265,7 @@ def _rows() -> Iterator[Case]:
         (written("data/mnist", b"mine"),),
         REFUSED,
         variables={"AECLI_DATA_DIR": "data"},
-        leaves=("data/.mnist.lock",),
+        leaves=("data/.mnist.aecli.lock",),
         short=True,
     )
     for name in ("../x", "", ".", "mnist/", "MNIST", "\x1b[31m", "x" * 100_000, "digits"):
@@ -301,7 +301,7 @@ def _case(
         expected,
         variables={"AECLI_DATA_DIR": "data"},
         # The lock stays, so that the next one finds it.
-        leaves=("data/.mnist.lock", "data/mnist"),
+        leaves=("data/.mnist.aecli.lock", "data/mnist"),
         check=_says_no_secret if secret else None,
         own_process=own,
         short=short,

@@ -152,7 +152,7 @@ def _rows() -> Iterator[Case]:
             (_ALL,),
             ANY if good or "--version" in command else EITHER if ",,," in command else BAD,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.lock", "data/mnist") if "mnist" in command else (),
+            leaves=("data/.mnist.aecli.lock", "data/mnist") if "mnist" in command else (),
             plain=command in _SILENT,
             short="mnist" not in command,
         )
