@@ -70,9 +70,7 @@ def rows_to_fit(dataset: Dataset, memory: int = FIT_BYTES) -> int:
     return max(1, min(fitting, _FIT_ROWS))
 
 
-def pca_projection(
-    values: Floats, dimensions: int
-) -> tuple[npt.NDArray[np.floating[Any]], float]:
+def pca_projection(values: Floats, dimensions: int) -> tuple[npt.NDArray[np.floating[Any]], float]:
     """Project rows onto their first principal components.
 
     `values`: float (n, p). Returns float (n, dimensions) and the share of the variance that is
@@ -80,7 +78,9 @@ def pca_projection(
     """
     largest = float(np.abs(values).max())
     if not (largest == 0 or 1 / _LARGE < largest < _LARGE):
-        projected, kept = pca_projection((values / np.float64(largest)).astype(np.float32), dimensions)
+        projected, kept = pca_projection(
+            (values / np.float64(largest)).astype(np.float32), dimensions
+        )
         return projected * np.float64(largest), kept
     components = fit_pca(values, dimensions)
     projected = np.zeros((len(values), dimensions), np.float32)

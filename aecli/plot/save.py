@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from aecli import files
 
 DOTS_PER_INCH = 160
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     # Names of data sets, classes and files are not formulas, even with dollar signs in them.
     "text.parse_math": False,
     # The same codes give the same bytes.

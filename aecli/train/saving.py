@@ -13,6 +13,7 @@ import numpy as np
 from aecli import files
 from aecli.config import Config
 from aecli.data import DataDescription
+from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
 from aecli.neighbors import FoundNeighbors
 from aecli.run.checkpoint import Checkpoint, flatten, save, unflatten
