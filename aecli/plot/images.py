@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _GRID_DOTS = 1_000  # About the width of a grid of few images in the picture.
-# A grid is at most this high and wide: more is more than a screen shows, and takes gigabytes.
-_MOST_DOTS = 4_000
+# A grid is at most this high and wide: more is more than a screen shows, and takes a gigabyte.
+_MOST_DOTS = 3_000
 # Where all images would not fit, large ones lose pixels, down to about so many along a side.
 _FEWEST_PIXELS = 64
 _FRAME = 2  # Dots of the white frame of an image, both sides together.

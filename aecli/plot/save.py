@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aecli.plot import library  # noqa: F401
 
@@ -16,7 +17,7 @@ from aecli import files, signals
 
 DOTS_PER_INCH = 160
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     # Names of data sets, classes and files are not formulas, even with dollar signs in them.
     "text.parse_math": False,
     # The same codes give the same bytes.

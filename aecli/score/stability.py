@@ -1,5 +1,6 @@
 """How much of a map is chance: maps of several seeds, laid over each other."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from aecli.config import Range
 from aecli.errors import InputError
 from aecli.neighbors import nearest_rows, share_in_common
 from aecli.run.checkpoint import Checkpoint
+from aecli.score.metrics import all_equal, comparable
 
 # How many nearest codes are compared between the maps.
 NEIGHBORS = 15
@@ -27,7 +29,8 @@ class Stability:
     is the root mean square distance of all codes from their centre. `disparity`: the share of the
     squared distances that no rotation, reflection and scaling removes, 0..1, the mean over the
     seeds after the first. `kept`: the share of the `NEIGHBORS` nearest codes of each code in the
-    first map that another seed's map has too, 0..1, the mean over the others.
+    first map that another seed's map has too, 0..1, the mean over the others. Both are NaN where
+    all codes of a map are the same.
     """
 
     seeds: tuple[int, ...]
@@ -69,14 +72,13 @@ def compare_maps(maps: list[Floats], seeds: tuple[int, ...]) -> Stability:
         disparities.append(1 - scale**2)
     places = np.stack(aligned)
     distances = np.square(places - places.mean(axis=0)).sum(axis=2)
-    near = [nearest_rows(codes, min(NEIGHBORS, len(first) - 1)) for codes in maps]
+    moved = np.sqrt(distances.mean(axis=0)).astype(np.float32)
+    if any(map(all_equal, maps)):
+        return Stability(seeds, moved, math.nan, math.nan)
+    neighbors = min(NEIGHBORS, len(first) - 1)
+    near = [nearest_rows(comparable(codes)[0], neighbors) for codes in maps]
     kept = [share_in_common(near[0], other).mean() for other in near[1:]]
-    return Stability(
-        seeds,
-        np.sqrt(distances.mean(axis=0)).astype(np.float32),
-        float(np.mean(disparities)),
-        float(np.mean(kept)),
-    )
+    return Stability(seeds, moved, float(np.mean(disparities)), float(np.mean(kept)))
 
 
 def _normalized(codes: Floats) -> npt.NDArray[np.float64]:

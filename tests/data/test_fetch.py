@@ -360,7 +360,7 @@ def test_a_killed_fetch_leaves_nothing_that_counts(
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     # What was downloaded had no name.
-    assert files_below(tmp_path) == [".mnist.aecli.lock"]
+    assert files_below(tmp_path) == []
     with pytest.raises(AecliError):
         fetch(_remote(server), tmp_path / "mnist", no_bar)
     assert files_below(tmp_path) == []
