@@ -9,10 +9,14 @@ import pytest
 from aecli.config import Config, with_settings
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
-from aecli.run.states import Best, EpochMetrics, PartialEpoch
+from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
 from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from tests.helpers import tiny_dataset
+
+
+# As of streamed data.
+LAYOUT = ShuffleLayout(40, 1)
 
 
 def _metrics(epoch: int, validation_loss: float) -> EpochMetrics:
@@ -27,7 +31,7 @@ def progress(small_config: Config) -> Progress:
 
 def _saver(folder: Path, config: Config, resumed_at: int | None = None) -> Saver:
     data = tiny_dataset().describe()
-    return Saver(RunFolder(folder), config, data, None, None, resumed_at=resumed_at)
+    return Saver(RunFolder(folder), config, data, LAYOUT, None, resumed_at=resumed_at)
 
 
 def test_the_best_parameters_are_those_of_the_lowest_validation_loss(progress: Progress) -> None:
