@@ -14,7 +14,6 @@ from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from tests.helpers import tiny_dataset
 
-
 # As of streamed data.
 LAYOUT = ShuffleLayout(40, 1)
 
