@@ -215,7 +215,7 @@ def read_header(
         raise InputError(f"{where} holds {dtype}: expected numbers; nothing of it was run")
     known = all(type(length) is int and 0 <= length < _LONGEST_AXIS for length in shape)
     if dtype.itemsize == 0 or not known:
-        raise InputError(f"{where} has an impossible shape in its header: expected small numbers")
+        raise InputError(f"{where} has an impossible header: its shape or type has no such size")
     promised, held = math.prod(shape) * dtype.itemsize, size - file.tell()
     if promised != held:
         fault = "truncated" if held < promised else "too long"

@@ -33,7 +33,7 @@ def default_style() -> Iterator[None]:
     """Draw or save in matplotlib's own style, whatever a `matplotlibrc` of the user says."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        matplotlib.rcParams.update(_STYLE)
         yield
 
 

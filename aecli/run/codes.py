@@ -191,7 +191,8 @@ def write_codes(path: Path, codes: CodeBlocks, *, replace: bool = False) -> list
     last.
 
     Raises:
-        InputError: without `replace`, a file has come to be there meanwhile.
+        InputError: a code is not finite, or without `replace`, a file has come to be there
+            meanwhile.
         AecliError: the operating system refused.
 
     """
@@ -300,6 +301,8 @@ def _read_provenance(path: Path) -> dict[str, Any] | None:
 
 def _hashed(blocks: Iterable[CodeArray], update: Callable[[Any], None]) -> Iterator[CodeArray]:
     for block in blocks:
+        if not np.isfinite(block).all():
+            raise InputError("the model makes codes that are not finite: train it again")
         update(np.ascontiguousarray(block).data)
         yield block
 

@@ -159,7 +159,7 @@ class Case:
         patterns = []
         for name in self.named_outputs:
             whole = _literal(name)
-            stem = str(Path(whole).with_suffix(""))
+            stem = os.path.splitext(whole)[0]  # noqa: PTH122
             patterns += [whole, f"{whole}/*", f"{stem}.labels.npy", f"{stem}.json"]
         return patterns
 
@@ -188,7 +188,11 @@ def look_at(folder: Path) -> Look:
 
 
 def _look_at_one(path: Path) -> str:
-    state = path.lstat()
+    try:
+        state = path.lstat()
+    except OSError:
+        # Folders may be nested more deeply than a name may be long.
+        return "out of reach"
     if stat.S_ISLNK(state.st_mode):
         return f"link to {os.readlink(path)}"  # noqa: PTH115
     if stat.S_ISDIR(state.st_mode):

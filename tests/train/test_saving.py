@@ -14,6 +14,9 @@ from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from tests.helpers import tiny_dataset
 
+# As of streamed data.
+LAYOUT = ShuffleLayout(40, 1)
+
 
 def _metrics(epoch: int, validation_loss: float) -> EpochMetrics:
     return EpochMetrics(epoch, {"reconstruction": 0.5}, validation_loss, 1e-3, 100.0, 2.0)
@@ -27,8 +30,7 @@ def progress(small_config: Config) -> Progress:
 
 def _saver(folder: Path, config: Config, resumed_at: int | None = None) -> Saver:
     data = tiny_dataset().describe()
-    layout = ShuffleLayout(4, 2)
-    return Saver(RunFolder(folder), config, data, layout, None, resumed_at=resumed_at)
+    return Saver(RunFolder(folder), config, data, LAYOUT, None, resumed_at=resumed_at)
 
 
 def test_the_best_parameters_are_those_of_the_lowest_validation_loss(progress: Progress) -> None:

@@ -38,7 +38,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "the last pixel missing": (GOOD[:-1], "is truncated: its header promises 2,700"),
     "more than the header says": (GOOD + b"x", "is too long"),
     "terabytes promised": (NPY_OF_TERABYTES, "promises 1,000,000,000,000 bytes, it holds 0"),
-    "a negative length": (npy_header("(-1, 4, 4)"), "has an impossible shape in its header"),
+    "a negative length": (npy_header("(-1, 4, 4)"), "has an impossible header"),
     "a header that is no dict": (
         b"\x93NUMPY\x01\x00\x06\x00[1,2]\n",
         "whole .npy array",
