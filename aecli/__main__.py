@@ -1,10 +1,17 @@
 """`aecli` and `python -m aecli`: the command line as a process of its own."""
 
+from __future__ import annotations
+
 import gc
+import os
 import sys
-from typing import NoReturn
 
 from aecli import signals
+
+# See `aecli.signals`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # Importing jax makes a hundred thousand objects that live until the end: looking for garbage among
 # them 240 times takes a fifth of a short command's time.
@@ -22,7 +29,9 @@ def run() -> NoReturn:
         from aecli.files import remove_temporaries
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         # Mostly a limit of the shell.
-        sys.exit(f"aecli: cannot start: {error or 'not enough memory'}"[:300])
+        if sys.stderr is not None:
+            print(f"aecli: cannot start: {error or 'not enough memory'}"[:300], file=sys.stderr)
+        _leave(1)
     with signals.undoing(remove_temporaries):
         _leave(main())
 
@@ -32,8 +41,6 @@ def _open_standard_streams() -> None:
 
     The next file would take their place, and what a library prints would go into it.
     """
-    import os
-
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -61,13 +68,13 @@ def _leave(code: int) -> NoReturn:
     system takes all memory back sooner.
     """
     import atexit
-    import os
     from contextlib import suppress
 
     atexit._run_exitfuncs()
-    if sys.stderr is not None:
-        with suppress(OSError):
-            sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                stream.flush()
     os._exit(code)
 
 

@@ -5,15 +5,21 @@ program asks at its safe points. Where it comes to none in time, or a second sig
 thread ends the process. Without `install` nothing is handled, and nothing is ever requested.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+
+# Until `install` is called a signal meets Python's own start: to import typing takes as long as
+# all else before it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+    from typing import NoReturn
 
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # As long as people wait before they try again.
@@ -39,6 +45,8 @@ def install() -> None:
         # As nohup wants it, and a shell for what it runs in the background.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _note)
+    import threading
+
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     # The main thread learns of a signal only between two steps of Python, this pipe at once.

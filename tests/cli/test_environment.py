@@ -77,6 +77,12 @@ def test_a_limit_is_one_line(
     _one_line(done, exit_code, words)
 
 
+def test_what_is_printed_before_an_error_is_printed(aecli: Run) -> None:
+    done = aecli(PYTHONUNBUFFERED="")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Commands" in done.stdout
+
+
 def test_closed_streams_do_not_get_into_files(digits_run: Path, tmp_path: Path) -> None:
     codes = [tmp_path / "open.npy", tmp_path / "closed.npy"]
     for path, closed in zip(codes, ("", "<&- >&- 2>&-"), strict=True):

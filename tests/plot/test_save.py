@@ -55,11 +55,11 @@ def test_names_are_not_formulas_in_any_figure(module: str) -> None:
 
 def test_any_name_can_be_drawn(tmp_path: Path) -> None:
     # Warnings, of letters that no font has, are errors here.
-    name = "".join(map(chr, range(32))) + "\udcff\ud800\ufffe\u7389<&"
-    origin = {"data": name, "split": name, "class_names": [name, "b"]}
-    codes = Codes(np.zeros((3, 2), np.float32), np.array([0, 1, 1]), origin)
+    names = ["\x00\x1b[31m", "\t\n\x1f", "\udcff\ud800", "\ufffe\u7389", "<&"]
+    origin = {"data": names[0], "split": names[1], "class_names": names}
+    codes = Codes(np.zeros((5, 2), np.float32), np.arange(5), origin)
     for path in (tmp_path / "a.svg", tmp_path / "a.png", tmp_path / "a.pdf"):
-        save_figure(map_figure(codes, name), path)
+        save_figure(map_figure(codes, "unused"), path)
     text = "".join(ElementTree.parse(tmp_path / "a.svg").getroot().itertext())
-    assert "\\x00\\x01" in text
-    assert "\\xff" in text
+    for shown in ("\\x00\\x1b[31m", "\\t\\n\\x1f", "\\xff\\ud800", "\\ufffe\u7389", "<&"):
+        assert shown in text
