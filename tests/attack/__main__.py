@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -89,6 +90,9 @@ def main(arguments: Iterable[str] | None = None) -> int:
         for kind, case in chosen:
             print(f"{kind}\t{case.name}\t{' '.join(case.arguments)[:200]}")
         return 0
+    # What starts this in the background may have it ignore them, and all below it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     tried, stood, skipped = Counter[str](), Counter[str](), Counter[str]()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="aecli-attack-") as name:

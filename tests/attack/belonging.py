@@ -226,7 +226,7 @@ def _rows() -> Iterator[Case]:
         for command in (
             "encode run -o c.npy",
             "plot run --kind reconstructions -o p.png",
-            "score run --json",
+            "score run --split train --json",
             "train --resume -o run --epochs 5",
         ):
             resumes = command.startswith("train")

@@ -273,7 +273,8 @@ def _faults_of_files(case: Case, place: Place, done: Done, before: Look) -> list
     after = look_at(place.folder)
     outputs = case.outputs
     may_come = [*case.leaves, *([] if done.code in (1, 2) else [*case.makes, *outputs])]
-    may_change = [*case.changes, *(outputs if done.code == 0 else [])]
+    forced = done.code == 0 and "--force" in case.arguments
+    may_change = [*case.changes, *(outputs if forced else [])]
     # The folders above what may come.
     folders = {str(above) for name in may_come for above in Path(name).parents}
     for name, state in after.items():

@@ -202,7 +202,7 @@ def _rows() -> Iterator[Case]:
             expected,
             variables=variables,
             # Who fails late may have begun.
-            leaves=("new/*",) if expected == ANY else (),
+            leaves=("new/*",) if expected == ANY else ("\x1b*",),
             own_process=not first.startswith(_QUICK),
             short=named.startswith(_SHORT),
             check=right_codes if command == _ENCODE and expected == GOOD else None,

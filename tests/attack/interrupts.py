@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator
 
-from tests.attack.case import Case, Done, Place, Prepare
+from tests.attack.case import GOOD, Case, Done, Place, Prepare
 from tests.attack.forge import described, npy, run, sparse
 from tests.attack.network import dripping
 from tests.attack.shared import SETTINGS
@@ -93,6 +93,17 @@ def _rows() -> Iterator[Case]:
                 prepare,
                 ((signal.SIGTERM, delays[0]), (signal.SIGINT, delays[1])),
             )
+    for name, command, count in (("HUP", "encode many", 2), ("HUP", "train", 1)):
+        yield Case(
+            f"{name} {count} times under nohup: {command}",
+            _COMMANDS[command].replace("1000000", "400"),
+            (run, _many),
+            GOOD,
+            makes=("c.*", "new/*"),
+            through="trap '' HUP; exec \"$@\"",
+            signals=tuple((signal.SIGHUP, 0.5 + turn) for turn in range(count)),
+            check=_whole,
+        )
 
 
 def _case(

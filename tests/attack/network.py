@@ -21,12 +21,18 @@ def _serving(answer: Answer | None, user: str = "") -> Prepare:
 
     def prepare(place: Place) -> None:
         server = Server()
+        # One who asks may leave before the answer.
+        server.http.handle_error = _say_nothing  # type: ignore[method-assign]
         place.closing.callback(server.http.server_close)
         place.closing.callback(server.http.shutdown)
         server.answers = _Always(answer or redirect(server.url()))
         place.variables["AECLI_MIRROR"] = server.url().replace("://", f"://{user}")
 
     return prepare
+
+
+def _say_nothing(request: object, address: object) -> None:
+    pass
 
 
 class _Always(dict[str, Answer]):
@@ -108,7 +114,7 @@ _ANSWERS: dict[str, Answer | None] = {
     "a code of 999": status(999),
     "no content": status(204),
     "rubbish": body(b"\x1b[31m rubbish \n" * 100),
-    "nothing": body(b""),
+    "nothing": _with_headers(200, content_length="0"),
     "gzip of rubbish": body(gzip.compress(b"rubbish")),
     "gzip that is cut": body(gzip.compress(bytes(60_008))[:-9]),
     "gzip of the right size": body(gzip.compress(bytes(60_008))),

@@ -186,6 +186,8 @@ def _rows() -> Iterator[Case]:
             (run, special("a link to nothing", link)),
             ANY,
             makes=("nowhere/*",),
+            # It holds nothing that would be lost.
+            changes=(link,),
             own_process=command.startswith("train"),
             short=True,
         )

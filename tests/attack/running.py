@@ -182,7 +182,7 @@ def here(case: Case, place: Place) -> Done:
     ):
         warnings.simplefilter("default")
         try:
-            with _at_most(min(case.seconds, _SECONDS_HERE), place.folder.parent):
+            with _at_most(min(case.seconds, _SECONDS_HERE), place):
                 code = main(case.arguments)
         except _TooLongError:
             code, found = 1, ("took too long",)
@@ -197,7 +197,7 @@ def here(case: Case, place: Place) -> Done:
 
 
 @contextmanager
-def _at_most(seconds: float, folder: Path) -> Iterator[None]:
+def _at_most(seconds: float, place: Place) -> Iterator[None]:
     """End what takes longer, also where it waits for a pipe in a library that sees no signals."""
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -206,7 +206,7 @@ def _at_most(seconds: float, folder: Path) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        with _letting_go_of_pipes(seconds, folder):
+        with _letting_go_of_pipes(seconds, place):
             yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -214,12 +214,13 @@ def _at_most(seconds: float, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _letting_go_of_pipes(seconds: float, folder: Path) -> Iterator[None]:
+def _letting_go_of_pipes(seconds: float, place: Place) -> Iterator[None]:
     """After a while let whoever waits for the writer of a pipe read its end.
 
     From another process: a library may hold Python's lock while it waits.
     """
-    pipes = [str(path) for path in folder.rglob("*") if path.is_fifo()]
+    found = (path for folder in (place.folder, place.cache) for path in folder.rglob("*"))
+    pipes = [str(path) for path in found if path.is_fifo()]
     if not pipes:
         yield
         return

@@ -249,7 +249,7 @@ def _rows() -> Iterator[Case]:
             short=number % 2 == 0 and len(values) < 100,
             own_process=len(values) > 1_000,
         )
-        if values.ndim == 2 and values.shape[1] == 2 and len(values) < 100:
+        if values.ndim == 2 and values.shape[1] == 2 and 0 < len(values) < 100:
             yield Case(
                 f"codes {what}: decode",
                 "decode run x.npy -o d.npy",

@@ -1,5 +1,6 @@
 """A short form of `make attack`: the cases that are quick, most of them in this process."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +29,10 @@ SLICES = dict(_slices())
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return what cases copy; it is made by the first of the processes that run the tests."""
-    root = tmp_path_factory.getbasetemp().parent
-    folder = root / f"attack-{tmp_path_factory.getbasetemp().name[:4]}"
+    root = tmp_path_factory.getbasetemp()
+    # That of all processes.
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = root / "attack"
     with FileLock(root / "attack.lock"):
         if not folder.exists():
             making = root / "attack-making"
