@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli import files
+from aecli.clock import seconds_since
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
@@ -100,7 +101,7 @@ def find_neighbors(
     key = _key(dataset, config.neighbors)
     kept = load_graph(folder.neighbors, key)
     graph = kept or neighbor_graph(dataset, config.neighbors, bar)
-    seconds = time.perf_counter() - started
+    seconds = seconds_since(started)
     return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
 
 

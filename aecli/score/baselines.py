@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aecli.clock import seconds_since
 from aecli.config import SplitName
 from aecli.errors import InputError
 
@@ -148,13 +149,13 @@ def place_with_pca(dataset: "Dataset", split: SplitName, dimensions: int) -> Emb
     fitted = unit_rows(sample.images)
     started = time.perf_counter()
     pca = fit_pca(fitted, dimensions)
-    fit_seconds = time.perf_counter() - started
+    fit_seconds = seconds_since(started)
     parts, errors, place_seconds = [], [], 0.0
     for batch in dataset.batches(split, min(_ROWS_AT_A_TIME, most)):
         rows = unit_rows(batch)
         started = time.perf_counter()
         parts.append(pca.project(rows))
-        place_seconds += time.perf_counter() - started
+        place_seconds += seconds_since(started)
         errors.append(pca.error([rows]) * len(rows))
     return Embedding(
         "PCA",
@@ -181,14 +182,14 @@ def place_with(name: str, dataset: "Dataset", split: SplitName, dimensions: int)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()
     codes, place = baseline.fit(rows, dimensions)
-    fit_seconds = time.perf_counter() - started
+    fit_seconds = seconds_since(started)
     if not others:
         return Embedding(baseline.name, codes, fit_seconds=fit_seconds)
     asked = unit_rows(dataset.split(split).images)
     place(asked[:_WARM_UP])
     started = time.perf_counter()
     placed = place(asked)
-    place_seconds = time.perf_counter() - started
+    place_seconds = seconds_since(started)
     return Embedding(
         baseline.name,
         placed,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aecli.clock import seconds_since
 from aecli.config import DEFAULT_SAMPLE, SplitName
 from aecli.data import Bar, Dataset, no_bar, spread_evenly
 from aecli.encode import encode, encode_split, image_errors, load_model
@@ -193,5 +194,5 @@ def _seconds_to_place(checkpoint: Checkpoint, dataset: Dataset, split: SplitName
     for _ in range(_TIMES):
         started = time.perf_counter()
         encode(model, images)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(seconds_since(started))
     return statistics.median(seconds) * dataset.count(split) / len(images)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from aecli import files
+from aecli.clock import per_second, seconds_since, show_rate
 from aecli.config import Config
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
@@ -59,6 +60,7 @@ class Summary:
 
     def facts(self, loss: str) -> list[tuple[str, str]]:
         """Return the numbers by name for people; `loss` is what the validation loss measures."""
+        speed = show_rate(self.images_per_second, "images/s")
         pca = f" (PCA: {self.pca_validation_mse:.4f})" if loss == "mse" else ""
         return [
             ("best epoch", f"{self.best_epoch} of {self.epochs}"),
@@ -66,7 +68,7 @@ class Summary:
             ("test mse", f"{self.test_mse:.4f} (PCA: {self.pca_mse:.4f})"),
             ("parameters", f"{self.parameters:,}"),
             ("time", f"{self.seconds:.1f} s"),
-            ("speed", f"{self.images_per_second:,.0f} images/s"),
+            *([("speed", speed)] if speed else []),
         ]
 
 
@@ -170,7 +172,7 @@ def _train_epochs(
             if result.buffers > done or not saver.is_saved(epoch - 1):
                 saver.save(progress)
             return True
-        seconds = time.perf_counter() - started
+        seconds = seconds_since(started)
         _check_finite(result, epoch, step)
         images = step.images_per_epoch - (done * layout.buffer_rows if layout else 0)
         progress.add(_metrics(result, epoch, step, images, seconds))
@@ -234,7 +236,7 @@ def _metrics(
         losses={term.name: float(result.losses[term.name]) for term in step.terms},
         validation_loss=float(result.validation_loss),
         learning_rate=float(result.learning_rate),
-        images_per_second=images / seconds,
+        images_per_second=per_second(images, seconds),
         seconds=seconds,
     )
 
@@ -258,9 +260,11 @@ def _summarize(
         test_mse=Evaluation(step).mean(best, dataset, "test", "squared error"),
         pca_mse=pca_mse,
         pca_validation_mse=pca_validation_mse,
-        images_per_second=step.images_per_epoch
-        / float(np.mean([metrics.seconds for metrics in progress.history])),
-        seconds=time.perf_counter() - started,
+        images_per_second=per_second(
+            step.images_per_epoch,
+            float(np.mean([metrics.seconds for metrics in progress.history])),
+        ),
+        seconds=seconds_since(started),
     )
 
 
