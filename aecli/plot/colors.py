@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aecli.plot import library  # noqa: F401
+
+# isort: split
 import matplotlib
 import matplotlib.colors
 import numpy as np
 import numpy.typing as npt
 from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
+
+from aecli.printable import printable
 
 # Petroff, *Accessible color sequences for data visualization* (2021): ten colours chosen to be
 # told apart with colour-vision deficiencies too. Beyond ten, classes also differ by marker.
@@ -27,7 +32,7 @@ class Classes:
 
     def __init__(self, labels: npt.NDArray[np.int64], names: Sequence[str] | None) -> None:
         self.values, self.index = np.unique(labels, return_inverse=True)
-        known = names or ()
+        known = [printable(name) for name in names or ()]
         self.names = [known[v] if 0 <= v < len(known) else str(v) for v in self.values]
 
     def __len__(self) -> int:

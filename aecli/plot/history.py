@@ -6,10 +6,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aecli.plot import library  # noqa: F401
+
+# isort: split
 from matplotlib.figure import Figure
 
 from aecli.plot.colors import PALETTE
 from aecli.plot.save import new_figure
+from aecli.printable import printable
 from aecli.run.states import RECONSTRUCTION, EpochMetrics
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ def history_figure(history: Sequence[EpochMetrics], loss: str, title: str) -> Fi
     figure = new_figure(8, 4.5)
     axes = figure.add_subplot()
     draw_history(axes, history)
-    axes.set_title(title)
+    axes.set_title(printable(title))
     axes.set_ylabel(f"{loss} a pixel")
     return figure
 

@@ -5,11 +5,15 @@
 
 from typing import TYPE_CHECKING
 
+from aecli.plot import library  # noqa: F401
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from aecli.plot.save import DOTS_PER_INCH, new_figure
+from aecli.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +27,7 @@ def reconstructions_figure(originals: Floats, reconstructions: Floats, title: st
     """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below."""
     count = len(originals)
     figure = new_figure(max(1.0 * count, 4), 2.6)
-    figure.suptitle(title)
+    figure.suptitle(printable(title))
     grid = figure.subplots(2, count, squeeze=False)
     for row, images in zip(grid, (originals, reconstructions), strict=True):
         for axes, image in zip(row, images, strict=True):

@@ -7,6 +7,9 @@ picture.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aecli.plot import library  # noqa: F401
+
+# isort: split
 import matplotlib.colors
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,7 @@ from aecli.errors import InputError
 from aecli.pca import pca_projection
 from aecli.plot.colors import UNLABELLED, Classes, Coloring, ContinuousColors
 from aecli.plot.save import new_figure
+from aecli.printable import printable
 from aecli.run.codes import Codes
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ def maps_figure(
     ):
         flat = codes if codes.shape[1] == 2 else pca_projection(codes, 2)[0]
         draw_scatter(axes, flat, classes)
-        axes.set_title(title)
+        axes.set_title(printable(title))
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[["left", "bottom"]].set_visible(False)
@@ -127,7 +131,7 @@ def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> No
 def _title(codes: Codes, name: str, coloring: Coloring | None) -> str:
     rows, dimensions = codes.values.shape
     origin = codes.provenance
-    where = f"{origin['data']} {origin['split']}" if origin else name
+    where = printable(f"{origin['data']} {origin['split']}" if origin else name)
     title = f"{where}: {rows:,} {'code' if rows == 1 else 'codes'}, {dimensions}-D"
     if isinstance(coloring, Classes) and len(coloring) > _MOST_NAMES_IN_LEGEND:
         title += f", {len(coloring)} classes"

@@ -1,12 +1,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from aecli.plot.maps import map_figure
 from aecli.plot.save import new_figure, save_figure
+from aecli.run.codes import Codes
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,15 @@ def test_names_are_not_formulas_in_any_figure(module: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_any_name_can_be_drawn(tmp_path: Path) -> None:
+    # Warnings, of letters that no font has, are errors here.
+    names = ["\x00\x1b[31m", "\t\n\x1f", "\udcff\ud800", "\ufffe\u7389", "<&"]
+    origin = {"data": names[0], "split": names[1], "class_names": names}
+    codes = Codes(np.zeros((5, 2), np.float32), np.arange(5), origin)
+    for path in (tmp_path / "a.svg", tmp_path / "a.png", tmp_path / "a.pdf"):
+        save_figure(map_figure(codes, "unused"), path)
+    text = "".join(ElementTree.parse(tmp_path / "a.svg").getroot().itertext())
+    for shown in ("\\x00\\x1b[31m", "\\t\\n\\x1f", "\\xff\\ud800", "\\ufffe\u7389", "<&"):
+        assert shown in text
