@@ -15,6 +15,7 @@ from typing import IO, Any, Literal
 from aecli.errors import AecliError, InputError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+_TEMPORARIES: set[str] = set()
 
 
 def cache_folder() -> Path:
@@ -166,6 +167,7 @@ def writing(
         make_folder(path.parent)
         _sweep(path)
         temporary = _temporary(path)
+        _TEMPORARIES.add(temporary.name)
         try:
             with temporary as file:
                 yield file
@@ -178,6 +180,8 @@ def writing(
         except BaseException:
             Path(temporary.name).unlink(missing_ok=True)
             raise
+        finally:
+            _TEMPORARIES.discard(temporary.name)
         _fsync_folder(path.parent)
     except OSError as error:
         reason = f"{_reason(error)}{room(error, path, size)}"
@@ -198,6 +202,12 @@ def write_json(path: Path, value: Any) -> None:
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write `rows` to `path`, one JSON object per line, whole or not at all."""
     write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def remove_temporaries() -> None:
+    """Remove the temporary files of this process, from any thread, before it ends at once."""
+    for name in list(_TEMPORARIES):
+        Path(name).unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

@@ -1,13 +1,15 @@
 """Kills aecli for real, over and over, and checks that nothing announced is ever lost.
 
 `python -m tests.torture --train 200 --encode 100 --plot 50` kills the real command at random times;
-`--calls` kills it at every single write, fsync and rename that it makes.
+`--calls` kills it at every single write, fsync and rename that it makes; `--signals 300` asks it
+politely, at random times.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from aecli.errors import InputError
 from aecli.run.checkpoint import load
@@ -386,6 +389,78 @@ def kill_at_calls(folder: Path, every: int) -> int:
     return survived
 
 
+def signal_commands(folder: Path, run: Path, number: int, seed: int = 0) -> int:
+    """Send signals to commands at random times; return how many came before the end.
+
+    Each command ends at once and without a word, by the exit code of the signal, or has done its
+    work; nothing is left of what it was about to write.
+    """
+    images = folder / "images"
+    images.mkdir()
+    for row in range(1_200):
+        Image.new("L", (8, 8), row % 256).save(images / f"{row}.png")
+    output = folder / "output"
+    commands: list[list[str | Path]] = [
+        ["encode", run, "-o", output / "codes.npy"],
+        ["decode", run, run / "codes.npy", "-o", output / "images.npy"],
+        ["plot", run, "-o", output / "map.png"],
+        ["plot", run, "--kind", "reconstructions", "-o", output / "images.png"],
+        ["score", run, "--picture", output / "maps.png"],
+        ["data", "show", images, "--picture", output / "grid.png"],
+        ["train", *_SETTINGS, "-o", output],
+    ]
+    random_times = random.Random(seed)
+    seconds: dict[int, float] = {}
+    survived = 0
+    for attempt in range(number):
+        which = (attempt + seed) % len(commands)
+        output.mkdir()
+        if which not in seconds:
+            started = time.perf_counter()
+            _politely_ended(commands[which], None, 0)
+            seconds[which] = time.perf_counter() - started
+            shutil.rmtree(output)
+            output.mkdir()
+        name = random_times.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        delay = random_times.uniform(0, 1) * seconds[which]
+        survived += _politely_ended(commands[which], name, delay)
+        left = [path for path in output.rglob("*") if path.name.startswith(".")]
+        assert not left, f"{commands[which]}: {left}"
+        if output.exists():
+            shutil.rmtree(output)
+    shutil.rmtree(images)
+    return survived
+
+
+def _politely_ended(
+    arguments: Sequence[str | Path], number: signal.Signals | None, delay: float
+) -> bool:
+    """Send a signal to a command after a while; return whether it ended by it."""
+    process = subprocess.Popen(
+        [*_REAL, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    status = Path(f"/proc/{process.pid}/status")
+    # Python itself is not ours: wait until the program handles SIGHUP, the first of all signals.
+    while number and process.poll() is None:
+        caught = re.search(r"SigCgt:\s*(\w+)", status.read_text())
+        if caught and int(caught[1], 16) & 1:
+            time.sleep(delay)
+            process.send_signal(number)
+            break
+        time.sleep(0.001)
+    _, printed = process.communicate(timeout=60)
+    expected = (0,) if number is None else (0, 128 + number)
+    what = f"{[str(word) for word in arguments]}, {number} after {delay:.2f} s:\n{printed}"
+    assert process.returncode in expected, f"{process.returncode}: {what}"
+    for word in ("Traceback", "Error", "Fatal", "Exception", "leaked", "aecli:"):
+        assert word not in printed, what
+    return process.returncode != 0
+
+
 def kill_many(golden: Golden, train: int, encode: int, plot: int) -> dict[str, int]:
     """Kill until so many kills were survived; return how many there were of each kind."""
     survived = {}
@@ -413,6 +488,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=0, help="kills at random times")
     parser.add_argument("--calls", action="store_true", help="kill at every call")
     parser.add_argument("--every", type=int, default=1, help="or at every so many-th")
+    parser.add_argument("--signals", type=int, default=0, help="signals at random times")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -423,6 +499,12 @@ def main() -> None:
         if asked.calls:
             killed = kill_at_calls(folder, asked.every)
             print(f"calls: {killed} kills, all survived", flush=True)
+        if asked.signals:
+            run = folder / "run"
+            _politely_ended(["train", *_SETTINGS, "-o", run], None, 0)
+            _politely_ended(["encode", run], None, 0)
+            ended = signal_commands(folder, run, asked.signals)
+            print(f"signals: {asked.signals}, of which {ended} ended a command", flush=True)
         if asked.train or asked.encode or asked.plot:
             kill_many(prepare(folder), asked.train, asked.encode, asked.plot)
 

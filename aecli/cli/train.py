@@ -2,13 +2,12 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aecli import signals
 from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
@@ -22,7 +21,6 @@ from aecli.cli.options import (
     source_options,
     with_setting_options,
 )
-from aecli.cli.signals import StopRequest, catching_signals
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_SHARE,
@@ -34,7 +32,6 @@ from aecli.files import refuse_file
 
 if TYPE_CHECKING:
     from aecli.cli.console import Reporter
-    from aecli.data import Bar
     from aecli.train.job import TrainJob
     from aecli.train.loop import Stopped, Summary
 
@@ -133,54 +130,50 @@ def train(
 
       AECLI_EPOCHS=20 aecli train ~/data/fashion
     """
-    with catching_signals() as stop:
-        from aecli.cli.console import Reporter
-        from aecli.data import choose_source
-        from aecli.memory import parse_memory
-        from aecli.run.folder import RunFolder
-        from aecli.train.job import new_job, resume_job
+    from aecli.cli.console import Reporter
+    from aecli.data import choose_source
+    from aecli.memory import parse_memory
+    from aecli.run.folder import RunFolder
+    from aecli.train.job import new_job, resume_job
 
-        chosen = read_toml(config) if config else {}
-        chosen |= {name: value for name, value in settings.items() if value is not None}
-        allowed = None if memory is None else parse_memory(memory)
-        if profile is not None:
-            refuse_file(profile, "--profile expects a folder")
-        folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
-        if resume and force:
-            raise InputError("--resume and --force exclude each other: resume, or begin again")
-        options = source_options(
-            labels=labels,
-            validation=validation,
-            test=test,
-            split_seed=split_seed,
-            rescale=rescale,
-            size=size,
-            grayscale=grayscale,
-        )
-        reporter = Reporter(quiet, as_json)
-        bar = _ending_on(stop, reporter.bar)
-        if resume:
-            job = resume_job(folder, chosen, dataset, options, bar)
-        else:
-            job = new_job(folder, chosen, choose_source(dataset, options), bar, force=force)
-        reporter.say(job.headline)
-        with folder.locked():
-            job.check_unchanged(force=force)
-            summary = _run(job, reporter, bar, stop, allowed, profile)
+    chosen = read_toml(config) if config else {}
+    chosen |= {name: value for name, value in settings.items() if value is not None}
+    allowed = None if memory is None else parse_memory(memory)
+    if profile is not None:
+        refuse_file(profile, "--profile expects a folder")
+    folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
+    if resume and force:
+        raise InputError("--resume and --force exclude each other: resume, or begin again")
+    options = source_options(
+        labels=labels,
+        validation=validation,
+        test=test,
+        split_seed=split_seed,
+        rescale=rescale,
+        size=size,
+        grayscale=grayscale,
+    )
+    reporter = Reporter(quiet, as_json)
+    if resume:
+        job = resume_job(folder, chosen, dataset, options, reporter.bar)
+    else:
+        job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
+    reporter.say(job.headline)
+    with folder.locked():
+        job.check_unchanged(force=force)
+        summary = _run(job, reporter, allowed, profile)
 
     from aecli.train.loop import Stopped
 
     if isinstance(summary, Stopped):
         _report_stopped(summary, job, reporter)
-        raise typer.Exit(stop.exit_code)
+        raise typer.Exit(signals.exit_code())
     _report(summary, job, reporter, profile)
 
 
 def _run(
     job: "TrainJob",
     reporter: "Reporter",
-    bar: "Bar",
-    stop: StopRequest,
     memory: int | None,
     profile: Path | None,
 ) -> "Summary | Stopped":
@@ -188,19 +181,23 @@ def _run(
     from aecli.neighbors import find_neighbors
     from aecli.train.loop import train as run_training
 
-    found = find_neighbors(job.dataset, job.config, job.folder, bar)
+    found = find_neighbors(job.dataset, job.config, job.folder, reporter.bar)
     if found and not found.graph.exact:
         reporter.say(
             "too many images to compare them all: neighbours are looked for in nearby cells only"
         )
-    with reporter.epochs(job.config.epochs, job.epochs_done) as report:
+    signals.end_if_requested()
+    with (
+        signals.finishing_work(),
+        reporter.epochs(job.config.epochs, job.epochs_done) as report,
+    ):
         return run_training(
             job.dataset,
             job.config,
             job.folder,
             resume_from=job.checkpoint,
             report=report,
-            stop=stop,
+            stop=signals.requested,
             memory=memory,
             profile=profile,
             found=found,
@@ -227,22 +224,6 @@ def _report(
         reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
     reporter.say(f"wrote {folder}; next: aecli encode {shlex.quote(str(folder))}")
     reporter.result([folder], vars(summary))
-
-
-def _ending_on(stop: StopRequest, bar: "Bar") -> "Bar":
-    """Return a bar that ends the program when a signal has come: reading may take long."""
-
-    @contextmanager
-    def ending(what: str, total: int, *, in_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-        def step(amount: int) -> None:
-            if stop():
-                raise typer.Exit(stop.exit_code)
-            advance(amount)
-
-        with bar(what, total, in_bytes=in_bytes) as advance:
-            yield step
-
-    return ending
 
 
 def _base_name(dataset: str) -> str:

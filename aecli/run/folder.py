@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aecli import files
+from aecli import files, signals
 from aecli.errors import AecliError, InputError
 
 
@@ -86,15 +86,11 @@ class RunFolder:
             except OSError as error:
                 reason = f"{error.strerror}{files.room(error, holder)}"
                 raise AecliError(f"cannot write into {self.path}: {reason}") from error
-            yield
+            with signals.undoing(lambda: _tidy(holder, folders=created)):
+                yield
         finally:
-            if lock.is_locked:
-                with suppress(OSError):
-                    holder.unlink(missing_ok=True)
-                lock.release()
-            with suppress(OSError):
-                for path in created:
-                    path.rmdir()
+            _tidy(*([holder] if lock.is_locked else []), folders=created)
+            lock.release()
 
     def describe_files(self) -> dict[str, int]:
         """Return the names and sizes in bytes of the files here."""
@@ -117,6 +113,15 @@ class RunFolder:
         if not isinstance(summary, dict):
             raise InputError(f"{self.summary} is damaged: expected one JSON object")
         return summary
+
+
+def _tidy(*paths: Path, folders: list[Path]) -> None:
+    """Remove files, and those of the folders, deepest first, in which nothing is left."""
+    with suppress(OSError):
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for path in folders:
+            path.rmdir()
 
 
 def _process_in(holder: Path) -> str:
