@@ -1,5 +1,9 @@
 """The devices: their mesh and shardings, how many calls run at once, out-of-memory errors."""
 
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -9,7 +13,10 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from aecli.cores import usable_cores
-from aecli.errors import AecliError
+from aecli.errors import AecliError, InputError
+
+# With less it aborts as it starts its threads.
+_FEWEST_BYTES_OF_ADDRESSES = 10**9
 
 
 class Devices:
@@ -61,3 +68,31 @@ def out_of_memory_advice(advice: str) -> Iterator[None]:
             raise
         device = jax.devices()[0].device_kind
         raise AecliError(f"{device} has not enough memory: {advice}") from error
+
+
+def refuse_what_ends_xla() -> None:
+    """Refuse what XLA would end the process for, with pages of text or with a core dump.
+
+    Raises:
+        InputError: it cannot read the variable XLA_FLAGS.
+        AecliError: the limit of address space is too low.
+
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _FEWEST_BYTES_OF_ADDRESSES:
+        raise AecliError(
+            f"the limit of address space (ulimit -v) is {limit // 10**6:,} MB: jax needs at least "
+            f"{_FEWEST_BYTES_OF_ADDRESSES // 10**6:,} MB"
+        )
+    flags = os.environ.get("XLA_FLAGS")
+    if flags:
+        # Only a process can find out.
+        command = [sys.executable, "-c", "from jaxlib import _jax; _jax.CompileOptions()"]
+        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        said = tried.stderr.decode(errors="replace").strip()
+        if tried.returncode and "flag" in said.lower():
+            reason = said.splitlines()[0].rpartition("] ")[2]
+            raise InputError(f"XLA cannot read XLA_FLAGS={flags}: {reason}")
+
+
+refuse_what_ends_xla()

@@ -1,5 +1,10 @@
 """Names and messages as they can be shown: on a terminal, in a picture, in JSON, in one line."""
 
+import math
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
 # Zero-width joiners shape letters and emoji; all else that is not printable may hide or move text.
 _KEPT = "\u200c\u200d"
 MOST_CHARACTERS = 300
@@ -35,6 +40,29 @@ def one_line(message: str, most: int = MOST_CHARACTERS) -> str:
         words[place] = f"{longest[:head]}…{longest[len(longest) - (kept - head - 1) :]}"
         line = " ".join(words)
     return line
+
+
+def finite_json(value: Any) -> Any:
+    """Return a value of JSON's types as strict readers take it.
+
+    JSON has no NaN and no infinity, they become null; nor bytes that are no text, they become
+    escapes. A path becomes its name, a tuple a list.
+    """
+    if isinstance(value, Mapping):
+        return {_text(str(key)): finite_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _text(str(value)) if isinstance(value, str | PurePath) else value
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return printable(text)
+    return text
 
 
 def _escape(character: str) -> str:

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # The house from the ground up. A module imports only from rows below its own, inside a room too;
 # a name with a star stands for all modules of its folder.
 HOUSE = """
-errors cores background_import printable
-files config pixels memory labels
+errors cores background_import printable signals clock
+files config pixels memory labels plot.library
 npy data.progress data.rows data.source run.states run.points model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder run.codes
 data.cache data.dataset data.arrays data.idx model.dense plot.save
@@ -31,8 +31,9 @@ train.epochs train.saving score.job
 train.loop score.stability
 score.seeds score.points score.report
 score.comparison
-cli.console cli.signals
-cli.options cli.warnings
+cli.stdout
+cli.console
+cli.options cli.warnings cli.environment
 cli.*
 cli
 __main__

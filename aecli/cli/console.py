@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,17 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
-from aecli.errors import AecliError
+from aecli import signals
+from aecli.cli.stdout import print_lines
+from aecli.clock import show_rate
+from aecli.printable import finite_json, printable
 
 if TYPE_CHECKING:
     from aecli.run.states import EpochMetrics
@@ -30,6 +34,14 @@ Rows = Sequence[tuple[str, str]]
 
 # Columns of a terminal for the epochs, a short bar, and the time that is left.
 _BESIDE_LOSSES = 36
+
+
+class _Console(Console):
+    """A console that leaves it to its caller what it means that nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise
 
 
 @dataclass(frozen=True)
@@ -42,17 +54,18 @@ class Reporter:
     def say(self, text: str) -> None:
         """Print a line for people."""
         if not self.quiet:
-            _print_line(text)
+            _print_line(printable(text))
 
     def facts(self, rows: Rows) -> None:
         """Print names and values for people."""
         if not self.quiet:
             with _if_anyone_listens():
-                _print_table(Console(stderr=True), None, rows)
+                _print_table(_Console(stderr=True), None, rows)
 
     def result(self, paths: Sequence[Path], values: Mapping[str, Any]) -> None:
         """Print what was made to stdout: the paths, or with `json` the values as one object."""
-        _print_result([json.dumps(values)] if self.json else [str(path) for path in paths])
+        values = finite_json(values)
+        print_lines([json.dumps(values, allow_nan=False)] if self.json else map(str, paths))
 
     @contextmanager
     def bar(
@@ -60,11 +73,22 @@ class Reporter:
     ) -> Iterator[Callable[[int], None]]:
         """Show a bar over `total`, 0 if unknown; nothing without a terminal.
 
-        The function that is given advances it by an amount.
+        The function that is given advances it by an amount. Both end the program where a signal
+        has come.
+
+        Raises:
+            SystemExit: with the exit code of the signal.
+
         """
-        console = Console(stderr=True)
-        with Progress(
-            TextColumn("{task.description}"),
+        signals.end_if_requested()
+        console = _Console(stderr=True)
+
+        def step(amount: int) -> None:
+            signals.end_if_requested()
+            progress.update(task, advance=amount)
+
+        with _progress(
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn() if in_bytes else MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -72,8 +96,8 @@ class Reporter:
             transient=True,
             disable=self.quiet or not console.is_terminal,
         ) as progress:
-            task = progress.add_task(what, total=total or None)
-            yield lambda amount: progress.update(task, advance=amount)
+            task = progress.add_task(printable(what), total=total or None)
+            yield step
 
     @contextmanager
     def epochs(self, total: int, done: int) -> Iterator[Callable[["EpochMetrics", bool], None]]:
@@ -81,7 +105,7 @@ class Reporter:
 
         The function that is given takes each epoch, and whether it is saved.
         """
-        console = Console(stderr=True)
+        console = _Console(stderr=True)
         if self.quiet:
             yield lambda metrics, saved: None
         elif not console.is_terminal:
@@ -94,7 +118,7 @@ class Reporter:
                 TextColumn("{task.description}"),
                 TimeRemainingColumn(compact=True),
             ]
-            with Progress(*columns, console=console, expand=True) as progress:
+            with _progress(*columns, console=console, expand=True) as progress:
                 task = progress.add_task("compiling", total=total, completed=done)
                 yield lambda metrics, saved: progress.update(
                     task, completed=metrics.epoch, description=_short_losses(metrics, console.width)
@@ -113,11 +137,12 @@ def print_facts(rows: Rows) -> None:
 
 def print_table(header: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout: laid out on a terminal, else one line per row, separated by tabs."""
-    console = Console()
+    console = _Console()
     if console.is_terminal:
         _print_table(console, header, rows)
     else:
-        _print_result(["\t".join(row) for row in ([header] if header else []) + list(rows)])
+        rows = [header, *rows] if header else rows
+        print_lines("\t".join(map(printable, row)) for row in rows)
 
 
 def _print_table(
@@ -126,7 +151,8 @@ def _print_table(
     table = Table(*(header or ()), box=None, show_header=header is not None)
     for row in rows:
         name, *cells = row
-        table.add_row(Text(name, style="dim"), *(Text(cell, overflow="fold") for cell in cells))
+        shown = (Text(printable(cell), overflow="fold") for cell in cells)
+        table.add_row(Text(printable(name), style="dim"), *shown)
     console.print(table)
 
 
@@ -146,23 +172,29 @@ def _if_anyone_listens() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def _print_result(lines: Sequence[str]) -> None:
-    try:
-        print("\n".join(lines), flush=True)
-    except OSError as fault:
-        # Python would try once more at its exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # A reader that has left is not a fault: the work is done.
-        if not isinstance(fault, BrokenPipeError):
-            raise AecliError(f"cannot write to stdout: {fault.strerror or fault}") from fault
+@contextmanager
+def _progress(
+    *columns: str | ProgressColumn, console: Console, **options: Any
+) -> Iterator[Progress]:
+    """Show bars; the cursor, which they hide, comes back however the process ends."""
+    with (
+        signals.undoing(_show_cursor if console.is_terminal else lambda: None),
+        Progress(*columns, console=console, **options) as progress,
+    ):
+        yield progress
+
+
+def _show_cursor() -> None:
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), b"\r\x1b[K\x1b[?25h")
 
 
 def _short_losses(metrics: "EpochMetrics", width: int) -> str:
     """Return the validation loss, and what fits beside a bar: the terms of the loss, the speed."""
     losses = {"validation": metrics.validation_loss, **metrics.losses}
     shown, *others = (f"{name} {loss:#.3g}" for name, loss in losses.items())
-    for other in [*others, f"{metrics.images_per_second:,.0f} img/s"]:
-        longer = f"{shown}  {other}"
+    for other in [*others, show_rate(metrics.images_per_second, "img/s")]:
+        longer = f"{shown}  {other}".rstrip()
         shown = longer if len(longer) <= width - _BESIDE_LOSSES else shown
     return shown
 
@@ -170,5 +202,6 @@ def _short_losses(metrics: "EpochMetrics", width: int) -> str:
 def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:
     losses = {**metrics.losses, "validation": metrics.validation_loss}
     named = "  ".join(f"{name} {loss:#.4g}" for name, loss in losses.items())
-    line = f"epoch {metrics.epoch}/{total}  {named}  {metrics.images_per_second:,.0f} images/s"
+    speed = show_rate(metrics.images_per_second, "images/s")
+    line = f"epoch {metrics.epoch}/{total}  {named}  {speed}".rstrip()
     return f"{line}\nsaved epoch {metrics.epoch}" if saved else line

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from aecli.cli.options import (
+    CheckedCommand,
     ForceOption,
     GrayscaleOption,
     JsonOption,
@@ -32,7 +33,7 @@ def data() -> None:
     """List, fetch and inspect data sets."""
 
 
-@app.command("list")
+@app.command("list", cls=CheckedCommand)
 def list_(as_json: JsonOption = False) -> None:
     """List the data sets that have a name, their size, and where they are on this machine.
 
@@ -59,7 +60,7 @@ def list_(as_json: JsonOption = False) -> None:
     print_table(("name", "images", "size", "where"), rows)
 
 
-@app.command()
+@app.command(cls=CheckedCommand)
 def fetch(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the data set, as in aecli data list.")
@@ -84,7 +85,7 @@ def fetch(
     reporter.result([folder], {})
 
 
-@app.command()
+@app.command(cls=CheckedCommand)
 def show(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="Name, folder or file, as for aecli train.")

@@ -1,11 +1,14 @@
 """Options that several commands share, and what they mean."""
 
 import inspect
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from aecli.config import (
     DEFAULT_DATASET,
@@ -15,11 +18,75 @@ from aecli.config import (
     Setting,
     SplitName,
 )
+from aecli.errors import AecliError, InputError
+
+# Variables that no option stands for.
+_VARIABLES = ("AECLI_DATA_DIR", "AECLI_MIRROR")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 RUNS = Path("runs")
 DEFAULT_RUN = RUNS / DEFAULT_DATASET
+
+
+class CheckedCommand(TyperCommand):
+    """A command whose names are not empty, and whose errors name the variable that is to blame."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments.
+
+        Raises:
+            typer.BadParameter: a value cannot be read, or a name is empty.
+            InputError: the value of a variable cannot be read.
+
+        """
+        given, _, _ = self.make_parser(ctx).parse_args(list(args))
+        try:
+            rest = super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            variable = error.param and _variable(ctx, error.param)
+            if not variable:
+                raise
+            raise InputError(f"{variable}: {error.message}") from error
+        parameters: list[Any] = list(self.params)
+        for parameter in parameters:
+            is_name = isinstance(parameter, TyperArgument) or parameter.type_descriptor.is_path
+            if is_name and given.get(parameter.name) == "":
+                # Python takes an empty path for the current folder.
+                raise typer.BadParameter("expected a name, got nothing", ctx, parameter)
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            AecliError: as the command does.
+
+        """
+        try:
+            return super().invoke(ctx)
+        except AecliError as error:
+            variables = self._to_blame(ctx, str(error))
+            if not variables:
+                raise
+            raise type(error)(f"{error} (with {' and '.join(variables)} set)") from error
+
+    def _to_blame(self, ctx: Any, message: str) -> list[str]:
+        """Return the variables that a message is about without naming them."""
+        found = [name for name in _VARIABLES if (os.environ.get(name) or "\n") in message]
+        for parameter in self.params:
+            flag = re.compile(rf"(?<![\w-]){parameter.opts[0]}(?![\w-])")
+            variable = _variable(ctx, parameter)
+            if variable and flag.search(message):
+                found.append(variable)
+        return [name for name in found if name not in message]
+
+
+def _variable(ctx: typer.Context, parameter: Any) -> str | None:
+    """Return the variable of the environment that a value comes from, if it does."""
+    source = ctx.get_parameter_source(parameter.name)
+    return parameter.envvar if source is not None and source.name == "ENVIRONMENT" else None
+
 
 RunArgument = Annotated[
     Path,

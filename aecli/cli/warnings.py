@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from aecli.printable import one_line
+
 
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
@@ -21,7 +23,7 @@ def one_line_warnings() -> Iterator[None]:
     ) -> None:
         from aecli.cli import console
 
-        text = " ".join(str(message).split())
+        text = one_line(str(message))
         if text not in printed:
             printed.add(text)
             console.error(f"warning: {text}")

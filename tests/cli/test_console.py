@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,36 @@ def test_tables_are_parted_by_tabs_where_no_terminal_is(
     print_table(("layer", "input"), [("1", "5x64"), ("2", "5x16")])
     print_facts([("name", "a value")])
     assert capsys.readouterr().out == "layer\tinput\n1\t5x64\n2\t5x16\nname\ta value\n"
+
+
+def test_json_is_valid_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"a": math.nan, "b": [math.inf, {"c": (-math.inf, 1.5)}], "d": "\udce4", "e\udce4": 1}
+    Reporter(json=True).result([], values)
+    printed = capsys.readouterr().out
+    expected = {"a": None, "b": [None, {"c": [None, 1.5]}], "d": "\\xe4", "e\\xe4": 1}
+    assert json.loads(printed) == expected
+
+
+def test_names_do_not_act_on_a_terminal_or_a_table(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    name = "a\tb\nc\x1b[31m[red]\udce4"
+    escaped = b"a\\tb\\nc\\x1b[31m[red]\\xe4"
+    Reporter().say(name)
+    Reporter().facts([(name, name)])
+    print_table((name,), [(name,), (name,)])
+    captured = capfdbinary.readouterr()
+    assert captured.out == escaped + b"\n" + escaped + b"\n" + escaped + b"\n"
+    assert captured.err.count(escaped) >= 2
+    assert b"\x1b" not in captured.err
+
+
+def test_a_result_in_a_pipe_is_the_very_name(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    Reporter().result([Path("\u00e4\x1b\udcff")], {})
+    assert capfdbinary.readouterr().out == b"\xc3\xa4\x1b\xff\n"
+
+
+def test_a_speed_that_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with Reporter().epochs(5, 0) as report:
+        report(EpochMetrics(3, {"reconstruction": 1.0}, 2.0, 1e-3, 0.0, 0.0), False)
+    assert capsys.readouterr().err == "epoch 3/5  reconstruction 1.000  validation 2.000\n"
