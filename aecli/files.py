@@ -326,12 +326,12 @@ def write_json(path: Path, value: Any) -> None:
 def remove_temporaries() -> None:
     """Remove the temporary files of this process, from any thread, before it ends at once.
 
-    Files that are just taking their names take them first.
+    Files that are just taking their names take them first; after it none takes its name any more.
     """
-    with _PUBLISHING:
-        for place in list(_TEMPORARIES):
-            with suppress(OSError):
-                place.unlink(missing_ok=True)
+    _PUBLISHING.acquire()
+    for place in list(_TEMPORARIES):
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

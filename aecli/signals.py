@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # As long as people wait before they try again.
 _SECONDS_TO_A_SAFE_POINT = 2.0
 
@@ -41,7 +41,7 @@ def install() -> None:
         RuntimeError: it refused another thread.
 
     """
-    for number in _HANDLED:
+    for number in HANDLED:
         # As nohup wants it, and a shell for what it runs in the background.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _note)

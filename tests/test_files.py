@@ -101,6 +101,8 @@ def _remove_temporaries_within(path: Path) -> None:
     with files.writing(path):
         assert len(_names(path.parent)) == 1
         files.remove_temporaries()
+        # For the tests that follow.
+        files._PUBLISHING.release()
         assert _names(path.parent) == []
 
 

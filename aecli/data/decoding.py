@@ -30,6 +30,7 @@ from aecli.data.reading import reading
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
 from aecli.pixels import Images
+from aecli.signals import HANDLED
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -307,8 +308,8 @@ def _await(future: Future[Result], room: _Room, done: Callable[[int], None]) -> 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM; processes started meanwhile inherit that and never see them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    """Block what ends the program; processes started meanwhile inherit that and never see it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
         yield
     finally:

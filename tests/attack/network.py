@@ -22,7 +22,7 @@ def _serving(answer: Answer | None, user: str = "") -> Prepare:
     def prepare(place: Place) -> None:
         server = Server()
         # One who asks may leave before the answer.
-        server.http.handle_error = _say_nothing  # type: ignore[method-assign]
+        server.http.handle_error = _say_nothing  # type: ignore[method-assign, assignment]
         place.closing.callback(server.http.server_close)
         place.closing.callback(server.http.shutdown)
         server.answers = _Always(answer or redirect(server.url()))
