@@ -31,7 +31,7 @@ def _serving(answer: Answer | None, user: str = "") -> Prepare:
     return prepare
 
 
-def _say_nothing(request: object, address: object) -> None:
+def _say_nothing(*arguments: object) -> None:
     pass
 
 
