@@ -12,7 +12,6 @@ from tests.attack.case import FAILED, REFUSED, Case, Done, Place, Prepare
 from tests.attack.forge import free_port, special, written
 from tests.data.servers import Answer, Server, body, redirect, status
 
-_FIRST = "/train-labels-idx1-ubyte.gz"
 _SECRET = "s3cr3t-w0rd"
 
 
@@ -22,7 +21,7 @@ def _serving(answer: Answer | None, user: str = "") -> Prepare:
     def prepare(place: Place) -> None:
         server = Server()
         # One who asks may leave before the answer.
-        server.http.handle_error = _say_nothing  # type: ignore[method-assign]
+        server.http.handle_error = _say_nothing  # type: ignore[assignment, method-assign]
         place.closing.callback(server.http.server_close)
         place.closing.callback(server.http.shutdown)
         server.answers = _Always(answer or redirect(server.url()))
