@@ -24,7 +24,7 @@ demo: install  ## Train, encode and plot on the embedded digits; ends by naming 
 test: install  ## Run the tests
 	$(BIN)/python -m pytest -n auto
 
-attack: install  ## Throw all that is bad at aecli: it must end in one line or in work; takes 20 minutes
+attack: install  ## Throw all that is bad at aecli: it must end in one line or in work; takes 25 minutes
 	$(BIN)/python -m tests.attack
 
 torture: install  ## Kill aecli hundreds of times, let commands race, and check that nothing is lost; takes half an hour

@@ -12,7 +12,6 @@ from tests.attack.case import FAILED, REFUSED, Case, Done, Place, Prepare
 from tests.attack.forge import free_port, special, written
 from tests.data.servers import Answer, Server, body, redirect, status
 
-_FIRST = "/train-labels-idx1-ubyte.gz"
 _SECRET = "s3cr3t-w0rd"
 
 
@@ -22,7 +21,7 @@ def _serving(answer: Answer | None, user: str = "") -> Prepare:
     def prepare(place: Place) -> None:
         server = Server()
         # One who asks may leave before the answer.
-        server.http.handle_error = _say_nothing  # type: ignore[method-assign, assignment]
+        server.http.handle_error = _say_nothing  # type: ignore[assignment, method-assign]
         place.closing.callback(server.http.server_close)
         place.closing.callback(server.http.shutdown)
         server.answers = _Always(answer or redirect(server.url()))
@@ -31,7 +30,7 @@ def _serving(answer: Answer | None, user: str = "") -> Prepare:
     return prepare
 
 
-def _say_nothing(request: object, address: object) -> None:
+def _say_nothing(*arguments: object) -> None:
     pass
 
 
@@ -172,7 +171,7 @@ _ADDRESSES = (
 
 # Locks, and partial files, of those who fetched before.
 _FETCH = "data fetch mnist"
-_LEFT = (".mnist.aecli.lock", "*/.mnist.aecli.lock")
+_LEFT = (".mnist.lock", "*/.mnist.lock")
 
 
 def _says_no_secret(place: Place, done: Done) -> str | None:
@@ -230,7 +229,7 @@ def _rows() -> Iterator[Case]:
             (_serving(status(404)),),
             FAILED,
             variables={variable: value, "no_proxy": "", "AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.aecli.lock", "data/mnist"),
+            leaves=("data/.mnist.lock", "data/mnist"),
             check=_says_no_secret,
             short=variable != "http_proxy",
         )
@@ -238,11 +237,11 @@ def _rows() -> Iterator[Case]:
         yield Case(
             f"the lock of a fetch is {kind}",
             _FETCH,
-            (_serving(status(404)), special(kind, "data/.mnist.aecli.lock")),
+            (_serving(status(404)), special(kind, "data/.mnist.lock")),
             REFUSED,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.aecli.lock", "nowhere/*"),
-            changes=("data/.mnist.aecli.lock",),
+            leaves=("data/.mnist.lock", "nowhere/*"),
+            changes=("data/.mnist.lock",),
             own_process=True,
         )
     for kind in ("a pipe", "a folder", "a loop"):
@@ -252,7 +251,7 @@ def _rows() -> Iterator[Case]:
             (_serving(status(404)), special(kind, "data/mnist/train-labels-idx1-ubyte")),
             REFUSED,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.aecli.lock",),
+            leaves=("data/.mnist.lock",),
             short=True,
         )
         yield Case(
@@ -261,7 +260,7 @@ def _rows() -> Iterator[Case]:
             (_serving(status(404)), special(kind, "data/.mnist.left.tmp")),
             REFUSED,
             variables={"AECLI_DATA_DIR": "data"},
-            leaves=("data/.mnist.aecli.lock", "data/mnist"),
+            leaves=("data/.mnist.lock", "data/mnist"),
             changes=("data/.mnist.left.tmp",),
             short=True,
         )
@@ -271,7 +270,7 @@ def _rows() -> Iterator[Case]:
         (written("data/mnist", b"mine"),),
         REFUSED,
         variables={"AECLI_DATA_DIR": "data"},
-        leaves=("data/.mnist.aecli.lock",),
+        leaves=("data/.mnist.lock",),
         short=True,
     )
     for name in ("../x", "", ".", "mnist/", "MNIST", "\x1b[31m", "x" * 100_000, "digits"):
@@ -307,7 +306,7 @@ def _case(
         expected,
         variables={"AECLI_DATA_DIR": "data"},
         # The lock stays, so that the next one finds it.
-        leaves=("data/.mnist.aecli.lock", "data/mnist"),
+        leaves=("data/.mnist.lock", "data/mnist"),
         check=_says_no_secret if secret else None,
         own_process=own,
         short=short,
