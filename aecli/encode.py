@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.compile_cache import compiled
-from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, Config, Range, SplitName
+from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
 from aecli.device import max_concurrent_calls, out_of_memory_advice
 from aecli.errors import InputError
@@ -41,7 +41,7 @@ _ROWS_OF_A_KERNEL = 48
 # More numbers at a time (images times pixels times channels) are not faster.
 _BATCH_NUMBERS = 32_000_000
 # More would not fit side by side in a picture.
-_RECONSTRUCTIONS = Range("in 1..50", 1, 50)
+_MOST_RECONSTRUCTIONS = 50
 # Of an image and its reconstruction as float32: each once, and once more while it is drawn.
 _BYTES_OF_A_RECONSTRUCTED_PIXEL = 16
 
@@ -187,7 +187,8 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
             too small for so many.
 
     """
-    _RECONSTRUCTIONS.check("--count", count)
+    if not 1 <= count <= _MOST_RECONSTRUCTIONS:
+        raise InputError(f"--count must lie in 1..{_MOST_RECONSTRUCTIONS}, got {count}")
     _check_shape(checkpoint, dataset)
     size = _BYTES_OF_A_RECONSTRUCTED_PIXEL * count * math.prod(dataset.image_shape)
     refuse_beyond_memory(size, f"a picture of {count} images and reconstructions", "lower --count")

@@ -51,7 +51,9 @@ def draw_history(axes: "Axes", history: Sequence[EpochMetrics]) -> None:
         color=PALETTE[len(losses)],
         label=f"best: {best.validation_loss:.4f}, epoch {best.epoch}",
     )
-    axes.set_yscale("log")
+    # A model of images that are all the same has no error at all.
+    if max(max(values) for values in losses.values()) > 0:
+        axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:.3g}")
     axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.set_xlabel("epoch")

@@ -143,7 +143,7 @@ def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float
     if not 3 <= len(classes) <= _MOST_CLASSES:
         return None
     distances = [
-        pdist(np.stack([values[labels == label].mean(axis=0, dtype=float) for label in classes]))
+        pdist(np.stack([values[labels == label].mean(axis=0) for label in classes]))
         for values in (images, codes)
     ]
     if min(float(lengths.std()) for lengths in distances) == 0:

@@ -121,16 +121,11 @@ def _scores_to_json(scores: Scores) -> dict[str, Any]:
 def _stability_to_json(stability: Stability) -> dict[str, Any]:
     return {
         "seeds": list(stability.seeds),
-        "disparity": _known(stability.disparity),
-        "neighbors_kept": _known(stability.kept),
+        "disparity": stability.disparity,
+        "neighbors_kept": None if math.isnan(stability.kept) else stability.kept,
         "moved_median": stability.moved_median,
         "moved_90_percent": stability.moved_90_percent,
     }
-
-
-def _known(value: float) -> float | None:
-    """Return a number, or None where it is none."""
-    return None if math.isnan(value) else value
 
 
 def _rows_of(scores: Scores) -> list[tuple[str, str]]:

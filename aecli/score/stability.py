@@ -29,8 +29,8 @@ class Stability:
     is the root mean square distance of all codes from their centre. `disparity`: the share of the
     squared distances that no rotation, reflection and scaling removes, 0..1, the mean over the
     seeds after the first. `kept`: the share of the `NEIGHBORS` nearest codes of each code in the
-    first map that another seed's map has too, 0..1, the mean over the others. Both are NaN where
-    all codes of a map are the same.
+    first map that another seed's map has too, 0..1, the mean over the others; NaN where all
+    codes of a map are the same.
     """
 
     seeds: tuple[int, ...]
@@ -72,13 +72,21 @@ def compare_maps(maps: list[Floats], seeds: tuple[int, ...]) -> Stability:
         disparities.append(1 - scale**2)
     places = np.stack(aligned)
     distances = np.square(places - places.mean(axis=0)).sum(axis=2)
-    moved = np.sqrt(distances.mean(axis=0)).astype(np.float32)
+    return Stability(
+        seeds,
+        np.sqrt(distances.mean(axis=0)).astype(np.float32),
+        float(np.mean(disparities)),
+        _kept(maps),
+    )
+
+
+def _kept(maps: list[Floats]) -> float:
+    """Return the share of the nearest codes of the first map that the others have too."""
     if any(map(all_equal, maps)):
-        return Stability(seeds, moved, math.nan, math.nan)
-    neighbors = min(NEIGHBORS, len(first) - 1)
-    near = [nearest_rows(comparable(codes)[0], neighbors) for codes in maps]
-    kept = [share_in_common(near[0], other).mean() for other in near[1:]]
-    return Stability(seeds, moved, float(np.mean(disparities)), float(np.mean(kept)))
+        return math.nan
+    neighbors = min(NEIGHBORS, len(maps[0]) - 1)
+    first, *others = (nearest_rows(comparable(codes)[0], neighbors) for codes in maps)
+    return float(np.mean([share_in_common(first, other).mean() for other in others]))
 
 
 def _normalized(codes: Floats) -> npt.NDArray[np.float64]:

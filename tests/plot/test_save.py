@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,27 @@ def test_any_name_can_be_drawn(tmp_path: Path) -> None:
     text = "".join(ElementTree.parse(tmp_path / "a.svg").getroot().itertext())
     for shown in ("\\x00\\x1b[31m", "\\t\\n\\x1f", "\\xff\\ud800", "\\ufffe\u7389", "<&"):
         assert shown in text
+
+
+def test_settings_of_the_user_change_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys, numpy as np; from pathlib import Path;"
+        "from aecli.plot.maps import map_figure; from aecli.plot.save import save_figure;"
+        "from aecli.run.codes import Codes;"
+        "codes = Codes(np.arange(40, dtype=np.float32).reshape(20, 2), np.arange(20) % 2);"
+        "save_figure(map_figure(codes, 'a'), Path(sys.argv[1]))"
+    )
+    (tmp_path / "matplotlibrc").write_text(
+        "backend: svg\ntext.usetex: True\nfont.size: 40\naxes.facecolor: red\nsavefig.bbox: tight\n"
+    )
+    written = []
+    for name, folder in (("plain", None), ("mine", tmp_path)):
+        out = tmp_path / f"{name}.png"
+        variables = {} if folder is None else {"MATPLOTLIBRC": str(folder), "MPLBACKEND": "pdf"}
+        subprocess.run(
+            [sys.executable, "-c", program, str(out)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | variables,
+            check=True,
+        )
+        written.append(out.read_bytes())
+    assert written[0] == written[1]
