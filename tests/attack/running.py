@@ -224,7 +224,10 @@ def _letting_go_of_pipes(seconds: float, place: Place) -> Iterator[None]:
     if not pipes:
         yield
         return
-    script = 'sleep "$0"; while sleep 0.5; do for pipe in "$@"; do : <> "$pipe"; done; done'
+    script = (
+        'sleep "$0"; while sleep 0.5 && kill -0 $PPID; do '
+        'for pipe in "$@"; do [ ! -p "$pipe" ] || : <> "$pipe"; done; done'
+    )
     # In a group of its own, so that its sleep ends with it.
     helper = subprocess.Popen(["sh", "-c", script, str(seconds), *pipes], start_new_session=True)
     try:

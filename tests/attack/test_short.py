@@ -1,9 +1,11 @@
 """A short form of `make attack`: the cases that are quick, most of them in this process."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
 import pytest
 from filelock import FileLock
 
@@ -37,6 +39,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not folder.exists():
             making = root / "attack-making"
             shared.make(making, shared.in_this_process)
+            fonts = Path(matplotlib.get_cachedir())
+            if fonts != making / "matplotlib":
+                # Or each process that draws would look for fonts anew.
+                shutil.copytree(fonts, making / "matplotlib", dirs_exist_ok=True)
             making.rename(folder)
     return folder
 
