@@ -11,6 +11,9 @@ from contextlib import suppress
 logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
 # For windows, which we never open; an unknown one would end the import.
 _backend = os.environ.pop("MPLBACKEND", None)
+# The user's settings, which no picture of ours follows, may be any file, even a pipe.
+_settings = os.environ.get("MATPLOTLIBRC")
+os.environ["MATPLOTLIBRC"] = os.devnull
 _here = None
 if os.path.lexists("matplotlibrc"):
     # It reads this file of the current folder, whatever it may be, and however broken.
@@ -20,6 +23,9 @@ if os.path.lexists("matplotlibrc"):
 try:
     import matplotlib
 finally:
+    del os.environ["MATPLOTLIBRC"]
+    if _settings is not None:
+        os.environ["MATPLOTLIBRC"] = _settings
     if _backend is not None:
         os.environ["MPLBACKEND"] = _backend
     if _here is not None:
