@@ -42,7 +42,7 @@ _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
 # Beyond it a number is no setting; Python cannot make a float of the largest, nor print them.
 _LARGEST = 2**63 - 1
 _MOST_TOML_BYTES = 1_000_000
-# Compiling takes a quarter of a second for each hidden layer.
+# Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
 # A checkpoint has some 350 bytes for each epoch before its tensors, where safetensors takes 100 MB.
 _MOST_EPOCHS = 100_000

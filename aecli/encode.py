@@ -130,9 +130,11 @@ def encode_split(
     With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on.
+        InputError: the images are not of the shape that the model was trained on, or the batch size
+            is out of range.
 
     """
+    BATCH_SIZE.check("--batch-size", batch_size)
     _check_shape(checkpoint, dataset)
     rows = dataset.rows(split)
     shape = (count_of(rows), checkpoint.config.latent)

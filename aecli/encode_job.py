@@ -7,7 +7,7 @@ from typing import Any
 
 from aecli.background_import import importing
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, choose_source, files_of, no_bar
+from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
 from aecli.files import refuse_inputs, require_suffix
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
@@ -66,7 +66,7 @@ def encode_job(
     refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         data = open_for(checkpoint, source, bar)
-        refuse_inputs(codes_files(out), files_of(data))
+        refuse_data_files(codes_files(out), data)
         split = split or default_split(data, named=source is not None)
         refuse_foreign_labels(out, data.labels_of(split))
     return EncodeJob(checkpoint, data, split, out)

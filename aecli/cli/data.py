@@ -17,7 +17,7 @@ from aecli.cli.options import (
     source_options,
 )
 from aecli.config import DEFAULT_DATASET
-from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -110,7 +110,7 @@ def show(
       aecli data show images.npy --labels labels.npy --picture grid.png
     """
     from aecli.cli.console import Reporter, print_facts
-    from aecli.data import choose_source, files_of, open_dataset
+    from aecli.data import choose_source, open_dataset, refuse_data_files
     from aecli.data.describe import describe, facts, first_images
 
     if picture is not None:
@@ -120,7 +120,7 @@ def show(
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
     if picture is not None:
-        refuse_inputs([picture], files_of(opened))
+        refuse_data_files([picture], opened)
     description = describe(opened)
     if picture is not None:
         from aecli.plot.images import grid_figure, plan_grid

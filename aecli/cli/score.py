@@ -98,7 +98,7 @@ def score(
     options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
 
     from aecli.cli.console import Reporter
-    from aecli.data import files_of
+    from aecli.data import refuse_data_files
     from aecli.run.codes import codes_files, point_files, write_point_values
     from aecli.run.folder import folder_of
     from aecli.score.job import score_job
@@ -117,7 +117,8 @@ def score(
     refuse_existing(*outputs, force=force)
     read = [*folder_of(source).files, *codes_files(job.codes_path)]
     read += codes_files(train_codes) if train_codes else []
-    refuse_inputs(outputs, [*read, *files_of(job.dataset)])
+    refuse_inputs(outputs, read)
+    refuse_data_files(outputs, job.dataset)
     found = score_map(
         job,
         against=baselines,

@@ -3,7 +3,7 @@
 from aecli.data.catalogue import dataset_names, open_dataset, reopen_dataset
 from aecli.data.dataset import DataDescription, Dataset, Split
 from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_named, list_named
-from aecli.data.own_files import files_of
+from aecli.data.own_files import files_of, refuse_data_files
 from aecli.data.progress import Bar, no_bar
 from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source, choose_source, parse_rescale, parse_size
@@ -32,6 +32,7 @@ __all__ = [
     "open_dataset",
     "parse_rescale",
     "parse_size",
+    "refuse_data_files",
     "reopen_dataset",
     "rows_at",
     "rows_between",

@@ -1,14 +1,30 @@
 """The files that a data set was read from, which must not be written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aecli.data.dataset import Dataset
 from aecli.data.named import NAMED, find_named
-from aecli.files import PICTURE_SUFFIXES, kind_of
+from aecli.errors import InputError
+from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_inputs
 
 # What aecli itself may have written into the folder of a data set.
 _OUTPUTS = (*PICTURE_SUFFIXES, ".npy", ".json")
+
+
+def refuse_data_files(outputs: Sequence[Path], dataset: Dataset) -> None:
+    """Raise `InputError` where a file to write is one of a data set, or would lie among its images.
+
+    There it would be one of the images the next time.
+    """
+    refuse_inputs(outputs, files_of(dataset))
+    if not dataset.row_ids:
+        return
+    location = Path(dataset.source.location)
+    folders = {place.resolve() for place in {(location / name).parent for name in dataset.row_ids}}
+    for path in outputs:
+        if path.parent.resolve() in folders:
+            raise InputError(f"{path} lies among the images that are read: name another folder")
 
 
 def files_of(dataset: Dataset) -> Iterator[Path]:

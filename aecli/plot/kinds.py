@@ -165,8 +165,7 @@ def draw_reconstructions(source: Path, options: PlotOptions) -> "Figure":
         AecliError: the images could not be fetched.
 
     """
-    from aecli.data import files_of, no_bar
-    from aecli.files import refuse_inputs
+    from aecli.data import no_bar, refuse_data_files
     from aecli.run.checkpoint import load
     from aecli.run.folder import find_checkpoint
     from aecli.run.reopen import reopen
@@ -174,7 +173,7 @@ def draw_reconstructions(source: Path, options: PlotOptions) -> "Figure":
     checkpoint = load(find_checkpoint(source))
     dataset = reopen(checkpoint, options.bar or no_bar)
     if options.out is not None:
-        refuse_inputs([options.out], files_of(dataset))
+        refuse_data_files([options.out], dataset)
 
     # Imports jax: after the reading, or bad input would take seconds to report.
     from aecli.encode import reconstruct

@@ -21,13 +21,13 @@ from aecli.data import (
     Dataset,
     Source,
     choose_source,
-    files_of,
     no_bar,
     open_dataset,
+    refuse_data_files,
     reopen_dataset,
 )
 from aecli.errors import InputError
-from aecli.files import kind_of, refuse_file, refuse_inputs
+from aecli.files import kind_of, refuse_file
 from aecli.model import network
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
@@ -127,7 +127,7 @@ def new_job(
     folder.refuse_existing(force=force)
     with importing(_TRAINING):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
-    refuse_inputs(folder.files, files_of(data))
+    refuse_data_files(folder.files, data)
     data.check_splits("train", "validation", "test")
     config = fit_to_data(config, data.count("train"), settings, vectors=data.vectors)
     _refuse_beyond_memory(config, data)
