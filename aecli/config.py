@@ -36,26 +36,51 @@ DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data
 DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
+# Compiling takes up to half a second for each hidden layer.
+_MOST_HIDDEN_LAYERS = 100
+# A checkpoint has some 350 bytes for each epoch before its tensors, where safetensors takes 100 MB.
+_MOST_EPOCHS = 100_000
+# Python writes out whole numbers of at most 4,300 digits.
+_WRITTEN = 10**300
+
+
+def flag(name: str) -> str:
+    """Return the command-line flag of a field: `batch_size` -> `--batch-size`."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a setting may be: finite, from `low`, which may be excluded, to `high`."""
+    """The numbers that a setting may be: finite, from `low` to `high`; `words` say the low end."""
 
     words: str
     low: float
-    high: float = math.inf
-    above: bool = False
+    high: float
 
     def __contains__(self, value: float) -> bool:
-        return (self.low < value if self.above else self.low <= value) and (
-            value <= self.high and math.isfinite(value)
-        )
+        return self.low <= value <= self.high
+
+    def check(self, name: str, value: float) -> None:
+        """Raise `InputError` where a value, which people know by this name, is not in the range."""
+        if value not in self:
+            expected = f"at most {self.high:,}" if self.high < value < math.inf else self.words
+            huge = isinstance(value, int) and abs(value) > _WRITTEN
+            got = "one of hundreds of digits" if huge else value
+            raise InputError(f"{name} must be {expected}, got {got}")
 
 
-COUNT = Range("at least 1", 1)
-POSITIVE = Range("a positive number", 0, above=True)
-WEIGHT = Range("0 or a positive number", 0)
+def counts(most: int) -> Range:
+    """Return the range of a number of things, of which there are some."""
+    return Range("at least 1", 1, most)
+
+
+WIDTH = counts(1_000_000)
+EPOCHS = counts(_MOST_EPOCHS)
+# Images at a time: as many as int32 can number, and more than any memory has room for.
+BATCH_SIZE = counts(2**31 - 1)
+# What float32 can tell from 0 and from infinity, with room to multiply.
+POSITIVE = Range("a positive number of at least 1e-30", 1e-30, 1e30)
+WEIGHT = Range("0 or a positive number", 0, 1e30)
 SHARE = Range("a share in 0..1", 0, 1)
 UINT32 = Range("in 0..4294967295", 0, 2**32 - 1)
 
@@ -95,9 +120,9 @@ class Config:
         "Widths of the hidden layers from image to code; the decoder mirrors them.",
         panel="Model",
         affects=("model",),
-        valid=COUNT,
+        valid=WIDTH,
     )
-    latent: int = setting(2, "Numbers in a code.", panel="Model", affects=("model",), valid=COUNT)
+    latent: int = setting(2, "Numbers in a code.", panel="Model", affects=("model",), valid=WIDTH)
     activation: Activation = setting(
         "sigmoid", "Function after each hidden layer.", panel="Model", affects=("model",)
     )
@@ -121,12 +146,12 @@ class Config:
             "training",
             "stopping",
         ),
-        valid=COUNT,
+        valid=EPOCHS,
     )
     batch_size: int = setting(
         _BATCH_SIZE,
         f"Images per step; by default fewer on fewer than {_BATCH_SIZE * _FEWEST_STEPS:,} images.",
-        valid=COUNT,
+        valid=BATCH_SIZE,
     )
     learning_rate: float = setting(1e-3, "Learning rate of Adam, at its highest.", valid=POSITIVE)
     schedule: Schedule = setting("constant", "How the learning rate changes over the steps.")
@@ -145,7 +170,10 @@ class Config:
         1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
     )
     neighbors: int = setting(
-        15, "Neighbours of each image that the neighbour loss uses.", valid=COUNT, since=3
+        15,
+        "Neighbours of each image that the neighbour loss uses.",
+        valid=counts(1_000),
+        since=3,
     )
     seed: int = setting(
         0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
@@ -154,7 +182,7 @@ class Config:
         None,
         "Stop after this many epochs without a better validation loss.",
         affects=("stopping",),
-        valid=COUNT,
+        valid=EPOCHS,
     )
 
     def __post_init__(self) -> None:
@@ -165,6 +193,11 @@ class Config:
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "
                 "use --loss mse with it"
             )
+
+    def ended(self, epoch: int, best_epoch: int) -> bool:
+        """Return whether a training has as many epochs as asked for, or has waited long enough."""
+        impatient = self.patience is not None and epoch - best_epoch >= self.patience
+        return epoch >= self.epochs or impatient
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON's types."""
@@ -225,9 +258,13 @@ class Setting:
             )
         if self.valid is None or value is None:
             return
-        for number in value if isinstance(value, tuple) else (value,):
-            if number not in self.valid:
-                raise InputError(f"{self.flag} must be {self.valid.words}, got {number}")
+        numbers = value if isinstance(value, tuple) else (value,)
+        if len(numbers) > _MOST_HIDDEN_LAYERS:
+            raise InputError(
+                f"{self.flag} must have at most {_MOST_HIDDEN_LAYERS} layers, got {len(numbers):,}"
+            )
+        for number in numbers:
+            self.valid.check(self.flag, number)
 
     def parse(self, value: Any) -> Any:
         """Return a value of TOML, JSON or the command line as the field's type.
@@ -243,7 +280,11 @@ class Setting:
                 return tuple(value)
         elif self.type is float:
             if isinstance(value, int | float) and not isinstance(value, bool):
-                return float(value)
+                try:
+                    return float(value)
+                except OverflowError:
+                    # A whole number of more than 300 digits: out of any range.
+                    return math.inf
         elif self.optional and value is None:
             return None
         elif type(value) is self._plain_type:
@@ -319,11 +360,6 @@ RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN,
 DEFAULT_RECIPE = _MAP.recipe
 # Recipes of older runs, by the name that they had.
 _RENAMED = {"modern": "plain"}
-
-
-def flag(name: str) -> str:
-    """Return the command-line flag of a field: `batch_size` -> `--batch-size`."""
-    return f"--{name.replace('_', '-')}"
 
 
 def choose_recipe(name: str) -> Config:

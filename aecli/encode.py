@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.compile_cache import compiled
-from aecli.config import DEFAULT_ROWS_AT_A_TIME, Config, SplitName
+from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, Config, SplitName
 from aecli.data import Dataset, count_of, rows_between
 from aecli.device import max_concurrent_calls, out_of_memory_advice
 from aecli.errors import InputError
+from aecli.memory import refuse_beyond_memory
 from aecli.model import network
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, parameter_shapes
+from aecli.model.sizes import refuse_model_beyond_memory
 from aecli.npy import write_npy
 from aecli.pixels import Images, unit_range
 from aecli.run.checkpoint import Checkpoint, unflatten
@@ -40,6 +42,8 @@ _ROWS_OF_A_KERNEL = 48
 _BATCH_NUMBERS = 32_000_000
 # More would not fit side by side in a picture.
 _MOST_RECONSTRUCTIONS = 50
+# Of an image and its reconstruction as float32: each once, and once more while it is drawn.
+_BYTES_OF_A_RECONSTRUCTED_PIXEL = 16
 
 Report = Callable[[int], None]
 Floats = npt.NDArray[np.float32]
@@ -102,12 +106,13 @@ def load_model(checkpoint: Checkpoint) -> TrainedModel:
     """Return the model of a checkpoint.
 
     Raises:
-        InputError: the tensors do not fit the config.
+        InputError: the tensors do not fit the config, or memory is too small for the model.
 
     """
     config, image_shape = checkpoint.config, checkpoint.data.image_shape
     shapes = parameter_shapes(config, image_shape)
     parameters = unflatten(shapes, "parameters", checkpoint.tensors)
+    refuse_model_beyond_memory(config, image_shape)
     return TrainedModel(config, image_shape, jax.device_put(parameters))
 
 
@@ -125,9 +130,11 @@ def encode_split(
     With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on.
+        InputError: the images are not of the shape that the model was trained on, or the batch size
+            is out of range.
 
     """
+    BATCH_SIZE.check("--batch-size", batch_size)
     _check_shape(checkpoint, dataset)
     rows = dataset.rows(split)
     shape = (count_of(rows), checkpoint.config.latent)
@@ -178,12 +185,15 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     """Return the first `count` test images and their reconstructions, float32 (n, h, w, c) in 0..1.
 
     Raises:
-        InputError: `count` is not in 1..50, or the images are not of the model's shape.
+        InputError: `count` is not in 1..50, the images are not of the model's shape, or memory is
+            too small for so many.
 
     """
     if not 1 <= count <= _MOST_RECONSTRUCTIONS:
         raise InputError(f"--count must lie in 1..{_MOST_RECONSTRUCTIONS}, got {count}")
     _check_shape(checkpoint, dataset)
+    size = _BYTES_OF_A_RECONSTRUCTED_PIXEL * count * math.prod(dataset.image_shape)
+    refuse_beyond_memory(size, f"a picture of {count} images and reconstructions", "lower --count")
     images = dataset.images[rows_between(dataset.rows("test"), 0, count)]
     model = load_model(checkpoint)
     return unit_range(images), decode(model, encode(model, images))
@@ -201,7 +211,7 @@ def encode(
     A code depends on its image alone: not on the batch size, the order or the other images.
     `report` is called with the number of images done since its last call.
     """
-    return _all_at_once(model.encode, model, images, batch_size, report)
+    return np.concatenate(list(_in_parts(model.encode, model, images, batch_size, report)))
 
 
 def decode(
@@ -217,44 +227,58 @@ def decode(
         InputError: the codes have another number of dimensions than the model's.
 
     """
+    return np.concatenate(list(decode_blocks(model, codes, batch_size=batch_size, report=report)))
+
+
+def decode_blocks(
+    model: TrainedModel,
+    codes: CodeArray,
+    *,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
+    report: Report = lambda rows: None,
+) -> Iterator[Floats]:
+    """Return an iterator of what `decode` returns, some images at a time.
+
+    Raises:
+        InputError: the codes have another number of dimensions than the model's.
+
+    """
     expected = model.config.latent
     if codes.shape[1] != expected:
         raise InputError(
             f"the codes have {codes.shape[1]} dimensions, the run's have {expected}: decode codes "
             "of that many numbers"
         )
-    return _all_at_once(model.decode, model, codes, batch_size, report)
+    return _in_parts(model.decode, model, codes, batch_size, report)
 
 
-def write_images(path: Path, images: Floats, *, as_uint8: bool = False) -> None:
-    """Write images, float32 (n, h, w, c) in 0..1: to `.npy`, or as one picture of them all.
+def write_images(
+    path: Path, blocks: Iterable[Floats], shape: tuple[int, ...], *, as_uint8: bool = False
+) -> None:
+    """Write images that come in blocks, float32 (m, h, w, c) in 0..1, together of `shape`, `.npy`.
 
-    An array is float32, or uint8 from 0 to 255. Other suffixes are those of `save_figure`.
+    The array is float32, or uint8 from 0 to 255.
 
     Raises:
         AecliError: the operating system refused.
 
     """
-    if path.suffix.lower() == ".npy":
-        pixels = np.rint(images * 255).astype(np.uint8) if as_uint8 else images
-        write_npy(path, pixels.dtype, pixels.shape, [pixels])
+    if not as_uint8:
+        write_npy(path, np.float32, shape, blocks)
         return
-    from aecli.plot.images import grid_figure
-    from aecli.plot.save import save_figure
-
-    save_figure(grid_figure(images), path)
+    write_npy(path, np.uint8, shape, (np.rint(block * 255).astype(np.uint8) for block in blocks))
 
 
-def _all_at_once(
+def _in_parts(
     function: Callable[[Parameters, jax.Array], jax.Array],
     model: TrainedModel,
     rows: npt.NDArray[Any],
     batch_size: int,
     report: Report,
-) -> Floats:
+) -> Iterator[Floats]:
     step = _whole_blocks(model, batch_size, len(rows))
     batches = (rows[start : start + step] for start in range(0, len(rows), step))
-    return np.concatenate(list(_in_batches(function, model, batches, report)))
+    return _in_batches(function, model, batches, report)
 
 
 def _block_rows(model: TrainedModel) -> int:
@@ -272,9 +296,9 @@ def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     Those computed at the same time are about the batch size together, or fewer where images are
     large, and the rows fill all such parts evenly.
     """
-    if batch_size < 1:
-        raise InputError(f"--batch-size must be at least 1, got {batch_size}")
-    batch_size = min(batch_size, max(1, _BATCH_NUMBERS // math.prod(model.image_shape)))
+    BATCH_SIZE.check("--batch-size", batch_size)
+    largest = max(math.prod(model.image_shape), model.config.latent)
+    batch_size = min(batch_size, max(1, _BATCH_NUMBERS // largest))
     block, calls = _block_rows(model), max_concurrent_calls()
     parts = max(1, -(-rows // batch_size)) * calls
     return max(1, -(-rows // (parts * block))) * block

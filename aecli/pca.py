@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ FIT_BYTES = 2_000_000_000
 _FIT_ROWS = 100_000
 _NUMPY_COLUMNS = 1_024
 _ROWS_AT_A_TIME = 5_000
+# The squares of numbers beyond, added up, do not fit float32; nor do those of their inverses.
+_LARGE = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +70,18 @@ def rows_to_fit(dataset: Dataset, memory: int = FIT_BYTES) -> int:
     return max(1, min(fitting, _FIT_ROWS))
 
 
-def pca_projection(values: Floats, dimensions: int) -> tuple[Floats, float]:
+def pca_projection(values: Floats, dimensions: int) -> tuple[npt.NDArray[np.floating[Any]], float]:
     """Project rows onto their first principal components.
 
-    `values`: float (n, p). Returns float32 (n, dimensions) and the share of the variance that is
+    `values`: float (n, p). Returns float (n, dimensions) and the share of the variance that is
     kept, 0..1; of equal rows that is 1. Dimensions beyond min(n, p) are 0.
     """
+    largest = float(np.abs(values).max())
+    if not (largest == 0 or 1 / _LARGE < largest < _LARGE):
+        projected, kept = pca_projection(
+            (values / np.float64(largest)).astype(np.float32), dimensions
+        )
+        return projected * np.float64(largest), kept
     components = fit_pca(values, dimensions)
     projected = np.zeros((len(values), dimensions), np.float32)
     projected[:, : len(components.directions)] = components.project(values)

@@ -76,6 +76,20 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"hidden": [64, "x"]}, "--hidden has a value of the wrong type"),
         ({"hidden": "64,x"}, "is not a list of widths"),
         ({"patience": "x"}, "--patience has a value of the wrong type"),
+        ({"epochs": 10**30}, "--epochs must be at most 100,000, got 10{30}$"),
+        ({"batch_size": 10**30}, "--batch-size must be at most 2,147,483,647, got 1"),
+        ({"hidden": (64, 10**7)}, "--hidden must be at most 1,000,000, got 10000000"),
+        ({"hidden": (8,) * 101}, "--hidden must have at most 100 layers, got 101"),
+        (
+            {"latent": 16**5_000},
+            "--latent must be at most 1,000,000, got one of hundreds",
+        ),
+        ({"neighbors": 10**9}, "--neighbors must be at most 1,000, got 1000000000"),
+        ({"patience": 10**9}, "--patience must be at most 100,000, got"),
+        ({"learning_rate": 1e31}, "--learning-rate must be at most 1e"),
+        ({"learning_rate": 1e-300}, "--learning-rate must be a positive number of at least 1e-30"),
+        ({"learning_rate": 16**5_000}, "--learning-rate must be a positive number"),
+        ({"neighbor_weight": 1e31}, "--neighbor-weight must be at most 1e"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
@@ -227,3 +241,10 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=True).encoder == "dense"
     assert fit_to_data(config, 55_000, ("encoder",), vectors=True).encoder == "conv"
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
+
+
+def test_every_number_has_an_end() -> None:
+    """What is larger would only take the memory, or for ever."""
+    for one in SETTINGS.values():
+        is_number = one.type is not bool and not one.choices and one.name != "recipe"
+        assert (one.valid is not None) == is_number, one.name

@@ -8,7 +8,16 @@ from numpy.testing import assert_array_equal
 
 from aecli.config import SETTINGS, choose_recipe, with_settings
 from aecli.data import Dataset, open_dataset
-from aecli.encode import TrainedModel, decode, encode, encode_split, load_model, reconstruct
+from aecli.encode import (
+    TrainedModel,
+    decode,
+    decode_blocks,
+    encode,
+    encode_split,
+    load_model,
+    reconstruct,
+    write_images,
+)
 from aecli.errors import InputError
 from aecli.model.autoencoder import autoencoder
 from aecli.model.parameters import initial_parameters
@@ -171,3 +180,34 @@ def test_models_with_parameters_of_the_same_shapes_do_not_share_programs(digits:
         )
         found.append(codes)
     assert len({codes.tobytes() for codes in found}) == 3
+
+
+def test_images_are_written_while_others_are_decoded(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecli.encode._BLOCK", 48)
+    codes = np.random.default_rng(0).normal(size=(1_000, 2)).astype(np.float32)
+    done: list[int] = []
+    blocks = decode_blocks(model, codes, batch_size=96, report=done.append)
+    first = next(blocks)
+    assert sum(done) == len(first) <= 96
+    for as_uint8 in (False, True):
+        path = tmp_path / f"{as_uint8}.npy"
+        write_images(path, decode_blocks(model, codes), (1_000, 8, 8, 1), as_uint8=as_uint8)
+        expected = decode(model, codes)
+        assert_array_equal(
+            np.load(path), np.rint(expected * 255).astype(np.uint8) if as_uint8 else expected
+        )
+
+
+@pytest.mark.parametrize("batch_size", [2**31, 10**30])
+def test_a_batch_size_has_an_end(model: TrainedModel, digits: Dataset, batch_size: int) -> None:
+    with pytest.raises(InputError, match="--batch-size must be at most 2,147,483,647, got"):
+        encode(model, digits.images[:], batch_size=batch_size)
+
+
+def test_codes_of_many_numbers_are_computed_fewer_at_a_time() -> None:
+    from aecli.encode import _whole_blocks
+
+    config = with_settings(choose_recipe("plain"), {"latent": 1_000_000})
+    assert _whole_blocks(TrainedModel(config, (8, 8, 1), {}), 16_384, 10**6) <= 64

@@ -20,7 +20,7 @@ data.cache data.dataset data.arrays data.idx model.dense plot.save
 data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array
 data.formats.* model
-data.formats data.named model.parameters losses
+data.formats data.named model.parameters model.sizes losses
 data.catalogue model.autoencoder
 data
 run.checkpoint pca

@@ -122,10 +122,15 @@ def show(
         refuse_own_files(opened, picture)
     description = describe(opened)
     if picture is not None:
-        from aecli.plot.images import grid_figure
+        from aecli.plot.images import grid_figure, plan_grid
         from aecli.plot.save import save_figure
 
-        save_figure(grid_figure(first_images(opened, _PICTURE_IMAGES)), picture)
+        opened.check_splits("train")
+        count = min(_PICTURE_IMAGES, opened.count("train"))
+        grid = plan_grid(count, *opened.image_shape[:2])
+        save_figure(grid_figure(first_images(opened, grid.count), grid), picture)
+        if grid.note:
+            reporter.say(grid.note)
     if as_json:
         reporter.result([], description)
     else:

@@ -72,14 +72,27 @@ def decode(
     refuse_inputs(out, codes)
     values = read_matrix(codes)
 
-    from aecli.encode import decode as run_decoder
-    from aecli.encode import load_model, write_images
+    from aecli.encode import decode_blocks, load_model, write_images
 
     reporter = Reporter(quiet, as_json)
+    model, grid = load_model(checkpoint), None
+    if out.suffix.lower() != ".npy":
+        from aecli.plot.images import grid_figure, plan_grid
+        from aecli.plot.save import save_figure
+
+        grid = plan_grid(len(values), *model.image_shape[:2])
+        values = values[: grid.count]
     with reporter.bar("decoding", len(values)) as advance:
-        images = run_decoder(load_model(checkpoint), values, batch_size=batch_size, report=advance)
-    write_images(out, images, as_uint8=uint8)
+        blocks = decode_blocks(model, values, batch_size=batch_size, report=advance)
+        if grid is None:
+            write_images(out, blocks, (len(values), *model.image_shape), as_uint8=uint8)
+        else:
+            figure = grid_figure((image for block in blocks for image in block), grid)
+    if grid is not None:
+        save_figure(figure, out)
     seconds = time.perf_counter() - started
-    shape = "x".join(str(length) for length in images.shape[1:])
-    reporter.say(f"wrote {len(images):,} images of {shape} in {seconds:.1f} s to {out}")
-    reporter.result([out], {"images": str(out), "rows": len(images), "seconds": seconds})
+    if grid is not None and grid.note:
+        reporter.say(grid.note)
+    shape = "x".join(map(str, model.image_shape))
+    reporter.say(f"wrote {len(values):,} images of {shape} in {seconds:.1f} s to {out}")
+    reporter.result([out], {"images": str(out), "rows": len(values), "seconds": seconds})

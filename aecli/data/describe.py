@@ -1,6 +1,6 @@
 """Summarise a data set: its facts, and its first images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.data.dataset import Dataset
-from aecli.data.rows import rows_between
+from aecli.data.rows import count_of, rows_between
 from aecli.data.stored import extremes
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_inputs
@@ -49,14 +49,17 @@ def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def first_images(dataset: Dataset, most: int) -> npt.NDArray[np.float32]:
-    """Return at most `most` training images, the first ones, float32 (n, h, w, c) in 0..1.
+def first_images(dataset: Dataset, most: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield at most `most` training images, the first ones, float32 (h, w, c) in 0..1.
 
     Raises:
         InputError: there were too few images to draw a training split from.
 
     """
-    return unit_range(dataset.images[rows_between(dataset.rows("train"), 0, most)])
+    rows = rows_between(dataset.rows("train"), 0, most)
+    for place in range(count_of(rows)):
+        # One at a time: they may be large.
+        yield unit_range(dataset.images[rows_between(rows, place, place + 1)])[0]
 
 
 def refuse_own_files(dataset: Dataset, path: Path) -> None:

@@ -48,8 +48,8 @@ class Classes:
 
     def by_marker(self) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Return each marker in use, and which labels it marks, (n,)."""
-        rounds = self.index // len(PALETTE)
-        return [(self.marker(int(r) * len(PALETTE)), rounds == r) for r in np.unique(rounds)]
+        places = self.index // len(PALETTE) % len(_MARKERS)
+        return [(_MARKERS[place], places == place) for place in np.unique(places)]
 
     def legend_handles(self) -> list[Line2D]:
         """Return a marker and a name for each class."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from aecli.plot.colors import PALETTE
-from aecli.plot.save import new_figure
+from aecli.plot.save import default_style, new_figure
 from aecli.run.states import RECONSTRUCTION, EpochMetrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@default_style()
 def history_figure(history: Sequence[EpochMetrics], loss: str, title: str) -> Figure:
     """Draw the losses of a run by epoch, and mark the best epoch; `loss` is what they are called.
 
@@ -46,7 +47,9 @@ def draw_history(axes: "Axes", history: Sequence[EpochMetrics]) -> None:
         color=PALETTE[len(losses)],
         label=f"best: {best.validation_loss:.4f}, epoch {best.epoch}",
     )
-    axes.set_yscale("log")
+    # A model of images that are all the same has no error at all.
+    if max(max(values) for values in losses.values()) > 0:
+        axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:.3g}")
     axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.set_xlabel("epoch")

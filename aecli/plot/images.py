@@ -3,43 +3,104 @@
 `draw_image` draws on axes that it is given; the `*_figure` functions lay out a whole picture.
 """
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from aecli.plot.save import DOTS_PER_INCH, new_figure
+from aecli.plot.save import DOTS_PER_INCH, default_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_GRID_DOTS = 1_000  # About the width of a grid in the picture.
+_GRID_DOTS = 1_000  # About the width of a grid of few images in the picture.
+# A grid is at most this high and wide: more is more than a screen shows, and takes a gigabyte.
+_MOST_DOTS = 3_000
+# Where all images would not fit, large ones lose pixels, down to about so many along a side.
+_FEWEST_PIXELS = 64
+_FRAME = 2  # Dots of the white frame of an image, both sides together.
+_RECONSTRUCTION_PIXELS = 320  # Along a side; an image is drawn an inch wide.
 
 Floats = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Grid:
+    """How images lie in a picture: the first `count` of `available` ones, in rows of `columns`.
+
+    `height` and `width`: the pixels of each that are drawn, every `down`-th row and every
+    `across`-th column.
+    """
+
+    available: int
+    count: int
+    columns: int
+    height: int
+    width: int
+    down: int
+    across: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows of images there are."""
+        return -(-self.count // self.columns)
+
+    @property
+    def note(self) -> str | None:
+        """What is not drawn, in words; None where all of it is."""
+        parts = []
+        if self.count < self.available:
+            parts.append(f"the first {self.count:,} of {self.available:,} images")
+        if max(self.down, self.across) > 1:
+            parts.append(f"1 in {self.down}x{self.across} pixels")
+        return f"drew {', '.join(parts)}: a picture has no room for more" if parts else None
+
+
+def plan_grid(available: int, height: int, width: int) -> Grid:
+    """Return the grid of at least one image of a size, about as wide as it is high.
+
+    Where all of them do not fit, large images lose pixels; where that is not enough, only the first
+    images are drawn.
+    """
+    for step in range(1, max(2, max(height, width) // _FEWEST_PIXELS + 1)):
+        down = min(step, max(1, height // _FEWEST_PIXELS))
+        across = min(step, max(1, width // _FEWEST_PIXELS))
+        drawn = (-(-height // down), -(-width // across))
+        columns = min(available, math.ceil(math.sqrt(available * drawn[0] / drawn[1])))
+        grid = Grid(available, available, columns, *drawn, down, across)
+        if max(_canvas_shape(grid)) <= _MOST_DOTS:
+            return grid
+    columns, rows = (_MOST_DOTS // (pixels + _FRAME) for pixels in (grid.width, grid.height))
+    return Grid(available, columns * rows, columns, *drawn, down, across)
+
+
+@default_style()
 def reconstructions_figure(originals: Floats, reconstructions: Floats, title: str) -> Figure:
     """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below."""
     count = len(originals)
     figure = new_figure(max(1.0 * count, 4), 2.6)
     figure.suptitle(title)
     grid = figure.subplots(2, count, squeeze=False)
+    down, across = (max(1, pixels // _RECONSTRUCTION_PIXELS) for pixels in originals.shape[1:3])
     for row, images in zip(grid, (originals, reconstructions), strict=True):
         for axes, image in zip(row, images, strict=True):
-            draw_image(axes, image)
+            draw_image(axes, image[::down, ::across])
     for axes, text in zip(grid[:, 0], ("original", "reconstruction"), strict=True):
         axes.set_ylabel(text)
     return figure
 
 
-def grid_figure(images: Floats) -> Figure:
-    """Draw images (n, h, w, c) in 0..1 in a grid that is about as wide as it is high."""
-    count, height, width, _ = images.shape
-    columns = int(np.ceil(np.sqrt(count * height / width)))
-    tiled = _tile(images, columns)
+@default_style()
+def grid_figure(images: Iterable[Floats], grid: Grid) -> Figure:
+    """Draw images, each (h, w, c) in 0..1, in a grid; there must be as many as it has."""
+    tiled = _tile(images, grid)
     # Each pixel of an image takes a whole number of dots, or it would be blurred.
-    zoom = max(1, round(_GRID_DOTS / (columns * width)))
+    zoom = round(_GRID_DOTS / (grid.columns * grid.width))
+    zoom = max(1, min(zoom, _MOST_DOTS // max(_canvas_shape(grid))))
     size = (tiled.shape[1] * zoom / DOTS_PER_INCH, tiled.shape[0] * zoom / DOTS_PER_INCH)
     figure = Figure(figsize=size)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -49,17 +110,36 @@ def grid_figure(images: Floats) -> Figure:
 
 
 def draw_image(axes: "Axes", image: Floats) -> None:
-    """Draw an image (h, w, c) in 0..1: grey with one channel, in colour with three."""
+    """Draw an image (h, w, c) in 0..1.
+
+    One channel is grey; of two the first is red and the second green; three are red, green and
+    blue; a fourth is the opacity.
+    """
+    image = _in_color(image)
     axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def _tile(images: Floats, columns: int) -> Floats:
-    """Return images (n, h, w, c) side by side in rows of `columns`, each in a white frame."""
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    cells = np.ones((rows * columns, height + 2, width + 2, channels), np.float32)
-    cells[:count, 1:-1, 1:-1] = images
-    tiled = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
-    return tiled.reshape(rows * (height + 2), columns * (width + 2), channels)
+def _in_color(image: Floats) -> Floats:
+    """Return an image as one with channels that can be drawn."""
+    return np.pad(image, [(0, 0), (0, 0), (0, 1)]) if image.shape[-1] == 2 else image
+
+
+def _canvas_shape(grid: Grid) -> tuple[int, int]:
+    """Return how many pixels the images and their frames take: height and width."""
+    return grid.rows * (grid.height + _FRAME), grid.columns * (grid.width + _FRAME)
+
+
+def _tile(images: Iterable[Floats], grid: Grid) -> Floats:
+    """Return the images of a grid, side by side in its rows, each in a white frame."""
+    tiled = np.ones((0, 0, 1), np.float32)
+    for place, image in zip(range(grid.count), images, strict=True):
+        drawn = _in_color(image[:: grid.down, :: grid.across])
+        if place == 0:
+            tiled = np.ones((*_canvas_shape(grid), drawn.shape[-1]), np.float32)
+        row, column = divmod(place, grid.columns)
+        top = row * (grid.height + _FRAME) + _FRAME // 2
+        left = column * (grid.width + _FRAME) + _FRAME // 2
+        tiled[top : top + grid.height, left : left + grid.width] = drawn
+    return tiled

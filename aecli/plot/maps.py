@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from aecli.errors import InputError
 from aecli.pca import pca_projection
 from aecli.plot.colors import UNLABELLED, Classes, Coloring, ContinuousColors
-from aecli.plot.save import new_figure
+from aecli.plot.save import default_style, new_figure
 from aecli.run.codes import Codes
 
 if TYPE_CHECKING:
@@ -29,10 +29,15 @@ _MOST_NAMES_ON_MAP = 30
 _MOST_NAMES_IN_LEGEND = 60
 _LEGEND_ROWS = 20
 _BINS = 80
+_FINEST = 1e-25  # matplotlib takes lengths below 1e-30 for 1e-30 where scales are to be equal.
+_MOST_HISTOGRAMS = 500  # About as many rows as can be told apart.
 
-Floats = npt.NDArray[np.float32]
+# Places are drawn in float64: among large float32 numbers distances overflow, and among tiny ones
+# they vanish.
+Floats = npt.NDArray[np.floating[Any]]
 
 
+@default_style()
 def map_figure(codes: Codes, name: str, color_by: ContinuousColors | None = None) -> Figure:
     """Draw codes (n, d) as a map, coloured by `color_by` or else by label, where there are labels.
 
@@ -59,6 +64,7 @@ def map_figure(codes: Codes, name: str, color_by: ContinuousColors | None = None
     return figure
 
 
+@default_style()
 def maps_figure(
     maps: Sequence[tuple[str, Floats]],
     labels: npt.NDArray[np.int64] | None,
@@ -88,11 +94,14 @@ def draw_scatter(axes: "Axes", values: Floats, coloring: Coloring | None) -> Non
     Beyond 50,000 codes they are counted in cells as small as the dots of the picture, each drawn in
     the mean colour of its codes: this looks as if they were drawn one by one, and is much faster.
     """
+    values = values.astype(np.float64)
     if len(values) > _MOST_MARKERS:
         _draw_counts(axes, values, coloring)
     else:
         _draw_markers(axes, values, coloring)
-    axes.set_aspect("equal", adjustable="datalim")
+    largest = np.abs(values).max()
+    if largest == 0 or largest > _FINEST:
+        axes.set_aspect("equal", adjustable="datalim")
     axes.spines[["top", "right"]].set_visible(False)
     if isinstance(coloring, Classes) and len(coloring) <= _MOST_NAMES_ON_MAP:
         _draw_names(axes, values, coloring)
@@ -100,18 +109,22 @@ def draw_scatter(axes: "Axes", values: Floats, coloring: Coloring | None) -> Non
 
 def draw_scatter_3d(axes: "Axes3D", values: Floats, coloring: Coloring | None) -> None:
     """Scatter codes (n, 3) at equal scale."""
-    _draw_markers(axes, values, coloring)
+    _draw_markers(axes, values.astype(np.float64), coloring)
     axes.set_aspect("equal")
     axes.set_zlabel("code 3")
 
 
 def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> None:
-    """Draw a histogram of codes (n,) for each class, one above the other, each to its own peak."""
+    """Draw a histogram of codes (n,) for each class, one above the other, each to its own peak.
+
+    Those of more than 500 classes are one histogram of all codes.
+    """
+    values = values.astype(np.float64)
     edges = _bin_edges(values)
     axes.spines[["top", "right"]].set_visible(False)
-    if classes is None:
+    if classes is None or len(classes) > _MOST_HISTOGRAMS:
         axes.hist(values, bins=edges.tolist(), color=UNLABELLED)
-        axes.set_ylabel("codes")
+        axes.set_ylabel("codes" if classes is None else "codes of all classes")
         return
     for i in range(len(classes)):
         counts, _ = np.histogram(values[classes.index == i], bins=edges)
@@ -248,8 +261,8 @@ def _count(
     Returns red, green, blue and opacity of each cell, float32 (rows, columns, 4) in 0..1, and the
     left, right, bottom and top of all cells.
     """
-    low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
-    size = max((high - low).max() / _CELLS, 1e-6 * np.abs([low, high]).max(), 1e-12)
+    low, high = values.min(axis=0), values.max(axis=0)
+    size = max((high - low).max() / _CELLS, 1e-6 * np.abs([low, high]).max()) or 1e-12
     columns, rows = ((high - low) // size).astype(int) + 2
     column, row = ((values - low) / size).astype(np.int32).T
     cell = row * columns + column
@@ -275,7 +288,7 @@ def _count(
 
 def _bin_edges(values: Floats) -> npt.NDArray[np.float64]:
     """Return the edges of histogram bins over codes (n,)."""
-    # In float64: the difference of large float32 numbers overflows. Equal codes need a width too.
+    # Equal codes need a width too.
     low, high = float(values.min()), float(values.max())
-    half = max(high - low, 1e-6 * abs(high), 1e-6) / 2
+    half = (max(high - low, 1e-6 * max(abs(low), abs(high))) or 1e-6) / 2
     return (low + high) / 2 + np.linspace(-half, half, _BINS + 1)

@@ -1,7 +1,10 @@
 """Figures: made with plain text, and saved whole or not at all."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -10,8 +13,24 @@ from aecli import files
 
 DOTS_PER_INCH = 160
 
-# Names of data sets, classes and files are not formulas, even with dollar signs in them.
+_STYLE: dict[Any, Any] = {
+    # Names of data sets, classes and files are not formulas, even with dollar signs in them.
+    "text.parse_math": False,
+    # The same codes give the same bytes.
+    "svg.hashsalt": "aecli",
+    "svg.fonttype": "none",
+}
+# Axes that a user gives are drawn on in the user's style, but for this.
 matplotlib.rcParams["text.parse_math"] = False
+
+
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Draw or save in matplotlib's own style, whatever a `matplotlibrc` of the user says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -30,6 +49,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     # Without a date: the same codes give the same bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     picture = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "aecli", "svg.fonttype": "none"}):
+    with default_style():
         figure.savefig(picture, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
     files.write_bytes(path, picture.getvalue())

@@ -14,6 +14,7 @@ from aecli.errors import InputError
 from aecli.losses import Forward, loss_terms, weighted_sum
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, initial_parameters
+from aecli.model.sizes import refuse_training_beyond_memory
 from aecli.schedules import learning_rate_schedule
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Epochs count from 1 and fold the order of the images from the seed; this folds the keys of steps.
 _KEYS_OF_STEPS = 0
+# Adam counts steps, and the steps' keys are told apart, in int32.
+_MOST_STEPS = 2**31 - 1
 
 
 class TrainState(NamedTuple):
@@ -37,7 +40,8 @@ class TrainStep:
     devices, batches split.
 
     Raises:
-        InputError: the batch size or the number of training images does not fit the devices.
+        InputError: the batch size or the number of training images does not fit the devices, or
+            there are too many steps to count.
 
     """
 
@@ -58,6 +62,11 @@ class TrainStep:
         self.batch_size = min(config.batch_size, rows) // count * count
         self.per_epoch = rows // self.batch_size
         self.images_per_epoch = self.per_epoch * self.batch_size
+        if config.epochs * self.per_epoch > _MOST_STEPS:
+            raise InputError(
+                f"--epochs {config.epochs} of {self.per_epoch:,} steps each are more than "
+                f"{_MOST_STEPS:,} steps: expected fewer, or a larger --batch-size"
+            )
         self.terms = loss_terms(config, self.per_epoch)
         # Rows in a batch for each of its images: the image, and neighbours of it.
         self.group = 1 + max(term.positives for term in self.terms)
@@ -69,6 +78,21 @@ class TrainStep:
         """What its programs depend on besides their arguments, in JSON's types."""
         settings = self.config.affecting("model", "training")
         return {"config": settings, "image_shape": self.image_shape, "rows": self.rows}
+
+    def refuse_beyond_memory(self, *, pixels: int = 0, seeds: int = 1) -> None:
+        """Raise `InputError` where training would take more memory than is free.
+
+        `pixels`: the bytes that the images take, besides. `seeds`: trainings at the same time.
+        """
+        refuse_training_beyond_memory(
+            self.config,
+            self.image_shape,
+            self.batch_size,
+            self.group,
+            on_host=jax.default_backend() == "cpu",
+            pixels=pixels,
+            seeds=seeds,
+        )
 
     def model(self, parameters: Parameters) -> "Autoencoder":
         """Return the model with these parameters."""

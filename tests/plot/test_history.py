@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from aecli.plot.history import history_figure
+from aecli.plot.save import save_figure
 from aecli.run.states import EpochMetrics
 
 
@@ -29,3 +33,10 @@ def test_the_history_shows_both_losses_and_the_best_epoch() -> None:
     assert len({str(line.get_color()) for line in axes.lines}) == 3
     assert axes.get_yscale() == "log"
     assert (axes.get_title(), axes.get_ylabel()) == ("title", "mse a pixel")
+
+
+@pytest.mark.parametrize("loss", [0, 1e-42, 3e38])
+@pytest.mark.filterwarnings("error")
+def test_losses_of_any_size_are_drawn(tmp_path: Path, loss: float) -> None:
+    history = [EpochMetrics(1, {"reconstruction": loss}, loss, 1e-3, 100.0, 1.0)]
+    save_figure(history_figure(history, "mse", "title"), tmp_path / "history.png")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,27 @@ def test_names_are_not_formulas_in_any_figure(module: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_settings_of_the_user_change_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys, numpy as np; from pathlib import Path;"
+        "from aecli.plot.maps import map_figure; from aecli.plot.save import save_figure;"
+        "from aecli.run.codes import Codes;"
+        "codes = Codes(np.arange(40, dtype=np.float32).reshape(20, 2), np.arange(20) % 2);"
+        "save_figure(map_figure(codes, 'a'), Path(sys.argv[1]))"
+    )
+    (tmp_path / "matplotlibrc").write_text(
+        "backend: svg\ntext.usetex: True\nfont.size: 40\naxes.facecolor: red\nsavefig.bbox: tight\n"
+    )
+    written = []
+    for name, folder in (("plain", None), ("mine", tmp_path)):
+        out = tmp_path / f"{name}.png"
+        variables = {} if folder is None else {"MATPLOTLIBRC": str(folder), "MPLBACKEND": "pdf"}
+        subprocess.run(
+            [sys.executable, "-c", program, str(out)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | variables,
+            check=True,
+        )
+        written.append(out.read_bytes())
+    assert written[0] == written[1]

@@ -100,3 +100,9 @@ def test_every_step_and_every_seed_has_a_random_key_of_its_own() -> None:
     # Nor is it that of the order of an epoch.
     order = jax.random.fold_in(jax.random.key(2), 7)
     assert int(jax.random.bits(order)) != keys[2, 7]
+
+
+def test_more_steps_than_are_counted_are_refused(small_config: Config) -> None:
+    config = with_settings(small_config, {"epochs": 100_000, "batch_size": 1})
+    with pytest.raises(InputError, match="--epochs 100000 of 30,000 steps each are more than"):
+        TrainStep(config, (4, 4, 1), 30_000)
