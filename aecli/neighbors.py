@@ -16,6 +16,7 @@ from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
 from aecli.losses import needs_neighbors
+from aecli.memory import refuse_beyond_memory
 from aecli.pca import PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
@@ -29,6 +30,10 @@ MOST_EXACT = 200_000
 _CELLS_SEARCHED = 24
 # Rows of one search, and of one product of sparse matrices.
 _ROWS_AT_A_TIME = 8_192
+# Ends of paths that are counted at a time: some 50 bytes each.
+_PATHS_AT_A_TIME = 20_000_000
+# Of each neighbour of each image, in the graph and in the matrices of its paths.
+_BYTES_OF_A_NEIGHBOR = 40
 # Memory that the fit of the components may take. It does not follow from what is free: a run that
 # is resumed elsewhere must find the same neighbours.
 _FIT_BYTES = 1_000_000_000
@@ -124,7 +129,8 @@ def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> Neigh
     paths, so more of these neighbours are of the same kind than of the k nearest.
 
     Raises:
-        InputError: there are no more training images than neighbours asked for.
+        InputError: there are no more training images than neighbours asked for, or memory is too
+            small for so many.
 
     """
     count = dataset.count("train")
@@ -133,6 +139,8 @@ def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> Neigh
             f"--neighbors {neighbors} needs more training images than that, and "
             f"{dataset.source.location} has {count:,}: expected fewer neighbours"
         )
+    size = _BYTES_OF_A_NEIGHBOR * count * neighbors
+    refuse_beyond_memory(size, f"a graph of {neighbors:,} neighbours", "lower --neighbors")
     components = fit_on_training(dataset, _COMPONENTS, _FIT_BYTES)
     features = _project(dataset, components)
     with bar("finding neighbours", count) as advance:
@@ -249,8 +257,11 @@ def _most_connected(nearest: Neighbors) -> Neighbors:
     starts = np.arange(0, rows * count + 1, count)
     steps = csr_array((np.ones(rows * count, np.int32), nearest.ravel(), starts), (rows, rows))
     both_ways = (steps + steps.T).tocsr()
-    for start in range(0, rows, _ROWS_AT_A_TIME):
-        block = steps[start : start + _ROWS_AT_A_TIME]
+    # Two steps lead to at most so many rows.
+    ends = min(rows, count + 2 * count**2)
+    at_a_time = max(1, min(_ROWS_AT_A_TIME, _PATHS_AT_A_TIME // ends))
+    for start in range(0, rows, at_a_time):
+        block = steps[start : start + at_a_time]
         paths = (block + block @ both_ways).tocoo()
         others = paths.col != paths.row + start
         # One number for each end of paths: sorts by row, then most paths first, then by end.

@@ -4,6 +4,7 @@ A new one is a row of `BASELINES` and a function that fits it. Importing this im
 that the help of the shell can list them.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _EXTRA = "aecli[against]"
 _ROWS_AT_A_TIME = 4_096
 # Images placed before the clock starts: what is compiled once does not count.
 _WARM_UP = 100
+# As it is read, and as float32 for this program and for the method's own.
+_BYTES_OF_A_FITTED_PIXEL = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +175,19 @@ def place_with(name: str, dataset: "Dataset", split: SplitName, dimensions: int)
 
     It is fitted on the training images and places those of the split. Where there are no training
     images outside the split, it is fitted on the images of the split themselves.
+
+    Raises:
+        InputError: memory is too small for the images.
+
     """
+    from aecli.memory import refuse_beyond_memory
     from aecli.pixels import unit_rows
 
     baseline = BASELINES[name]
     others = has_separate_train_split(dataset, split)
+    count = dataset.count(split) + (min(MOST_FITTED, dataset.count("train")) if others else 0)
+    size = _BYTES_OF_A_FITTED_PIXEL * count * math.prod(dataset.image_shape)
+    refuse_beyond_memory(size, f"--against {name} with {count:,} images", "leave it out")
     fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()

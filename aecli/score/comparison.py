@@ -83,6 +83,11 @@ def _check(
         if isinstance(job, CodesJob):
             raise InputError(STABILITY_NEEDS_RUN)
         check_seeds(job.checkpoint, seeds)
+        # It imports all of training.
+        from aecli.train.step import TrainStep
+
+        step = TrainStep(job.checkpoint.config, job.dataset.image_shape, job.dataset.count("train"))
+        step.refuse_beyond_memory(seeds=seeds)
     if per_point:
         check_memory(job.dataset, job.split)
 

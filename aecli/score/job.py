@@ -243,5 +243,5 @@ def _seconds_to_fit(folder: RunFolder) -> float | None:
     seconds: float | None = (folder.read_summary() or {}).get("seconds")
     if seconds is None or kind_of(folder.last) != "file":
         return seconds
-    # The summary of a run that was resumed has the time of its last part alone.
+    # Version 0.1 wrote the time of the last part alone for a run that was resumed.
     return max(seconds, sum(epoch.seconds for epoch in load(folder.last).history))

@@ -12,6 +12,31 @@ Labels = npt.NDArray[np.int64]
 
 # How many distances are computed at a time.
 _BLOCK = 8_000_000
+# Float32 squares numbers of at most this size, and at least its inverse, and adds them up.
+_LARGE = 1e12
+# All pairs of more classes than this would take gigabytes.
+_MOST_CLASSES = 5_000
+
+
+def comparable(codes: Floats, *others: Floats) -> tuple[Floats, ...]:
+    """Return codes (n, d), and others of the same map, in a scale in which distances are exact.
+
+    They stay as they are, but for codes so large or small that the squares of distances would be
+    infinity or 0: their median size becomes 1, and what is 1e12 times as far out goes to there. No
+    measure here depends on the scale.
+    """
+    sizes = np.abs(codes)
+    if not sizes.any() or 1 / _LARGE < sizes.max() < _LARGE:
+        return codes, *others
+    size = np.float64(np.median(sizes) or sizes.max())
+    return tuple(
+        np.clip(values / size, -_LARGE, _LARGE).astype(np.float32) for values in (codes, *others)
+    )
+
+
+def all_equal(rows: Floats) -> bool:
+    """Return whether all rows (n, d) are the same, so that none is nearer than another."""
+    return bool((rows == rows[0]).all())
 
 
 def peak_signal_to_noise(mse: float) -> float:
@@ -96,12 +121,12 @@ def trustworthiness(images: Floats, codes: Floats, neighbors: int = 5) -> float:
 def silhouette(codes: Floats, labels: Labels) -> float | None:
     """Return how much nearer codes (n, d) lie to their own class than to the next one, -1..1.
 
-    None where there is one class, or where each code is a class of its own. Source: Rousseeuw,
-    *Silhouettes* (1987).
+    None where there is one class, where each code is a class of its own, or where all codes are the
+    same. Source: Rousseeuw, *Silhouettes* (1987).
     """
     from sklearn.metrics import silhouette_score
 
-    if not 2 <= len(np.unique(labels)) < len(labels):
+    if not 2 <= len(np.unique(labels)) < len(labels) or all_equal(codes):
         return None
     return float(silhouette_score(codes, labels))
 
@@ -110,12 +135,12 @@ def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float
     """Return Pearson's correlation, over pairs of classes, of the distances of their means.
 
     The distances among `images` (n, p) are compared with those among `codes` (n, d). None with
-    fewer than three classes, or where all distances are the same.
+    fewer than three classes or more than 5,000, or where all distances are the same.
     """
     from scipy.spatial.distance import pdist
 
     classes = np.unique(labels)
-    if len(classes) < 3:
+    if not 3 <= len(classes) <= _MOST_CLASSES:
         return None
     distances = [
         pdist(np.stack([values[labels == label].mean(axis=0) for label in classes]))

@@ -14,6 +14,7 @@ from aecli.run.codes import point_path
 from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.score.baselines import Embedding
 from aecli.score.job import RunJob, ScoreJob
+from aecli.score.metrics import all_equal
 from aecli.score.scores import per_point_trust
 from aecli.score.stability import Stability
 
@@ -57,11 +58,13 @@ def point_values(
 ) -> dict[PerPointMetric, Floats]:
     """Return the numbers of each code of a split, float32 (n,).
 
-    `trust`: see `per_point_trust`; `error`: the errors, where there are any; `moved`: see
-    `Stability`, where it was measured.
+    `trust`: see `per_point_trust`, where there are neighbours; `error`: the errors, where there are
+    any; `moved`: see `Stability`, where it was measured.
     """
+    values: dict[PerPointMetric, Floats] = {}
     images = unit_rows(dataset.split(split).images)
-    values: dict[PerPointMetric, Floats] = {"trust": per_point_trust(images, embedding.codes)}
+    if not (all_equal(images) or all_equal(embedding.codes)):
+        values["trust"] = per_point_trust(images, embedding.codes)
     if errors is not None:
         values["error"] = errors
     if stability is not None:

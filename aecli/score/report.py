@@ -33,7 +33,9 @@ class ScoredMap:
         parts = []
         if scores.knn_accuracy is not None:
             parts.append(f"{VOTERS}-NN {scores.knn_accuracy:.3f}")
-        parts.append(f"trust {scores.trustworthiness[min(scores.trustworthiness)]:.3f}")
+        trust = scores.trustworthiness[min(scores.trustworthiness)]
+        if trust is not None:
+            parts.append(f"trust {trust:.3f}")
         if scores.mse is not None:
             parts.append(f"mse {scores.mse:.4f}")
         return f"{self.embedding.name}\n{', '.join(parts)}"
@@ -96,6 +98,8 @@ class Report:
         stability = self.stability
         if stability is None:
             return None
+        if math.isnan(stability.kept):
+            return f"over {len(stability.seeds)} seeds: all codes of a seed are the same"
         return (
             f"over {len(stability.seeds)} seeds: {stability.kept:.0%} of the {NEIGHBORS} nearest "
             "codes are the same; laid over each other, the median code moves by "
@@ -118,7 +122,7 @@ def _stability_to_json(stability: Stability) -> dict[str, Any]:
     return {
         "seeds": list(stability.seeds),
         "disparity": stability.disparity,
-        "neighbors_kept": stability.kept,
+        "neighbors_kept": None if math.isnan(stability.kept) else stability.kept,
         "moved_median": stability.moved_median,
         "moved_90_percent": stability.moved_90_percent,
     }

@@ -1,5 +1,6 @@
 """The numbers that say how good a map is, and the map that a run makes."""
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -7,18 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aecli.config import DEFAULT_SAMPLE, SplitName
+from aecli.config import DEFAULT_SAMPLE, Range, SplitName
 from aecli.data import Bar, Dataset, no_bar, spread_evenly
 from aecli.encode import encode, encode_split, image_errors, load_model
 from aecli.errors import InputError
 from aecli.labels import Labels
+from aecli.memory import refuse_beyond_memory
 from aecli.neighbors import nearest_rows, share_in_common
 from aecli.pixels import unit_rows
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.codes import CodeArray
 from aecli.score.baselines import Embedding, has_separate_train_split
 from aecli.score.metrics import (
+    all_equal,
     centroid_correlation,
+    comparable,
     knn_accuracy,
     neighborhood_scores,
     peak_signal_to_noise,
@@ -32,6 +36,10 @@ VOTERS = 5
 _TIMED = 10_000
 _TIMED_BYTES = 500_000_000
 _TIMES = 5
+# All are compared with all: the time grows with the square, and this many take an hour.
+_MOST_SAMPLED = 100_000
+# As it is read, as float32, and once more in the search for neighbours.
+_BYTES_OF_A_SAMPLED_PIXEL = 12
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,17 +51,18 @@ class Scores:
     `mse` and `psnr` (dB) are of the reconstructions. `knn_accuracy` is the share of labels that the
     nearest codes of the training images predict, or, where there are none, the nearest other codes.
     `trustworthiness` and `continuity` are by the number of neighbours, `recall` is with the
-    largest. `centroid_correlation` is that of the distances between the means of the classes, among
-    images and codes. `fit_seconds` is the time to learn the map, `place_seconds` that to place the
-    images on it.
+    largest; all three are unknown where all codes or all images are the same.
+    `centroid_correlation` is that of the distances between the means of the classes, among images
+    and codes. `fit_seconds` is the time to learn the map, `place_seconds` that to place the images
+    on it.
     """
 
     mse: float | None
     psnr: float | None
     knn_accuracy: float | None
-    trustworthiness: dict[int, float]
-    continuity: dict[int, float]
-    recall: float
+    trustworthiness: dict[int, float | None]
+    continuity: dict[int, float | None]
+    recall: float | None
     silhouette: float | None
     centroid_correlation: float | None
     fit_seconds: float | None
@@ -74,16 +83,19 @@ class Scorer:
 
     def score(self, embedding: Embedding) -> Scores:
         """Return the numbers of a map of the split."""
-        codes = embedding.codes[self.sampled]
+        (codes,) = comparable(embedding.codes[self.sampled])
         labels = None if self.labels is None else self.labels[self.sampled]
-        near = neighborhood_scores(self.images, codes, NEIGHBORS)
+        near = None
+        if not (all_equal(self.images) or all_equal(codes)):
+            near = neighborhood_scores(self.images, codes, NEIGHBORS)
+        unknown: dict[int, float | None] = dict.fromkeys(NEIGHBORS)
         return Scores(
             mse=embedding.mse,
             psnr=peak_signal_to_noise(embedding.mse) if embedding.mse else None,
             knn_accuracy=self._knn_accuracy(embedding),
-            trustworthiness=dict(near.trustworthiness),
-            continuity=dict(near.continuity),
-            recall=near.recall,
+            trustworthiness=unknown if near is None else {**near.trustworthiness},
+            continuity=unknown if near is None else {**near.continuity},
+            recall=None if near is None else near.recall,
             silhouette=None if labels is None else silhouette(codes, labels),
             centroid_correlation=None
             if labels is None
@@ -93,17 +105,22 @@ class Scorer:
         )
 
     def _knn_accuracy(self, embedding: Embedding) -> float | None:
-        if self.labels is None:
+        # One class alone is always predicted; equal codes predict by chance.
+        if self.labels is None or (self.labels == self.labels[0]).all():
             return None
         codes, labels = embedding.train_codes, embedding.train_labels
         if codes is not None and labels is not None:
-            if len(codes) < VOTERS:
+            own, codes = comparable(embedding.codes, codes)
+            if len(codes) < VOTERS or all_equal(codes):
                 return None
-            return knn_accuracy(codes, labels, embedding.codes, self.labels, VOTERS)
+            return knn_accuracy(codes, labels, own, self.labels, VOTERS)
+        (own,) = comparable(embedding.codes)
+        if all_equal(own):
+            return None
         from scipy.stats import mode
 
         # Of two labels that are equally frequent the smaller one wins, as in scikit-learn.
-        voted = mode(self.labels[nearest_rows(embedding.codes, VOTERS)], axis=1).mode
+        voted = mode(self.labels[nearest_rows(own, VOTERS)], axis=1).mode
         return float((voted == self.labels).mean())
 
 
@@ -111,13 +128,15 @@ def make_scorer(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE
     """Return the scorer of a split, on at most `sample` of its images, spread evenly.
 
     Raises:
-        InputError: the split or the sample is too small to compare neighbourhoods.
+        InputError: the split or the sample is too small to compare neighbourhoods, or the sample
+            too large for the memory.
 
     """
     count = dataset.count(split)
     least = 2 * NEIGHBORS[-1] + 1
-    if sample < least:
-        raise InputError(f"--sample must be at least {least}, got {sample}")
+    Range(f"at least {least}", least, _MOST_SAMPLED).check("--sample", sample)
+    size = _BYTES_OF_A_SAMPLED_PIXEL * min(count, sample) * math.prod(dataset.image_shape)
+    refuse_beyond_memory(size, f"a sample of {min(count, sample):,} images", "lower --sample")
     if count < least:
         raise InputError(
             f"{dataset.source.location} has {count} images in its {split} split: expected at "
@@ -173,11 +192,18 @@ def per_point_trust(images: Floats, codes: Floats, neighbors: int = NEIGHBORS[-1
     """
     if len(images) <= neighbors:
         raise InputError(f"{len(images)} images are too few: expected more than {neighbors}")
+    (codes,) = comparable(codes)
     return share_in_common(*(nearest_rows(values, neighbors) for values in (images, codes)))
 
 
 def _encoded(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar) -> CodeArray:
-    with bar("encoding", dataset.count(split)) as advance:
+    rows, dimensions = dataset.count(split), checkpoint.config.latent
+    # Once in parts, once whole.
+    size = 2 * 4 * rows * dimensions
+    refuse_beyond_memory(
+        size, f"a map of {rows:,} codes of {dimensions:,} numbers", "lower --latent"
+    )
+    with bar("encoding", rows) as advance:
         blocks = encode_split(checkpoint, dataset, split, report=advance).blocks
         return np.concatenate(list(blocks))
 

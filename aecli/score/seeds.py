@@ -19,6 +19,7 @@ from aecli.run.checkpoint import Checkpoint
 from aecli.score.stability import Stability, check_seeds, compare_maps
 from aecli.train.epochs import EpochFunction, Neighborhood
 from aecli.train.step import TrainStep
+from aecli.train.stream import bytes_in_memory
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[int], None]
@@ -40,7 +41,8 @@ def measure_stability(
     `report` is called after each epoch.
 
     Raises:
-        InputError: there are fewer than two seeds, or the run's data were streamed.
+        InputError: there are too few or too many seeds, the run's data were streamed, or memory is
+            too small for all trainings at once.
         AecliError: a training diverged, or memory is short.
 
     """
@@ -63,6 +65,7 @@ def maps_of_seeds(
     """
     config = checkpoint.config
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
+    step.refuse_beyond_memory(pixels=bytes_in_memory(dataset.nbytes), seeds=len(seeds))
     images = dataset.split(split).images
     return [
         encode(TrainedModel(config, dataset.image_shape, parameters), images)

@@ -1,16 +1,21 @@
 """How much of a map is chance: maps of several seeds, laid over each other."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from aecli.config import Range
 from aecli.errors import InputError
 from aecli.neighbors import nearest_rows, share_in_common
 from aecli.run.checkpoint import Checkpoint
+from aecli.score.metrics import all_equal, comparable
 
 # How many nearest codes are compared between the maps.
 NEIGHBORS = 15
+# More seeds tell no more, and each is a training.
+_SEEDS = Range("at least 2 seeds", 2, 100)
 
 Floats = npt.NDArray[np.float32]
 
@@ -24,7 +29,8 @@ class Stability:
     is the root mean square distance of all codes from their centre. `disparity`: the share of the
     squared distances that no rotation, reflection and scaling removes, 0..1, the mean over the
     seeds after the first. `kept`: the share of the `NEIGHBORS` nearest codes of each code in the
-    first map that another seed's map has too, 0..1, the mean over the others.
+    first map that another seed's map has too, 0..1, the mean over the others; NaN where all
+    codes of a map are the same.
     """
 
     seeds: tuple[int, ...]
@@ -44,9 +50,8 @@ class Stability:
 
 
 def check_seeds(checkpoint: Checkpoint, count: int) -> None:
-    """Raise `InputError` for fewer than two seeds, or a run whose data were streamed."""
-    if count < 2:
-        raise InputError(f"--stability must be at least 2 seeds, got {count}")
+    """Raise `InputError` for too few or too many seeds, or a run whose data were streamed."""
+    _SEEDS.check("--stability", count)
     if checkpoint.layout is not None:
         raise InputError("--stability trains in memory, and this run's data were streamed")
 
@@ -67,14 +72,21 @@ def compare_maps(maps: list[Floats], seeds: tuple[int, ...]) -> Stability:
         disparities.append(1 - scale**2)
     places = np.stack(aligned)
     distances = np.square(places - places.mean(axis=0)).sum(axis=2)
-    near = [nearest_rows(codes, min(NEIGHBORS, len(first) - 1)) for codes in maps]
-    kept = [share_in_common(near[0], other).mean() for other in near[1:]]
     return Stability(
         seeds,
         np.sqrt(distances.mean(axis=0)).astype(np.float32),
         float(np.mean(disparities)),
-        float(np.mean(kept)),
+        _kept(maps),
     )
+
+
+def _kept(maps: list[Floats]) -> float:
+    """Return the share of the nearest codes of the first map that the others have too."""
+    if any(map(all_equal, maps)):
+        return math.nan
+    neighbors = min(NEIGHBORS, len(maps[0]) - 1)
+    first, *others = (nearest_rows(comparable(codes)[0], neighbors) for codes in maps)
+    return float(np.mean([share_in_common(first, other).mean() for other in others]))
 
 
 def _normalized(codes: Floats) -> npt.NDArray[np.float64]:

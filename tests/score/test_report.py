@@ -104,3 +104,9 @@ def test_stability_is_one_line() -> None:
         "code moves by 0.50 of the map's radius, 90 % by less than 0.90"
     )
     assert _report().stability_note is None
+
+
+def test_what_is_not_known_is_none() -> None:
+    nothing = replace(STABILITY, kept=math.nan)
+    assert _report(nothing).stability_note == "over 3 seeds: all codes of a seed are the same"
+    assert _report(nothing).to_json()["stability"]["neighbors_kept"] is None

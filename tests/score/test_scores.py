@@ -167,3 +167,46 @@ def test_no_more_images_than_neighbours_are_refused() -> None:
     with pytest.raises(InputError, match="15 images are too few: expected more than 15"):
         per_point_trust(CODES[:15], CODES[:15])
     assert per_point_trust(CODES[:16], CODES[:16]).tolist() == [1] * 16
+
+
+@pytest.mark.parametrize("sample", [100_001, 10**30])
+def test_a_sample_has_an_end(sample: int) -> None:
+    with pytest.raises(InputError, match="--sample must be at most 100,000, got"):
+        make_scorer(tiny_dataset(), "test", sample)
+
+
+@pytest.mark.parametrize("size", [1e-42, 1e30, 3e38])
+@pytest.mark.filterwarnings("error")
+def test_scores_do_not_depend_on_the_size_of_codes(digits: Dataset, size: float) -> None:
+    codes = np.random.default_rng(0).uniform(-1, 1, (360, 2)).round(2)
+    scorer = make_scorer(digits, "test", 100)
+    train = np.random.default_rng(1).uniform(-1, 1, (1257, 2)).round(2)
+    expected, scores = (
+        scorer.score(
+            Embedding(
+                "some",
+                (codes * scale).astype(np.float32),
+                (train * scale).astype(np.float32),
+                digits.labels_of("train"),
+            )
+        )
+        for scale in (1, size)
+    )
+    for name, value in vars(expected).items():
+        got = getattr(scores, name)
+        assert got == value or got == pytest.approx(value, abs=0.02), name
+
+
+@pytest.mark.parametrize("value", [0, 3, 1e38])
+@pytest.mark.filterwarnings("error")
+def test_equal_codes_have_no_neighbours(digits: Dataset, value: float) -> None:
+    codes = np.full((360, 2), value, np.float32)
+    scores = make_scorer(digits, "test", 100).score(Embedding("some", codes))
+    assert scores.trustworthiness == scores.continuity == {5: None, 15: None}
+    found = (scores.recall, scores.knn_accuracy, scores.silhouette, scores.centroid_correlation)
+    assert found == (None, None, None, None)
+
+
+def test_one_class_alone_has_no_accuracy() -> None:
+    one = replace(tiny_dataset(), labels=np.full(300, 2**62))
+    assert make_scorer(one, "test", 31).score(Embedding("some", CODES[:60])).knn_accuracy is None

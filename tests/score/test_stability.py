@@ -86,3 +86,17 @@ def test_one_seed_and_streamed_data_are_refused(digits_run: Path) -> None:
     streamed = replace(checkpoint, layout=ShuffleLayout(64, 2))
     with pytest.raises(InputError, match="--stability trains in memory, and this run's data we"):
         check_seeds(streamed, 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_maps_without_neighbours_keep_none() -> None:
+    stable = compare_maps([POINTS, np.ones_like(POINTS)], (0, 1))
+    assert np.isnan(stable.kept)
+    assert np.isfinite([stable.disparity, *stable.moved]).all()
+    assert compare_maps([POINTS, POINTS * np.float32(1e30)], (0, 1)).kept > 0.999
+
+
+def test_the_seeds_have_an_end(digits_run: Path) -> None:
+    checkpoint = load(RunFolder(digits_run).best)
+    with pytest.raises(InputError, match="--stability must be at most 100, got 1000000000"):
+        check_seeds(checkpoint, 10**9)
