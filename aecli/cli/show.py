@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from aecli.cli.options import DEFAULT_RUN, JsonOption, RunArgument
-from aecli.errors import InputError
+from aecli.config import BATCH_SIZE
 
 
 def show(
@@ -33,8 +33,7 @@ def show(
     from aecli.run.folder import find_checkpoint
     from aecli.show import describe, facts, layer_shapes, shapes_to_json
 
-    if rows < 1:
-        raise InputError(f"--rows must be at least 1, got {rows}")
+    BATCH_SIZE.check("--rows", rows)
     checkpoint = load(find_checkpoint(run))
     walk = shapes_to_json(layer_shapes(checkpoint, rows)) if shapes else []
     if as_json:

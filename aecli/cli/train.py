@@ -224,7 +224,12 @@ def _report(
     folder = job.folder.path
     reporter.facts(summary.facts(job.config.loss))
     if profile is not None:
-        reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
+        from aecli.train.loop import traced_epoch
+
+        if job.epochs_done < traced_epoch(job.config, job.epochs_done) <= summary.epochs:
+            reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
+        else:
+            reporter.say("traced nothing: the training ended before the epoch to trace")
     reporter.say(f"wrote {folder}; next: aecli encode {shlex.quote(str(folder))}")
     reporter.result([folder], vars(summary))
 

@@ -56,6 +56,15 @@ class RunFolder:
             for path in (self.last, self.best, self.config, self.metrics, self.summary)
         )
 
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """What tells this folder from another one at the same path; None where there is none."""
+        try:
+            state = self.path.stat()
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run for this process alone; the folder is created where it is missing.

@@ -51,13 +51,17 @@ class TrainJob:
             start = f", resumed after epoch {self.epochs_done}"
             if self.epochs_done == config.epochs:
                 start += ": it has them all, --epochs raises them"
+            elif config.ended(self.epochs_done, self.checkpoint.best.epoch):
+                start += f": its patience of {config.patience} has run out, --patience raises it"
         encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
-        few = ""
+        few, rows = "", dataset.count("train")
+        if config.batch_size > rows:
+            few = ", all in one batch"
         if config.neighbor_weight and config.neighbors < RECIPES[config.recipe].neighbors:
-            few = f", each with {config.neighbors} neighbours"
+            few += f", each with {config.neighbors} neighbours"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{dataset.count('train'):,} {'vectors' if dataset.vectors else 'images'} of "
+            f"{rows:,} {'vectors' if dataset.vectors else 'images'} of "
             f"{dataset.name}{few}{start}"
         )
 
@@ -94,7 +98,8 @@ def new_job(
         force: whether to replace a run.
 
     Raises:
-        InputError: a setting is wrong, the folder holds a run, or the data cannot be read.
+        InputError: a setting is wrong, the folder holds a run, the data cannot be read, or memory
+            is too small for the model.
 
     """
     recipe = settings.get("recipe", DEFAULT_RECIPE)
@@ -107,6 +112,7 @@ def new_job(
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     data.check_splits("train", "validation", "test")
     config = fit_to_data(config, data.count("train"), settings, vectors=data.vectors)
+    _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
 
 
@@ -127,7 +133,8 @@ def resume_job(
         bar: shows the reading.
 
     Raises:
-        InputError: there is no run, a setting differs from its own, or the data do.
+        InputError: there is no run, a setting differs from its own, the data do, or memory is too
+            small for the model.
 
     """
     if kind_of(folder.last) != "file":
@@ -144,7 +151,15 @@ def resume_job(
         else:
             data = open_dataset(source, bar)
             check_same_data(checkpoint, data)
+    _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data, checkpoint)
+
+
+def _refuse_beyond_memory(config: Config, data: Dataset) -> None:
+    """Raise `InputError` for a training that cannot be; the search for neighbours takes longer."""
+    from aecli.train.step import TrainStep
+
+    TrainStep(config, data.image_shape, data.count("train")).refuse_beyond_memory()
 
 
 def _refuse_run(folder: RunFolder, *, force: bool) -> None:

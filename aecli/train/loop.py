@@ -1,9 +1,12 @@
 """Training: epoch after epoch until the end is reached or asked for."""
 
+import errno
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +45,8 @@ class Summary:
     `test_mse` is the mean squared error over the pixels of the test split, of the images that the
     best parameters decode, in 0..1; `pca_mse` that of PCA with as many dimensions, fitted on the
     train split, and `pca_validation_mse` the same over the validation split. `seconds` is the wall
-    time of this training, compiling and saving included; `images_per_second` that of the epochs
-    alone.
+    time of this training, compiling and saving included, and of the epochs before it was resumed;
+    `images_per_second` is the speed of the epochs alone.
     """
 
     run: str
@@ -101,21 +104,25 @@ def train(
         stop: asked before the first and after each epoch; True saves and ends the training.
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A resumed run streams as it did before.
-        profile: a folder for a trace of one epoch: the second, or the only one.
+        profile: a folder for a trace of one epoch, `traced_epoch`.
         found: the neighbours that the loss asks for, where they have been looked for already.
 
     Returns:
         The final numbers, or that `stop` ended the training.
 
     Raises:
-        InputError: the batch size does not fit the devices or the memory, or the checkpoint not
-            its config.
-        AecliError: the loss is no longer finite, memory is short, or a file cannot be written.
+        InputError: the batch size does not fit the devices, the training not the memory, or the
+            checkpoint not its config.
+        AecliError: the loss is no longer finite, memory is short, a file cannot be written, or the
+            folder was moved or removed meanwhile.
 
     """
     started = time.perf_counter() - (found.seconds if found else 0)
+    # What the epochs before took.
+    started -= sum(one.seconds for one in resume_from.history) if resume_from else 0
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
     layout = _shuffle_layout(dataset, step, memory, resume_from)
+    step.refuse_beyond_memory(pixels=_pixel_bytes(dataset, step, layout))
     progress = _first_progress(dataset, step, resume_from)
     found = found or find_neighbors(dataset, config, folder)
     saver = Saver(
@@ -144,6 +151,14 @@ def train(
     return summary
 
 
+def traced_epoch(config: Config, epochs_done: int) -> int:
+    """Return the epoch that is traced: the second from now on, or the only one.
+
+    The first includes what happens only once.
+    """
+    return min(epochs_done + 2, config.epochs)
+
+
 def _train_epochs(
     run_epoch: EpochInMemory | EpochStreamed,
     progress: Progress,
@@ -156,8 +171,7 @@ def _train_epochs(
 ) -> bool:
     """Train from where `progress` stands to the end; return whether `stop` ended it before."""
     config = step.config
-    # The first epoch includes what happens only once.
-    traced = min(progress.epoch + 2, config.epochs)
+    traced = traced_epoch(config, progress.epoch)
     stopped = stop()
     while not (stopped or progress.ended(config)):
         epoch, done = progress.epoch + 1, progress.buffers_done
@@ -188,7 +202,7 @@ def _shuffle_layout(
 
     A resumed run keeps the layout that it has; `InputError` where memory is too little for it.
     """
-    row_bytes = step.group * dataset.image_bytes
+    row_bytes = _row_bytes(dataset, step)
     if resume_from is None:
         memory = default_memory() if memory is None else memory
         if bytes_in_memory(dataset.nbytes) <= memory:
@@ -202,6 +216,18 @@ def _shuffle_layout(
             f"needs {math.ceil(needed / 10**6)}MB: leave it out, or start another run"
         )
     return layout
+
+
+def _pixel_bytes(dataset: Dataset, step: TrainStep, layout: ShuffleLayout | None) -> int:
+    """Return the bytes that the images take while they are trained on."""
+    if layout is not None:
+        return bytes_streamed(layout, _row_bytes(dataset, step))
+    return bytes_in_memory(dataset.nbytes)
+
+
+def _row_bytes(dataset: Dataset, step: TrainStep) -> int:
+    """Return the bytes of an image and of the neighbours that are drawn with it."""
+    return step.group * dataset.image_bytes
 
 
 def _first_progress(dataset: Dataset, step: TrainStep, resume_from: Checkpoint | None) -> Progress:
@@ -280,12 +306,40 @@ def _trace(folder: Path) -> Iterator[None]:
     """Write what the block computes into a folder, for TensorBoard and for Perfetto.
 
     Raises:
-        AecliError: the operating system refused.
+        AecliError: it cannot be written; nothing of it is left.
 
     """
+    traces = folder / "plugins" / "profile"
+    before = set(traces.glob("*"))
+    created: list[Path] = []
     try:
-        files.make_folder(folder)
-    except OSError as error:
-        raise AecliError(f"cannot write into {folder}: {error.strerror}") from error
-    with jax.profiler.trace(str(folder), create_perfetto_trace=True):
+        with _trace_errors(traces):
+            created = files.make_folder(folder)
+            jax.profiler.start_trace(str(folder), create_perfetto_trace=True)
+        try:
+            yield
+        finally:
+            with _trace_errors(traces):
+                jax.profiler.stop_trace()
+    except BaseException:
+        for path in set(traces.glob("*")) - before:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (traces, traces.parent, *created):
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def _trace_errors(folder: Path) -> Iterator[None]:
+    """Raise `AecliError` for what goes wrong while jax writes a trace: it has no one type for it.
+
+    jax calls a full disk an exhausted resource, as it calls a lack of memory.
+    """
+    try:
         yield
+    except (OSError, jax.errors.JaxRuntimeError, EOFError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error).rpartition("; ")[2]
+        full = os.strerror(errno.ENOSPC)
+        room = files.room(OSError(errno.ENOSPC, full), folder) if full in reason else ""
+        raise AecliError(f"cannot write a trace into {folder}: {reason}{room}") from error

@@ -13,6 +13,7 @@ import numpy as np
 from aecli import files
 from aecli.config import Config
 from aecli.data import DataDescription
+from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
 from aecli.neighbors import FoundNeighbors
 from aecli.run.checkpoint import Checkpoint, flatten, save, unflatten
@@ -42,9 +43,7 @@ class Progress:
 
     def ended(self, config: Config) -> bool:
         """Return whether there are as many epochs as asked for, or patience has run out."""
-        waited = self.epoch - self.best.epoch
-        impatient = config.patience is not None and waited >= config.patience
-        return self.epoch >= config.epochs or impatient
+        return config.ended(self.epoch, self.best.epoch)
 
     def add(self, metrics: EpochMetrics) -> None:
         """Add an epoch; where it is the best one, keep a copy of its parameters."""
@@ -96,6 +95,8 @@ class Saver:
         `resumed_at` is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
+        # None until the folder is made, with the first files.
+        self._identity = folder.identity
         self._neighbors = neighbors
         # Files of another run, or of an earlier state of this one.
         self._stale = [folder.summary]
@@ -126,10 +127,12 @@ class Saver:
         them.
 
         Raises:
-            AecliError: a number is not finite, or the operating system refused.
+            AecliError: a number is not finite, the folder is not the one that it was, or the
+                operating system refused.
 
         """
         folder, config, data = self._folder, self._config, self._data
+        self._check_folder()
         best, epoch = progress.best, progress.epoch
         # Within the first epoch there are no best ones yet.
         best_parameters = progress.best_parameters if epoch else progress.state.parameters
@@ -151,12 +154,27 @@ class Saver:
             folder.config,
             {"config": config.to_json(), "data": data.to_json(), **_environment()},
         )
+        self._identity = folder.identity
         self._saved_at = time.perf_counter()
         self._epoch_saved = epoch
 
     def write_summary(self, summary: Any) -> None:
-        """Write the numbers at the end of training, a dataclass."""
+        """Write the numbers at the end of training, a dataclass.
+
+        Raises:
+            AecliError: the folder is not the one that it was, or the operating system refused.
+
+        """
+        self._check_folder()
         files.write_json(self._folder.summary, asdict(summary))
+
+    def _check_folder(self) -> None:
+        """Raise `AecliError` where the folder was moved or removed: none is made in its place."""
+        if self._identity not in (None, self._folder.identity):
+            raise AecliError(
+                f"{self._folder.path} was moved or removed while it was trained: the training ends "
+                "here; where the folder was moved to, aecli train --resume -o FOLDER resumes it"
+            )
 
     def _remove_stale(self) -> None:
         while self._stale:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -466,6 +467,11 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
         ["plot", "run", "--kind", "reconstructions", "--count", "0"],
         "--count must lie in 1..50, got 0",
     ),
+    "show too many rows": (
+        _nothing,
+        ["show", "run", "--shapes", "--rows", str(10**30)],
+        "--rows must be at most 2,147,483,647, got 1",
+    ),
     "show no rows": (_nothing, ["show", "run", "--shapes", "--rows", "0"], "--rows must be"),
 }
 
@@ -514,6 +520,42 @@ def test_a_profile_is_a_trace_of_one_epoch(aecli: Run, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "file is a file: --profile expects a folder" in refused.stderr
     assert not (tmp_path / "other").exists()
+
+
+def test_a_run_that_has_all_its_epochs_says_that_nothing_is_traced(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(digits_run, run)
+    before = json.loads((run / "summary.json").read_text())
+    assert main(["train", "--resume", "-o", str(run), "--profile", str(tmp_path / "trace")]) == 0
+    said = capsys.readouterr().err
+    assert "resumed after epoch 4: it has them all, --epochs raises them" in said
+    assert "traced nothing: the training ended before the epoch to trace" in said
+    assert not (tmp_path / "trace").exists()
+    # The time is that of the whole run, not of a moment.
+    seconds = ("seconds", "images_per_second", "run")
+    after = json.loads((run / "summary.json").read_text())
+    history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert after["seconds"] > sum(epoch["seconds"] for epoch in history)
+    assert {k: v for k, v in after.items() if k not in seconds} == {
+        k: pytest.approx(v) for k, v in before.items() if k not in seconds
+    }
+
+
+def test_a_picture_of_too_many_images_says_how_many_it_shows(
+    digits_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("aecli.plot.images._MOST_DOTS", 45)
+    np.save(tmp_path / "codes.npy", np.zeros((50, 2), np.float32))
+    out = tmp_path / "grid.png"
+    assert main(["decode", str(digits_run), str(tmp_path / "codes.npy"), "-o", str(out)]) == 0
+    assert imread(out).shape[:2] == (40, 40)
+    said = capsys.readouterr().err
+    assert "drew the first 16 of 50 images: a picture has no room for more" in said
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("plot", "--help"), ("--version",)])

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,25 @@ def test_jax_is_imported_only_while_the_data_are_read() -> None:
     code = "import sys, aecli.train.job; print('jax' in sys.modules, 'flax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_a_model_beyond_memory_is_refused_before_neighbours_are_looked_for(
+    tmp_path: Path, digits_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"would take .* GB are free: lower --hidden or --latent"):
+        new_job(RunFolder(tmp_path / "run"), {"hidden": (10**6, 10**6)})
+    monkeypatch.setattr("aecli.model.sizes.default_memory", lambda: 10**8)
+    with pytest.raises(InputError, match=r"would take 0\.\d GB, but 0\.2 GB are free"):
+        resume_job(RunFolder(digits_run), {"epochs": 9})
+
+
+def test_the_headline_says_what_is_not_as_asked(digits_run: Path) -> None:
+    job = resume_job(RunFolder(digits_run), {"epochs": 9})
+    assert job.checkpoint is not None
+    best = replace(job.checkpoint.best, epoch=2)
+    config = replace(job.config, patience=2, batch_size=5_000)
+    impatient = replace(job, config=config, checkpoint=replace(job.checkpoint, best=best))
+    assert impatient.headline.endswith(
+        "of digits, all in one batch, resumed after epoch 4: its patience of 2 has run out, "
+        "--patience raises it"
+    )

@@ -3,9 +3,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -339,3 +341,43 @@ def test_a_run_tells_people_what_it_was(digits_run: Path, small_config: Config) 
     assert summary is not None
     assert summary["epochs"] == 4
     assert summary["test_mse"] > 0
+
+
+def test_a_full_disk_under_a_trace_is_no_lack_of_memory(
+    tmp_path: Path, small_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trace:
+        """Writes a part, as jax does."""
+
+        def start(self, folder: str, **options: Any) -> None:
+            self.part = Path(folder, "plugins", "profile", "now", "part.xplane.pb")
+            self.part.parent.mkdir(parents=True)
+            self.part.touch()
+
+        def stop(self) -> None:
+            raise jax.errors.JaxRuntimeError(
+                f"RESOURCE_EXHAUSTED: {self.part}; No space left on device"
+            )
+
+    trace = Trace()
+    monkeypatch.setattr(jax.profiler, "start_trace", trace.start)
+    monkeypatch.setattr(jax.profiler, "stop_trace", trace.stop)
+    config, folder = with_settings(small_config, {"epochs": 2}), RunFolder(tmp_path / "run")
+    words = r"cannot write a trace into .*: No space left on device; [\d,]+ bytes are free there"
+    with pytest.raises(AecliError, match=words):
+        train(tiny_dataset(), config, folder, profile=tmp_path / "trace")
+    # Nothing half-written is left, and the run can be resumed.
+    assert not (tmp_path / "trace").exists()
+    assert load(folder.last).epoch == 1
+
+
+def test_a_resumed_run_counts_the_time_of_all_its_epochs(
+    tmp_path: Path, small_config: Config
+) -> None:
+    folder = RunFolder(tmp_path)
+    train(tiny_dataset(), small_config, folder)
+    saved = load(folder.last)
+    history = tuple(replace(metrics, seconds=1_000.0) for metrics in saved.history)
+    again = train(tiny_dataset(), small_config, folder, resume_from=replace(saved, history=history))
+    assert isinstance(again, Summary)
+    assert 4_000 < again.seconds < 4_100

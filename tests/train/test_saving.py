@@ -1,4 +1,5 @@
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from aecli.config import Config, with_settings
+from aecli.errors import AecliError
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch
@@ -97,3 +99,27 @@ def test_files_of_another_run_go_but_those_of_a_resumed_one_stay(
             path.write_bytes(b"older")
         _saver(tmp_path, small_config, resumed_at).save(progress)
         assert {path for path in every if path.exists()} == left
+
+
+@pytest.mark.parametrize("what", ["moved", "removed", "replaced"])
+def test_a_folder_that_is_gone_is_not_made_again(
+    progress: Progress, small_config: Config, tmp_path: Path, what: str
+) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    saver = _saver(folder, small_config)
+    progress.add(_metrics(1, 0.5))
+    saver.save(progress)
+    before = (folder / "last.safetensors").read_bytes()
+    folder.rename(elsewhere)
+    if what == "removed":
+        shutil.rmtree(elsewhere)
+    if what == "replaced":
+        folder.mkdir()
+    progress.add(_metrics(2, 0.4))
+    with pytest.raises(AecliError, match="run was moved or removed while it was trained"):
+        saver.save(progress)
+    with pytest.raises(AecliError, match="run was moved or removed while it was trained"):
+        saver.write_summary(progress.best)
+    assert not folder.exists() or not list(folder.iterdir())
+    if what != "removed":
+        assert (elsewhere / "last.safetensors").read_bytes() == before
