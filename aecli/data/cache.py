@@ -199,7 +199,8 @@ def _decode_to_file(
         make_private(path)
         folder.write(f"{key}.sum", digest.encode())
     except AecliError as error:
-        if isinstance(error.__cause__, OSError):
+        # What is wrong with the images themselves has causes of this kind too.
+        if isinstance(error.__cause__, OSError) and not isinstance(error, InputError):
             raise AecliError(f"{error}; {_ADVICE}") from error.__cause__
         raise
     _evict(folder, key)

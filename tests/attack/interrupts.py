@@ -11,13 +11,13 @@ from tests.attack.shared import SETTINGS
 _SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP}
 # Python's own start takes the first hundredths of a second.
 _DELAYS = (0.12, 0.3, 0.6, 1.0, 1.6, 2.5)
-_LONG = f"train digits {SETTINGS} --epochs 1000000"
+_LONG = f"train digits {SETTINGS} --epochs 100000"
 _MANY = "encode run many.npy --batch-size 336 -o c.npy"
 
 # What each signal meets: reading, computing, writing, waiting.
 _COMMANDS: dict[str, str] = {
     "train": f"{_LONG} -o new",
-    "train --resume": "train --resume --epochs 1000000 -o run",
+    "train --resume": "train --resume --epochs 100000 -o run",
     "train --json": f"{_LONG} --json -o new",
     "train, with neighbours": "train digits --epochs 100000 -o new",
     "encode": "encode run -o c.npy",
@@ -96,7 +96,7 @@ def _rows() -> Iterator[Case]:
     for name, command, count in (("HUP", "encode many", 2), ("HUP", "train", 1)):
         yield Case(
             f"{name} {count} times under nohup: {command}",
-            _COMMANDS[command].replace("1000000", "400"),
+            _COMMANDS[command].replace("100000", "400"),
             (run, _many),
             GOOD,
             makes=("c.*", "new/*"),
