@@ -39,8 +39,6 @@ DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data
 DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
-# Beyond it a number is no setting; Python cannot make a float of the largest, nor print them.
-_LARGEST = 2**63 - 1
 _MOST_TOML_BYTES = 1_000_000
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
@@ -281,9 +279,6 @@ class Setting:
         """
         if self.type == tuple[int, ...] and isinstance(value, str):
             value = parse_widths(value)
-        for number in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(number, int) and abs(number) > _LARGEST:
-                raise InputError(f"{self.flag} has a number beyond {_LARGEST}")
         if self.type == tuple[int, ...]:
             if isinstance(value, list | tuple) and all(type(width) is int for width in value):
                 return tuple(value)

@@ -144,9 +144,10 @@ def test_what_cannot_be_had_is_refused(codes: CodesJob, digits_run: Path, first:
 def test_seeds_and_memory_are_checked_before_the_work(
     codes: CodesJob, digits_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = run_job(digits_run)
     monkeypatch.setattr("aecli.memory.default_memory", lambda: 1)
     monkeypatch.setattr("aecli.score.comparison.make_scorer", lambda *arguments: 1 / 0)
     with pytest.raises(InputError, match="leave out --per-point"):
         score_map(codes, per_point=True)
     with pytest.raises(InputError, match="must be at least 2 seeds"):
-        score_map(run_job(digits_run), seeds=1)
+        score_map(run, seeds=1)
