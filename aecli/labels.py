@@ -9,6 +9,9 @@ from aecli.errors import InputError
 
 Labels = npt.NDArray[np.int64]
 
+# The label of a row whose class nobody knows.
+UNKNOWN = -1
+
 
 def check_labels(shape: tuple[int, ...], dtype: np.dtype[Any], rows: int, where: str) -> None:
     """Raise `InputError` unless an array of this shape and type can be labels of `rows` rows."""
