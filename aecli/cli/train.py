@@ -132,6 +132,7 @@ def train(
     """
     from aecli.cli.console import Reporter
     from aecli.data import choose_source
+    from aecli.data.describe import first_facts
     from aecli.memory import parse_memory
     from aecli.run.folder import RunFolder
     from aecli.train.job import new_job, resume_job
@@ -158,6 +159,7 @@ def train(
         job = resume_job(folder, chosen, dataset, options, reporter.bar)
     else:
         job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
+    reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
     if job.note:
         reporter.say(job.note)

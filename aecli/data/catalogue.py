@@ -8,10 +8,11 @@ from pathlib import Path
 
 from aecli.config import nearest
 from aecli.data.dataset import Dataset
-from aecli.data.format import Format, first_bytes
+from aecli.data.format import Format
 from aecli.data.formats import FORMATS
 from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.progress import Bar, no_bar
+from aecli.data.reading import first_bytes
 from aecli.data.source import Source
 from aecli.errors import AecliError, InputError
 from aecli.files import kind_of

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecli.data.splits import SPLIT_WORDS
+from aecli.data.rows import Rows
+from aecli.data.source import Source
+from aecli.data.splits import SPLIT_WORDS, draw_validation, split_at_random
 from aecli.errors import InputError
 from aecli.labels import UNKNOWN, Labels
 
@@ -73,6 +75,33 @@ def layout_of(files: Sequence[Parts], where: str) -> Layout:
     labels, names = _classes(below, where)
     rows = {split: len(part) for split, part in members.items()}
     return Layout(order, rows, labels, names, split_names, len(files) - len(order))
+
+
+def splits_of_layout(layout: Layout, source: Source) -> Mapping[str, Rows]:
+    """Return the rows of each split: those of folders, else drawn at random as `source` says.
+
+    Where there is no folder of validation images they are drawn from the training images, the same
+    share of each class: files of one class follow each other.
+
+    Raises:
+        InputError: there is only one training image, and none to validate on.
+
+    """
+    labels = layout.labels
+    if not layout.split_names:
+        rows = layout.rows["all"]
+        return split_at_random(rows, labels, source.validation, source.test, source.split_seed)
+    splits: dict[str, Rows] = {}
+    start = 0
+    for split, rows in layout.rows.items():
+        if split == "train" and "validation" not in layout.rows:
+            of_train = None if labels is None else labels[start : start + rows]
+            where = source.location
+            splits |= draw_validation(start, of_train, rows, source.split_seed, where)
+        else:
+            splits[split] = slice(start, start + rows)
+        start += rows
+    return splits
 
 
 def _common_folders(files: Sequence[Parts]) -> int:

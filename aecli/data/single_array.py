@@ -6,8 +6,8 @@ import numpy as np
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
-from aecli.data.format import first_bytes
 from aecli.data.idx import open_idx
+from aecli.data.reading import first_bytes
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random
 from aecli.errors import InputError

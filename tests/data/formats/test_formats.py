@@ -12,7 +12,7 @@ import pytest
 
 import aecli
 from aecli.data import Source, catalogue, formats, open_dataset
-from aecli.data.format import first_bytes
+from aecli.data.reading import first_bytes
 from aecli.errors import InputError
 from tests.data import examples
 from tests.helpers import write_idx_folder
