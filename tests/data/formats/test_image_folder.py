@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aecli.cli import main
-from aecli.config import Config
+from aecli.config import Config, SplitName
 from aecli.data import Source, open_dataset
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
@@ -196,7 +196,11 @@ def test_validation_images_are_drawn_from_every_class(tmp_path: Path) -> None:
     assert dataset.has_own_splits
     assert dict(dataset.split_names) == {"train": "train", "test": "val"}
     assert dataset.class_names == ("c0", "c1", "c2", "c3")
-    for split, labels in (("train", 11 * [0, 1, 2, 3]), ("validation", [0, 1, 2, 3])):
+    splits: list[tuple[SplitName, list[int]]] = [
+        ("train", 11 * [0, 1, 2, 3]),
+        ("validation", [0, 1, 2, 3]),
+    ]
+    for split, labels in splits:
         found = dataset.labels_of(split)
         assert found is not None
         assert sorted(found) == sorted(labels)
