@@ -12,6 +12,7 @@ from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
     LabelsOption,
+    NoLabelsOption,
     RescaleOption,
     SizeOption,
     force_option,
@@ -47,6 +48,7 @@ def train(
         ),
     ] = None,
     labels: LabelsOption = None,
+    no_labels: NoLabelsOption = False,
     validation: Annotated[
         float | None,
         typer.Option(
@@ -147,6 +149,7 @@ def train(
         raise InputError("--resume and --force exclude each other: resume, or begin again")
     options = source_options(
         labels=labels,
+        no_labels=no_labels,
         validation=validation,
         test=test,
         split_seed=split_seed,

@@ -23,7 +23,8 @@ class Layout:
     `rows`: how many of them each split has, in that order; one part, `all`, where folders are no
     splits. `labels`: int64 (n,), indices into `class_names`, -1 where a file lies in no folder of a
     class; None without classes. `split_names`: what the folder of each split is called. `outside`:
-    how many files lie beside the folders of the splits, and are left out.
+    how many files lie beside the folders of the splits, and are left out. `in_folders`: how many of
+    those that are read lie in a folder of a class.
     """
 
     order: Sequence[int]
@@ -32,6 +33,7 @@ class Layout:
     class_names: tuple[str, ...] | None
     split_names: Mapping[str, str]
     outside: int
+    in_folders: int
 
 
 def split_of(name: str) -> str | None:
@@ -40,8 +42,10 @@ def split_of(name: str) -> str | None:
     return next((split for split, words in SPLIT_WORDS.items() if known in words), None)
 
 
-def layout_of(files: Sequence[Parts], where: str) -> Layout:
+def layout_of(files: Sequence[Parts], where: str, *, classes: bool = True) -> Layout:
     """Return what the folders of `files` mean; `where` is what errors call the data set.
+
+    Without `classes` they are splits, or nothing.
 
     Folders are splits where one is called train and another one test or validation, in any letter
     case; without one for test, that of validation is tested on. The folders below, or else these
@@ -58,8 +62,10 @@ def layout_of(files: Sequence[Parts], where: str) -> Layout:
     folders = {parts[depth] for parts in files if len(parts) > depth + 1}
     split_names = _split_folders(folders, where)
     if not split_names:
-        labels, names = _classes({"all": [files[index][depth:] for index in ordered]}, where)
-        return Layout(ordered, {"all": len(ordered)}, labels, names, {}, 0)
+        everything = {"all": [files[index][depth:] for index in ordered]}
+        labels, names = _classes(everything, where) if classes else (None, None)
+        inside = _in_folders(everything)
+        return Layout(ordered, {"all": len(ordered)}, labels, names, {}, 0, inside)
     members: dict[str, list[int]] = {
         split: [
             index
@@ -72,9 +78,10 @@ def layout_of(files: Sequence[Parts], where: str) -> Layout:
     inner = min(_common_folders([files[index] for index in part]) for part in members.values())
     order = [index for part in members.values() for index in part]
     below = {split: [files[index][inner:] for index in part] for split, part in members.items()}
-    labels, names = _classes(below, where)
+    labels, names = _classes(below, where) if classes else (None, None)
     rows = {split: len(part) for split, part in members.items()}
-    return Layout(order, rows, labels, names, split_names, len(files) - len(order))
+    outside = len(files) - len(order)
+    return Layout(order, rows, labels, names, split_names, outside, _in_folders(below))
 
 
 def splits_of_layout(layout: Layout, source: Source) -> Mapping[str, Rows]:
@@ -139,6 +146,10 @@ def _split_folders(folders: set[str], where: str) -> dict[str, str]:
             "on: expected one called train"
         )
     return {split: names[0] for split, names in found.items()}
+
+
+def _in_folders(parts: Mapping[str, Sequence[Parts]]) -> int:
+    return sum(len(one) > 1 for files in parts.values() for one in files)
 
 
 def _classes(

@@ -14,7 +14,7 @@ def test_each_label_has_the_colour_of_its_class() -> None:
 
 
 def test_labels_beyond_the_known_names_show_their_number() -> None:
-    assert Classes(np.array([-1, 0, 1, 7]), ["a", "b"]).names == ["-1", "a", "b", "7"]
+    assert Classes(np.array([-2, 0, 1, 7]), ["a", "b"]).names == ["-2", "a", "b", "7"]
 
 
 def test_more_than_ten_classes_differ_by_colour_and_marker() -> None:

@@ -184,7 +184,7 @@ def test_codes_are_coloured_by_numbers_in_place_of_their_labels(dimensions: int)
 
 def test_histograms_cannot_be_coloured_by_numbers() -> None:
     color_by = ContinuousColors("some number", np.zeros(120, np.float32))
-    with pytest.raises(InputError, match="--color-by needs codes of at least 2 numbers"):
+    with pytest.raises(InputError, match="needs codes of at least 2 numbers"):
         map_figure(_codes(1), "", color_by)
 
 

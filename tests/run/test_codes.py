@@ -122,7 +122,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other codes": (_save(VALUES + 1), "belongs to other codes than"),
     "fewer labels": (
         lambda path: np.save(labels_path(path), LABELS[:5]),
-        r"expected 6 whole numbers, one per row, got int64 \(5,\)",
+        r"expected 6, one for each row, got int64 \(5,\)",
     ),
     "other labels": (
         lambda path: np.save(labels_path(path), LABELS[::-1]),
@@ -130,7 +130,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "labels that are no numbers": (
         lambda path: np.save(labels_path(path), np.full(6, 0.5)),
-        "got float64",
+        "labels.npy belongs to other codes",
     ),
     "provenance without data": (
         lambda path: provenance_path(path).write_text('{"codes_sha256": ""}'),

@@ -31,7 +31,7 @@ STABILITY = Stability((3, 4, 5), np.linspace(0, 1, 101, dtype=np.float32), 0.125
 
 def _report(stability: Stability | None = None, sample: int = 400) -> Report:
     maps = [ScoredMap(Embedding("own", CODES), SCORES), ScoredMap(Embedding("x", CODES), NOTHING)]
-    return Report("digits", "test", 400, sample, maps, stability, {"trust": CODES[:, 0]})
+    return Report("digits", "test", 400, sample, maps, stability, {"trust": CODES[:, 0]}, 400)
 
 
 def test_the_table_has_a_column_for_each_map() -> None:

@@ -4,18 +4,22 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset, left_out_text
 from aecli.data.decoding import SUFFIXES, EncodedImage, is_image
-from aecli.data.format import LABELS_COME_FROM_FILES, Format
-from aecli.data.layout import layout_of, splits_of_layout
+from aecli.data.format import Format
+from aecli.data.label_files import labels_for
+from aecli.data.layout import Layout, layout_of, splits_of_layout
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.labels import Labelling
 
 
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
@@ -38,27 +42,44 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
             f"{folder} has no images{left_out_text(left_out)}: expected files that end in "
             f"{', '.join(SUFFIXES)}, or IDX files in MNIST's naming"
         )
-    layout = layout_of([path.relative_to(folder).parts for path in found], str(folder))
+    own_classes = source.labels is None and not source.no_labels
+    places = [path.relative_to(folder).parts for path in found]
+    layout = layout_of(places, str(folder), classes=own_classes)
     files = [found[index] for index in layout.order]
+    row_ids = tuple(_as_unicode(str(path.relative_to(folder))) for path in files)
+    labelling = labels_for(
+        source,
+        partial(_of_folders, layout),
+        len(files),
+        row_ids,
+        overridden=layout.in_folders,
+        by_row=not layout.split_names,
+    )
+    left_out.update(labelling.left_out)
+    layout = replace(layout, labels=labelling.labels)
     if layout.outside:
         left_out["beside the splits"] += layout.outside
     decoded = decode_once(
         files, lambda: (EncodedImage(str(path), path) for path in files), len(files), source, bar
     )
     splits = splits_of_layout(layout, source)
-    names = layout.class_names
     return Dataset(
         name=folder.name,
         source=source,
         images=to_images(decoded, str(folder), source.rescale),
-        labels=layout.labels,
-        class_names=None if names is None else tuple(map(_as_unicode, names)),
+        labels=labelling.labels,
+        class_names=labelling.class_names,
         splits=splits,
         has_own_splits=bool(layout.split_names),
-        row_ids=tuple(_as_unicode(str(path.relative_to(folder))) for path in files),
+        row_ids=row_ids,
         left_out=left_out,
         split_names=layout.split_names,
     )
+
+
+def _of_folders(layout: Layout) -> Labelling:
+    names = layout.class_names
+    return Labelling(layout.labels, None if names is None else tuple(map(_as_unicode, names)))
 
 
 def _as_unicode(name: str) -> str:
@@ -143,6 +164,5 @@ FORMAT = Format(
     description="a folder of images",
     matches=lambda path, first_bytes: path.is_dir(),
     read=_read,
-    labels_refusal=LABELS_COME_FROM_FILES,
     fallback=True,
 )
