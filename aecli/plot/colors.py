@@ -22,7 +22,7 @@ from aecli.printable import one_line
 PALETTE: Sequence[Any] = matplotlib.color_sequences["petroff10"]
 UNLABELLED = "#3f90da"
 # Codes whose class or number nobody knows, beneath the others.
-UNKNOWN_COLOR = "#c8c8c8"
+UNKNOWN_COLOR = "#d4d4d4"
 _MARKERS = "o^sDvP*X<>"
 _COLORMAP = "viridis"
 # Longer names of classes lose their middle: beside them there must be room for the map.

@@ -104,3 +104,13 @@ def test_stability_is_one_line() -> None:
         "code moves by 0.50 of the map's radius, 90 % by less than 0.90"
     )
     assert _report().stability_note is None
+
+
+def test_a_line_says_which_images_have_labels() -> None:
+    assert _report().labels_note is None
+    some, none = replace(_report(), labelled=7).labels_note, replace(_report(), labelled=0)
+    assert some is not None
+    assert some.endswith("are of the 7 images that have a label")
+    assert none.labels_note is not None
+    assert none.labels_note.startswith("no image has a label: there are no 5-NN accuracy")
+    assert none.to_json()["labelled"] == 0
