@@ -101,10 +101,11 @@ class StoredArray:
         return state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
-def open_npy(path: Path) -> Array | StoredArray:
+def open_npy(path: Path, *, text: bool = False) -> Array | StoredArray:
     """Open the array of a `.npy` file, which stays there; runs no code of the file.
 
-    Without rows, or in Fortran's order, where rows do not lie together, it is read whole.
+    Without rows, or in Fortran's order, where rows do not lie together, it is read whole. With
+    `text` it may hold texts too.
 
     Raises:
         InputError: the file is not a whole `.npy` file of plain numbers.
@@ -113,7 +114,7 @@ def open_npy(path: Path) -> Array | StoredArray:
     try:
         with files.open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            shape, fortran_order, dtype = read_header(file, str(path), size)
+            shape, fortran_order, dtype = read_header(file, str(path), size, text=text)
             if shape and 0 not in shape and not fortran_order:
                 return StoredArray(file, path, dtype, shape)
             count = math.prod(shape)
@@ -126,14 +127,14 @@ def open_npy(path: Path) -> Array | StoredArray:
     return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
-def read_npy(path: Path) -> Array:
-    """Read the array of a `.npy` file whole; runs no code of the file.
+def read_npy(path: Path, *, text: bool = False) -> Array:
+    """Read the array of a `.npy` file whole, as `open_npy` opens it.
 
     Raises:
         InputError: the file is not a whole `.npy` file of plain numbers.
 
     """
-    array = open_npy(path)
+    array = open_npy(path, text=text)
     size = math.prod(array.shape) * array.dtype.itemsize
     refuse_beyond_memory(size, str(path), "take fewer rows")
     return array[:] if isinstance(array, StoredArray) else array
@@ -187,11 +188,12 @@ def write_header(file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) 
 
 
 def read_header(
-    file: IO[bytes], where: str, size: int
+    file: IO[bytes], where: str, size: int, *, text: bool = False
 ) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     """Read the header of an array: its shape, whether it is in Fortran's order, and its type.
 
-    `where` is what errors call it, `size` the size in bytes of the whole, which must fit.
+    `where` is what errors call it, `size` the size in bytes of the whole, which must fit. With
+    `text` it may hold texts too.
 
     Raises:
         InputError: this is not a whole array of plain numbers.
@@ -211,7 +213,7 @@ def read_header(
     except _HEADER_ERRORS as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{where} is not a whole .npy array: {reason}") from error
-    if dtype.hasobject or dtype.kind not in "buifc":
+    if dtype.hasobject or dtype.kind not in ("buifcSU" if text else "buifc"):
         raise InputError(f"{where} holds {dtype}: expected numbers; nothing of it was run")
     known = all(type(length) is int and 0 <= length < _LONGEST_AXIS for length in shape)
     if dtype.itemsize == 0 or not known:

@@ -22,9 +22,10 @@ data.source tensor_file
 npy data.progress data.reading data.rows run.states run.points
 model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
-run.provenance
+data.idx data.npz_file data.parquet_file run.provenance
+data.label_files
 run.codes
-data.cache data.dataset data.arrays data.idx model.dense plot.save
+data.cache data.dataset data.arrays data.layout model.dense plot.save
 data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array
 data.formats.* model

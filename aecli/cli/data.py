@@ -11,6 +11,7 @@ from aecli.cli.options import (
     GrayscaleOption,
     JsonOption,
     LabelsOption,
+    NoLabelsOption,
     QuietOption,
     RescaleOption,
     SizeOption,
@@ -91,6 +92,7 @@ def show(
         str, typer.Argument(metavar="DATASET", help="Name, folder or file, as for aecli train.")
     ] = DEFAULT_DATASET,
     labels: LabelsOption = None,
+    no_labels: NoLabelsOption = False,
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
@@ -116,7 +118,9 @@ def show(
     if picture is not None:
         require_suffix(picture, *PICTURE_SUFFIXES)
         refuse_existing(picture, force=force)
-    options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
+    options = source_options(
+        labels=labels, no_labels=no_labels, rescale=rescale, size=size, grayscale=grayscale
+    )
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)
     if picture is not None:

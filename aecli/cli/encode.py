@@ -13,6 +13,7 @@ from aecli.cli.options import (
     GrayscaleOption,
     JsonOption,
     LabelsOption,
+    NoLabelsOption,
     QuietOption,
     RescaleOption,
     RunArgument,
@@ -35,6 +36,7 @@ def encode(
         ),
     ] = None,
     labels: LabelsOption = None,
+    no_labels: NoLabelsOption = False,
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
@@ -72,7 +74,9 @@ def encode(
     from aecli.run.codes import write_codes
 
     reporter = Reporter(quiet, as_json)
-    options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
+    options = source_options(
+        labels=labels, no_labels=no_labels, rescale=rescale, size=size, grayscale=grayscale
+    )
     job = encode_job(run, dataset, options, split, out, reporter.bar, force=force)
 
     from aecli.encode import encode_split

@@ -177,9 +177,13 @@ LabelsOption = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="Labels of a DATASET that is one array: .npy or IDX.",
+        help="Labels of the images: .npy, .npz:NAME, IDX, .csv, .tsv or Parquet.",
         rich_help_panel="Data",
     ),
+]
+NoLabelsOption = Annotated[
+    bool,
+    typer.Option("--no-labels", help="Read the data without labels.", rich_help_panel="Data"),
 ]
 RescaleOption = Annotated[
     str | None,
@@ -223,6 +227,7 @@ def source_options(
     rescale: str | None = None,
     size: str | None = None,
     grayscale: bool = False,
+    no_labels: bool = False,
 ) -> dict[str, Any]:
     """Return what the options say of the data, as fields of `Source`; None is left out.
 
@@ -240,4 +245,5 @@ def source_options(
         "rescale": None if rescale is None else parse_rescale(rescale),
         "size": None if size is None else parse_size(size),
         "grayscale": grayscale or None,
+        "no_labels": no_labels or None,
     }

@@ -44,7 +44,10 @@ def plot(
     kind: Annotated[Kind, typer.Option(metavar="NAME", help=_kinds_help())] = DEFAULT_KIND,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Labels of the codes (.npy).", show_default="CODES.labels.npy"),
+        typer.Option(
+            help="Labels of the codes, as for aecli train, or numbers.",
+            show_default="CODES.labels.npy",
+        ),
     ] = None,
     color_by: Annotated[
         ColorBy,
@@ -74,14 +77,17 @@ def plot(
       aecli plot runs/mnist --kind history -o losses.svg
     """
     from aecli.cli.console import Reporter
+    from aecli.data.label_files import label_file
 
     chosen = PLOTS[kind]
     out = out or chosen.default_picture(source)
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
-    refuse_inputs([out], [*chosen.inputs(source), *([labels] if labels else [])])
+    named = [label_file(str(labels))[0]] if labels else []
+    refuse_inputs([out], [*chosen.inputs(source), *named])
     reporter = Reporter(quiet, as_json)
-    figure = chosen.draw(source, PlotOptions(labels, color_by, count, reporter.bar, out))
+    options = PlotOptions(labels, color_by, count, reporter.bar, out, reporter.say)
+    figure = chosen.draw(source, options)
 
     from aecli.plot.save import save_figure
 

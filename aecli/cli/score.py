@@ -12,6 +12,7 @@ from aecli.cli.options import (
     GrayscaleOption,
     JsonOption,
     LabelsOption,
+    NoLabelsOption,
     QuietOption,
     RescaleOption,
     SizeOption,
@@ -42,6 +43,7 @@ def score(
         ),
     ] = None,
     labels: LabelsOption = None,
+    no_labels: NoLabelsOption = False,
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
@@ -95,7 +97,9 @@ def score(
     if picture:
         require_suffix(picture, *PICTURE_SUFFIXES)
     baselines = known_baselines(map(str.strip, against.split(",") if against else []))
-    options = source_options(labels=labels, rescale=rescale, size=size, grayscale=grayscale)
+    options = source_options(
+        labels=labels, no_labels=no_labels, rescale=rescale, size=size, grayscale=grayscale
+    )
 
     from aecli.cli.console import Reporter
     from aecli.data import refuse_data_files
@@ -152,6 +156,8 @@ def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: lis
 
     if report.sample_note:
         reporter.say(report.sample_note)
+    if report.labels_note:
+        reporter.say(report.labels_note)
     if reporter.json:
         reporter.result([], {**report.to_json(), "written": [str(path) for path in written]})
         return

@@ -12,6 +12,7 @@ from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
     LabelsOption,
+    NoLabelsOption,
     RescaleOption,
     SizeOption,
     force_option,
@@ -47,6 +48,7 @@ def train(
         ),
     ] = None,
     labels: LabelsOption = None,
+    no_labels: NoLabelsOption = False,
     validation: Annotated[
         float | None,
         typer.Option(
@@ -132,6 +134,7 @@ def train(
     """
     from aecli.cli.console import Reporter
     from aecli.data import choose_source
+    from aecli.data.describe import first_facts
     from aecli.memory import parse_memory
     from aecli.run.folder import RunFolder
     from aecli.train.job import new_job, resume_job
@@ -146,6 +149,7 @@ def train(
         raise InputError("--resume and --force exclude each other: resume, or begin again")
     options = source_options(
         labels=labels,
+        no_labels=no_labels,
         validation=validation,
         test=test,
         split_seed=split_seed,
@@ -158,6 +162,7 @@ def train(
         job = resume_job(folder, chosen, dataset, options, reporter.bar)
     else:
         job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
+    reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
     if job.note:
         reporter.say(job.note)

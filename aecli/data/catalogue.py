@@ -8,10 +8,11 @@ from pathlib import Path
 
 from aecli.config import nearest
 from aecli.data.dataset import Dataset
-from aecli.data.format import Format, first_bytes
+from aecli.data.format import Format
 from aecli.data.formats import FORMATS
 from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.progress import Bar, no_bar
+from aecli.data.reading import first_bytes
 from aecli.data.source import Source
 from aecli.errors import AecliError, InputError
 from aecli.files import kind_of
@@ -29,18 +30,24 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     location = source.location
     path = _expanded(location)
     if kind_of(path) != "nothing" and location:
+        # Of `y.npz:train` too: the last part of a path may be anything.
         labels = None if source.labels is None else str(_expanded(source.labels).resolve())
         whole = replace(source, location=str(path.resolve()), labels=labels)
         with _memory(location):
-            return _read_path(whole, bar)
+            return _without_labels(_read_path(whole, bar))
     if location in dataset_names():
         with _memory(location):
-            return read_named(source, bar)
+            return _without_labels(read_named(source, bar))
     if not location or os.sep in location:
         raise InputError(f"no such file or folder: {location}")
     raise InputError(
         f"no data set, file or folder is called {location!r}{nearest(location, dataset_names())}"
     )
+
+
+def _without_labels(dataset: Dataset) -> Dataset:
+    """Return a data set without its labels, where its source asks for none."""
+    return replace(dataset, labels=None, class_names=None) if dataset.source.no_labels else dataset
 
 
 def _expanded(name: str) -> Path:
@@ -58,7 +65,7 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
     """
     if source.location in dataset_names():
         with _memory(source.location):
-            return read_named(source, bar)
+            return _without_labels(read_named(source, bar))
     return open_dataset(source, bar)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -43,7 +43,8 @@ class Dataset:
     those are known. `splits`: the rows of train, validation and test; `has_own_splits`: whether
     they came with the data. `row_ids`: the file names of the rows, where they have any.
     `vectors`: whether the data came as vectors (n, p), held here as images one pixel high, or
-    square ones.
+    square ones. `left_out`: how many files were not read, by reason. `split_names`: what each split
+    is called where the data come from.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Dataset:
     has_own_splits: bool = True
     row_ids: tuple[str, ...] | None = None
     vectors: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    split_names: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.
@@ -210,3 +213,11 @@ class DataDescription:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON's types."""
         return asdict(self)
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """Return what was left out as a bracket to end a sentence with; nothing where all was read."""
+    if not left_out:
+        return ""
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+    return f" (left out: {counts})"

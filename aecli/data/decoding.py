@@ -5,6 +5,7 @@ import logging
 import math
 import multiprocessing
 import os
+import re
 import signal
 import struct
 import threading
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from aecli.cores import usable_cores
-from aecli.data.reading import reading
+from aecli.data.reading import first_bytes, reading
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
 from aecli.pixels import Images
@@ -35,7 +36,15 @@ from aecli.signals import HANDLED
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2",
+    ".pgm", ".ppm", ".pbm", ".pnm",
+)  # fmt: skip
+# How files of the formats below begin.
+_SIGNATURES = (
+    rb"\x89PNG|\xff\xd8\xff|GIF8|BM|P[1-6]\s|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi|"
+    rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"
+)
 # What is decoded, by content, whatever a file is called: pixels that Pillow decodes by itself and
 # that have a signature. All else stays closed: for EPS, Pillow would start Ghostscript.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000")
@@ -128,6 +137,17 @@ class Batch(NamedTuple):
     first: int
     images: Sequence[EncodedImage]
     size: int
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image by its content, whatever it is called."""
+    try:
+        if not re.match(_SIGNATURES, first_bytes(path, 16), re.DOTALL):
+            return False
+        _read_info(EncodedImage(str(path), path))
+    except InputError:
+        return False
+    return True
 
 
 def read_info(batch: Batch) -> list[ImageInfo]:

@@ -6,10 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aecli.config import SplitName
 from aecli.data.dataset import Dataset
 from aecli.data.rows import count_of, rows_between
 from aecli.data.stored import extremes
-from aecli.pixels import unit_range
+from aecli.labels import UNKNOWN
+from aecli.pixels import scale_of, unit_range
+
+_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+# Classes whose names stand in the first lines of a training.
+_CLASSES_NAMED = 8
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -25,25 +31,93 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "lowest": lowest,
         "highest": highest,
         "own_splits": dataset.has_own_splits,
-        "classes": _count_classes(dataset),
+        "classes": count_classes(dataset),
+        **read_and_left_out(dataset),
+    }
+
+
+def read_and_left_out(dataset: Dataset) -> dict[str, Any]:
+    """Return what was left out, what has no label, and what splits are called, in JSON's types."""
+    labels = dataset.labels
+    return {
+        "split_names": dict(dataset.split_names),
+        "unknown_labels": 0 if labels is None else int(np.count_nonzero(labels == UNKNOWN)),
+        "left_out": dict(dataset.left_out),
     }
 
 
 def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what `describe` returned as names and values for people."""
-    drawn = "" if description["own_splits"] else ", drawn at random"
     lowest, highest = description["lowest"], description["highest"]
-    splits = ", ".join(f"{rows:,} {split}" for split, rows in description["rows"].items())
     classes = description["classes"] or {}
+    unknown = description["unknown_labels"]
+    named = ", ".join(f"{name}: {n:,}" for name, n in classes.items()) or "no labels"
     return [
         ("name", description["name"]),
         ("source", description["source"]["location"]),
         ("images", "x".join(map(str, description["image_shape"]))),
         ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}"),
-        ("splits", splits + drawn),
-        ("classes", ", ".join(f"{name}: {n:,}" for name, n in classes.items()) or "no labels"),
+        ("splits", _splits_text(description)),
+        ("classes", f"{named}; {unknown:,} without a label" if unknown else named),
+        *_left_out_row(description),
         ("fingerprint", description["fingerprint"]),
     ]
+
+
+def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return what was read, and what was made of it, as names and values for people.
+
+    Without looking at the pixels, so that it costs nothing.
+    """
+    about = {
+        **read_and_left_out(dataset),
+        "own_splits": dataset.has_own_splits,
+        "rows": {name: dataset.count(name) for name in _SPLITS},
+    }
+    height, width, channels = dataset.image_shape
+    kind = "gray" if channels == 1 else f"{channels} channels"
+    low, high = dataset.source.rescale or (0, scale_of(dataset.images.dtype))
+    return [
+        (
+            "vectors" if dataset.vectors else "images",
+            f"{len(dataset.images):,} of {height}x{width}, {kind}, {dataset.images.dtype}, "
+            f"{low:g}..{high:g} is taken as 0..1",
+        ),
+        ("classes", _classes_text(dataset, about["unknown_labels"])),
+        ("splits", _splits_text(about)),
+        *_left_out_row(about),
+    ]
+
+
+def _classes_text(dataset: Dataset, unknown: int) -> str:
+    counts = count_classes(dataset)
+    if not counts:
+        return "no labels"
+    first = ", ".join(list(counts)[:_CLASSES_NAMED])
+    more = ", ..." if len(counts) > _CLASSES_NAMED else ""
+    without = f"; {unknown:,} images without a label" if unknown else ""
+    return f"{len(counts):,}: {first}{more}{without}"
+
+
+def _splits_text(about: Mapping[str, Any]) -> str:
+    """Return how many images each split has, and where it comes from."""
+    names = about["split_names"]
+    texts = []
+    for split, rows in about["rows"].items():
+        name = names.get(split)
+        if name is not None:
+            texts.append(f"{rows:,} {split} ({name})")
+        elif names:
+            texts.append(f"{rows:,} {split} (drawn from {names['train']})")
+        else:
+            texts.append(f"{rows:,} {split}")
+    return ", ".join(texts) + ("" if about["own_splits"] else ", drawn at random")
+
+
+def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    left_out = about["left_out"]
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+    return [("left out", counts)] if counts else []
 
 
 def first_images(dataset: Dataset, most: int) -> Iterator[npt.NDArray[np.float32]]:
@@ -59,10 +133,11 @@ def first_images(dataset: Dataset, most: int) -> Iterator[npt.NDArray[np.float32
         yield unit_range(dataset.images[rows_between(rows, place, place + 1)])[0]
 
 
-def _count_classes(dataset: Dataset) -> dict[str, int] | None:
+def count_classes(dataset: Dataset) -> dict[str, int] | None:
+    """Return how many images each class has, by its name; None without labels."""
     if dataset.labels is None:
         return None
-    labels, counts = np.unique(dataset.labels, return_counts=True)
+    labels, counts = np.unique(dataset.labels[dataset.labels != UNKNOWN], return_counts=True)
     names = dataset.class_names
     return {
         names[label] if names else str(label): int(count)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from aecli.data.dataset import Dataset
 from aecli.data.progress import Bar
-from aecli.data.reading import reading
 from aecli.data.source import Source
 
 # A `Format.labels_refusal`.
@@ -32,14 +31,3 @@ class Format:
     labels_refusal: str | None = None
     priority: int = 0
     fallback: bool = False
-
-
-def first_bytes(path: Path) -> bytes:
-    """Return the first 8 bytes of a file.
-
-    Raises:
-        InputError: it is not a regular file, or cannot be read.
-
-    """
-    with reading(path) as file:
-        return file.read(8)

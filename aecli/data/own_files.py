@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aecli.data.dataset import Dataset
+from aecli.data.label_files import label_file
 from aecli.data.named import NAMED, find_named
 from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_inputs
@@ -31,7 +32,7 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
     """Yield the files, and maybe others beside them, that a data set was read from."""
     source = dataset.source
     if source.labels is not None:
-        yield Path(source.labels)
+        yield label_file(source.labels)[0]
     folder = find_named(source.location) if source.location in NAMED else Path(source.location)
     if folder is None or kind_of(folder) != "folder":
         if folder is not None:

@@ -43,6 +43,17 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def first_bytes(path: Path, count: int = 8) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises:
+        InputError: it is not a regular file, or cannot be read.
+
+    """
+    with reading(path) as file:
+        return file.read(count)
+
+
 def changed(path: Path) -> InputError:
     """Return the error that says that a file was changed."""
     return InputError(f"{path} was changed while it was read: start again")

@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
-from aecli.data.format import first_bytes
-from aecli.data.idx import open_idx
+from aecli.data.label_files import labels_for
 from aecli.data.source import Source
 from aecli.data.splits import split_at_random
-from aecli.errors import InputError
-from aecli.files import kind_of
-from aecli.labels import Labels, check_labels, to_labels
-from aecli.npy import Array, StoredArray, open_npy
+from aecli.labels import Labelling
+from aecli.npy import Array, StoredArray
 
 
 def dataset_of_array(source: Source, values: Array | StoredArray) -> Dataset:
@@ -27,28 +22,17 @@ def dataset_of_array(source: Source, values: Array | StoredArray) -> Dataset:
     """
     path = Path(source.location)
     images = to_images(values, str(path), source.rescale)
-    labels = None
-    if source.labels is not None:
-        labels = _read_labels(Path(source.labels), len(images))
+    labelling = labels_for(source, Labelling, len(images))
     return Dataset(
         name=path.name.removesuffix(".gz").removesuffix(".npy").removesuffix(".npz"),
         source=source,
         images=images,
-        labels=labels,
-        class_names=None,
+        labels=labelling.labels,
+        class_names=labelling.class_names,
         splits=split_at_random(
-            len(images), labels, source.validation, source.test, source.split_seed
+            len(images), labelling.labels, source.validation, source.test, source.split_seed
         ),
         has_own_splits=False,
         vectors=len(values.shape) == 2,
+        left_out=labelling.left_out,
     )
-
-
-def _read_labels(path: Path, rows: int) -> Labels:
-    if kind_of(path) in ("nothing", "folder"):
-        raise InputError(f"no such file of labels: {path}")
-    is_npy = first_bytes(path).startswith(np.lib.format.MAGIC_PREFIX)
-    values = open_npy(path) if is_npy else open_idx(path, ndim=1)
-    # The file may be much larger than labels are: it is read when it is known to fit.
-    check_labels(values.shape, values.dtype, rows, str(path))
-    return to_labels(values[:], rows, str(path))

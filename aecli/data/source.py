@@ -21,7 +21,8 @@ class Source:
     data have no splits of their own, `validation` and `test` are the shares of rows drawn for
     them, and `split_seed` seeds the draw. `rescale` is (low, high), the pixel values that become 0
     and 1, or None for the scaling of the pixels' type. `size` is the (height, width) that image
-    files are stretched to, and `grayscale` whether they are converted to grayscale.
+    files are stretched to, and `grayscale` whether they are converted to grayscale. With
+    `no_labels` the data are read as if they had none.
 
     Raises:
         InputError: a value is out of range.
@@ -36,8 +37,11 @@ class Source:
     rescale: tuple[Finite, Finite] | None = None
     size: tuple[Count, Count] | None = None
     grayscale: bool = False
+    no_labels: bool = False
 
     def __post_init__(self) -> None:
+        if self.no_labels and self.labels is not None:
+            raise InputError("--labels and --no-labels exclude each other")
         for name, share in (("--validation", self.validation), ("--test", self.test)):
             if not 0 < share < 1:
                 raise InputError(f"{name} must lie between 0 and 1, got {share:g}")
@@ -76,7 +80,7 @@ class Source:
 
 # The fields that say how images are converted, and how they are split.
 _CONVERSION = ("rescale", "size", "grayscale")
-_SPLITTING = ("labels", "validation", "test", "split_seed")
+_SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels")
 
 
 def choose_source(

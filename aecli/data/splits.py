@@ -46,6 +46,25 @@ def split_parts(rows: Mapping[str, int], where: str) -> Mapping[str, Rows]:
     return splits
 
 
+def draw_validation(
+    start: int, labels: Labels | None, rows: int, seed: int, where: str
+) -> Mapping[str, Rows]:
+    """Draw a twelfth of training rows to validate on, stratified by label; the rest trains.
+
+    The training rows are `rows` from `start` on, `labels` theirs. Each split is int64 rows in
+    ascending order.
+
+    Raises:
+        InputError: there is only one training image, and none to validate on.
+
+    """
+    if rows < 2:
+        raise InputError(f"{where} holds {rows} image: expected at least 2, one to validate on")
+    shuffled = start + _shuffled(rows, labels, seed)
+    held_out = _evenly_spread(rows, max(_VALIDATION_SHARE, 1 / rows))
+    return {"validation": np.sort(shuffled[held_out]), "train": np.sort(shuffled[~held_out])}
+
+
 def split_at_random(
     rows: int, labels: Labels | None, validation: float, test: float, seed: int
 ) -> Mapping[str, Rows]:
@@ -54,10 +73,7 @@ def split_at_random(
     A pure function of its arguments. Each split is int64 rows in ascending order; with very few
     rows some splits are empty.
     """
-    shuffled = np.random.default_rng(seed).permutation(rows)
-    if labels is not None:
-        # Stable: rows of one label stay in random order.
-        shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    shuffled = _shuffled(rows, labels, seed)
     held_out = _evenly_spread(rows, validation + test)
     tested = _evenly_spread(int(held_out.sum()), test / (validation + test))
     return {
@@ -65,6 +81,13 @@ def split_at_random(
         "validation": np.sort(shuffled[held_out][~tested]),
         "test": np.sort(shuffled[held_out][tested]),
     }
+
+
+def _shuffled(rows: int, labels: Labels | None, seed: int) -> npt.NDArray[np.int64]:
+    """Return the rows in random order, those of each label together."""
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    # Stable: rows of one label stay in random order.
+    return shuffled if labels is None else shuffled[np.argsort(labels[shuffled], kind="stable")]
 
 
 def _evenly_spread(rows: int, share: float) -> npt.NDArray[np.bool_]:

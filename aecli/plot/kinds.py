@@ -35,14 +35,15 @@ class PlotOptions:
 
     `labels`: a file of labels that takes the place of the codes' own. `color_by`: what codes are
     coloured by. `count`: how many reconstructions. `bar` shows the reading of images. `out`: the
-    picture, which must be none of the images.
+    picture, which must be none of the images. `say` is called with what is to be known of it.
     """
 
-    labels: Path | None = None
+    labels: str | Path | None = None
     color_by: ColorBy = "label"
     count: int = 10
     bar: "Bar | None" = None
     out: Path | None = None
+    say: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def codes_path(source: Path) -> Path:
     return default_codes_path(source) if kind_of(source) == "folder" else source
 
 
-def read_codes_of(source: Path, labels: Path | None = None) -> "Codes":
+def read_codes_of(source: Path, labels: str | Path | None = None) -> "Codes":
     """Read codes (.npy), or the codes of a run's folder; `labels` names another file of labels.
 
     Raises:
@@ -144,13 +145,20 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
         InputError: as `read_codes_of`, or there are no numbers to colour the codes by.
 
     """
-    from aecli.plot.colors import ContinuousColors
+    from aecli.data.label_files import label_file
+    from aecli.plot.colors import ContinuousColors, shortened
     from aecli.plot.maps import map_figure
-    from aecli.run.codes import read_point_values
+    from aecli.run.codes import labels_path, read_point_values
 
     path, codes = codes_path(source), read_codes_of(source, options.labels)
+    for reason, count in codes.left_out.items():
+        options.say(f"left out: {count:,} {reason}")
     if options.color_by == "label":
-        return map_figure(codes, path.name)
+        if codes.numbers is None:
+            return map_figure(codes, path.name)
+        own = options.labels or labels_path(path)
+        name = shortened(label_file(str(own))[0].name)
+        return map_figure(codes, path.name, ContinuousColors(name, codes.numbers))
     name = PER_POINT[options.color_by].meaning
     values = read_point_values(path, options.color_by, codes.values)
     return map_figure(codes, path.name, ContinuousColors(name, values))

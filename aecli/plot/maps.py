@@ -18,7 +18,13 @@ from matplotlib.patheffects import withStroke
 
 from aecli.errors import InputError
 from aecli.pca import pca_projection
-from aecli.plot.colors import UNLABELLED, Classes, Coloring, ContinuousColors
+from aecli.plot.colors import (
+    UNKNOWN_COLOR,
+    UNLABELLED,
+    Classes,
+    Coloring,
+    ContinuousColors,
+)
 from aecli.plot.save import default_style, new_figure
 from aecli.printable import printable
 from aecli.run.codes import Codes
@@ -53,7 +59,7 @@ def map_figure(codes: Codes, name: str, color_by: ContinuousColors | None = None
 
     """
     if color_by is not None and codes.values.shape[1] == 1:
-        raise InputError("--color-by needs codes of at least 2 numbers: these have 1")
+        raise InputError("a colour for each code needs codes of at least 2 numbers: these have 1")
     coloring: Coloring | None = color_by
     if coloring is None and codes.labels is not None:
         coloring = Classes(codes.labels, codes.class_names)
@@ -130,15 +136,18 @@ def draw_histograms(axes: "Axes", values: Floats, classes: Classes | None) -> No
         axes.hist(values, bins=edges.tolist(), color=UNLABELLED)
         axes.set_ylabel("codes" if classes is None else "codes of all classes")
         return
-    for i in range(len(classes)):
-        counts, _ = np.histogram(values[classes.index == i], bins=edges)
+    rows = [(name, i, classes.color(i)) for i, name in enumerate(classes.names)]
+    if classes.unknown_name:
+        rows.append((classes.unknown_name, -1, UNKNOWN_COLOR))
+    for i, (_, place, color) in enumerate(rows):
+        counts, _ = np.histogram(values[classes.index == place], bins=edges)
         heights = 0.9 * counts / max(counts.max(), 1)
         # The first class is the top row.
-        floor = len(classes) - 1 - i
-        axes.stairs(heights + floor, edges, baseline=floor, fill=True, color=classes.color(i))
-    if len(classes) <= _MOST_NAMES_IN_LEGEND:
-        axes.set_yticks(range(len(classes)), classes.names[::-1])
-    axes.set_ylim(-0.1, len(classes))
+        floor = len(rows) - 1 - i
+        axes.stairs(heights + floor, edges, baseline=floor, fill=True, color=color)
+    if len(rows) <= _MOST_NAMES_IN_LEGEND:
+        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows[::-1]])
+    axes.set_ylim(-0.1, len(rows))
 
 
 def _title(codes: Codes, name: str, coloring: Coloring | None) -> str:
@@ -228,12 +237,16 @@ def _marker_groups(
     """Return the rows to draw with each marker, their colour or colours, and the marker.
 
     Their order is random but fixed: in the order of the classes the last would cover the others.
+    Those whose class or number nobody knows come first, beneath the others.
     """
     order = np.random.default_rng(0).permutation(rows)
     if coloring is None:
         yield order, UNLABELLED, "o"
         return
-    colors = coloring.colors()
+    colors, known = coloring.colors(), coloring.known[order]
+    if not known.all():
+        yield order[~known], UNKNOWN_COLOR, "o"
+        order = order[known]
     if isinstance(coloring, Classes):
         for marker, marked in coloring.by_marker():
             chosen = order[marked[order]]
@@ -284,8 +297,12 @@ def _count(
     if coloring is None:
         bitmap[..., :3] = matplotlib.colors.to_rgb(UNLABELLED)
     else:
+        known = coloring.known
+        count_known = total(known.astype(float))
         for channel, weights in enumerate(coloring.colors().T):
-            bitmap[..., channel] = total(weights) / np.maximum(count, 1)
+            bitmap[..., channel] = total(np.where(known, weights, 0)) / np.maximum(count_known, 1)
+        beneath = (count > 0) & (count_known == 0)
+        bitmap[beneath, :3] = matplotlib.colors.to_rgb(UNKNOWN_COLOR)
     left, bottom = low
     return bitmap, (left, left + columns * size, bottom, bottom + rows * size)
 

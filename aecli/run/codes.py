@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from aecli import files
 from aecli.config import SplitName
 from aecli.errors import InputError
-from aecli.labels import Labels, to_labels
+from aecli.labels import Labels
 from aecli.npy import add_npy, read_npy
 from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.run.provenance import Provenance
@@ -28,12 +28,17 @@ class Codes:
 
     `values`: float32 (n, d), rows in the data set's order. `labels`: int64 (n,) or None.
     `provenance`: the contents of `NAME.json`, with the fields of `Provenance`; None for codes from
-    elsewhere.
+    elsewhere. `names`: what the labels index, where their own file says it. `numbers`: float32
+    (n,), where there are numbers in place of labels, NaN where one is missing. `left_out`: how many
+    labels were set aside, by reason.
     """
 
     values: CodeArray
     labels: Labels | None = None
     provenance: Mapping[str, Any] | None = None
+    names: tuple[str, ...] | None = None
+    numbers: CodeArray | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -50,8 +55,10 @@ class Codes:
             )
 
     @property
-    def class_names(self) -> list[str] | None:
+    def class_names(self) -> Sequence[str] | None:
         """The names that the labels index, where they are known."""
+        if self.names is not None:
+            return self.names
         return self.provenance.get("class_names") if self.provenance else None
 
 
@@ -217,10 +224,11 @@ def write_codes(path: Path, codes: CodeBlocks, *, replace: bool = False) -> list
     return [path, *([] if labels is None else [labels_path(path)]), provenance_path(path)]
 
 
-def read_codes(path: Path, labels: Path | None = None) -> Codes:
+def read_codes(path: Path, labels: str | Path | None = None) -> Codes:
     """Read a code matrix with its labels and provenance, where they lie beside it.
 
-    `labels` names another file of labels. A vector (n,) is taken as n codes of 1 number.
+    `labels` names another file of labels, as `label_files.read_labels` reads it. A vector (n,) is
+    taken as n codes of 1 number.
 
     Raises:
         InputError: a file is missing, is not a code matrix, or does not belong to the codes.
@@ -236,7 +244,7 @@ def read_codes(path: Path, labels: Path | None = None) -> Codes:
             return _read_codes(path, labels)
 
 
-def _read_codes(path: Path, labels: Path | None) -> Codes:
+def _read_codes(path: Path, labels: str | Path | None) -> Codes:
     values = read_matrix(path)
     provenance = _read_provenance(provenance_path(path))
     if provenance is not None and provenance["codes_sha256"] != _hash(values):
@@ -247,16 +255,25 @@ def _read_codes(path: Path, labels: Path | None) -> Codes:
         raise InputError(
             f"{provenance_path(path)} is of codes of another shape than {path}: encode again"
         )
+    if labels is None and files.kind_of(labels_path(path)) != "file":
+        return Codes(values, None, provenance)
+    from aecli.data.label_files import read_labels
+
+    row_ids = provenance.get("row_ids") if provenance and labels is not None else None
+    found = read_labels(str(labels or labels_path(path)), len(values), row_ids)
+    if found.labels is None and found.numbers is None:
+        raise InputError(
+            f"{labels or labels_path(path)} has no classes: expected one label for each row, got "
+            f"{', '.join(found.left_out)}"
+        )
     if labels is not None:
         # They may be anything, clusters for example: the data set's names are not theirs.
-        others = {**provenance, "class_names": None} if provenance else None
-        return Codes(values, to_labels(read_npy(labels), len(values), str(labels)), others)
-    if files.kind_of(labels_path(path)) != "file":
-        return Codes(values, None, provenance)
-    own = to_labels(read_npy(labels_path(path)), len(values), str(labels_path(path)))
-    if provenance is not None and provenance["labels_sha256"] != _hash(own):
+        provenance = {**provenance, "class_names": None} if provenance else None
+    elif provenance is not None and (
+        found.labels is None or provenance["labels_sha256"] != _hash(found.labels)
+    ):
         raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
-    return Codes(values, own, provenance)
+    return Codes(values, found.labels, provenance, found.class_names, found.numbers, found.left_out)
 
 
 def read_matrix(path: Path) -> CodeArray:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from aecli.config import DEFAULT_SAMPLE
 from aecli.data import Bar, no_bar
 from aecli.errors import InputError
+from aecli.labels import UNKNOWN
 from aecli.neighbors import find_neighbors
 from aecli.score.baselines import (
     BASELINES,
@@ -71,6 +72,7 @@ def score_map(
         maps,
         stability,
         points,
+        0 if scorer.labels is None else int(np.count_nonzero(scorer.labels != UNKNOWN)),
     )
 
 

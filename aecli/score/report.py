@@ -47,7 +47,8 @@ class Report:
 
     `maps` has the map in question first. Neighbourhoods, silhouette and the distances of classes
     are those of `sample` images of the `rows`. `points` has numbers of each code, float32 (n,), by
-    their name; `stability` is None where it was not measured.
+    their name; `stability` is None where it was not measured. `labelled`: how many of the rows have
+    a label; the numbers of classes are of these alone.
     """
 
     data: str
@@ -57,6 +58,7 @@ class Report:
     maps: Sequence[ScoredMap]
     stability: Stability | None = None
     points: Mapping[PerPointMetric, npt.NDArray[np.float32]] = field(default_factory=dict)
+    labelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers in JSON's types; those of `points` go to files of their own."""
@@ -65,6 +67,7 @@ class Report:
             "split": self.split,
             "rows": self.rows,
             "sample": self.sample,
+            "labelled": self.labelled,
             "maps": {one.embedding.name: _scores_to_json(one.scores) for one in self.maps},
             "stability": None if self.stability is None else _stability_to_json(self.stability),
         }
@@ -91,6 +94,16 @@ class Report:
             f"neighbourhoods, silhouette and class distances are of {self.sample:,} of the "
             f"{self.rows:,} images, spread evenly; --sample takes more"
         )
+
+    @property
+    def labels_note(self) -> str | None:
+        """A line that says which images have labels; None where all have one."""
+        if self.labelled == self.rows:
+            return None
+        numbers = f"{VOTERS}-NN accuracy, silhouette and class distances"
+        if self.labelled == 0:
+            return f"no image has a label: there are no {numbers}; --labels takes them from a file"
+        return f"{numbers} are of the {self.labelled:,} images that have a label"
 
     @property
     def stability_note(self) -> str | None:

@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from aecli.config import DEFAULT_SAMPLE, Range, SplitName
 from aecli.data import Bar, Dataset, no_bar, spread_evenly
 from aecli.encode import encode, encode_split, image_errors, load_model
 from aecli.errors import InputError
-from aecli.labels import Labels
+from aecli.labels import UNKNOWN, Labels
 from aecli.memory import refuse_beyond_memory
 from aecli.neighbors import nearest_rows, share_in_common
 from aecli.pixels import unit_rows
@@ -75,7 +76,8 @@ class Scorer:
     """Scores maps of one split of a data set, all on the same sample of its images.
 
     `images`: float32 (m, p) in 0..1, of the sample. `sampled`: int64 (m,), its rows of the split.
-    `labels`: int64 (n,), of the whole split, None without labels.
+    `labels`: int64 (n,), of the whole split, None without labels. Images whose label is unknown
+    count in no number that is of classes.
     """
 
     images: Floats
@@ -85,7 +87,7 @@ class Scorer:
     def score(self, embedding: Embedding) -> Scores:
         """Return the numbers of a map of the split."""
         (codes,) = comparable(embedding.codes[self.sampled])
-        labels = None if self.labels is None else self.labels[self.sampled]
+        classes = self._known(self.sampled)
         near = None
         if not (all_equal(self.images) or all_equal(codes)):
             near = neighborhood_scores(self.images, codes, NEIGHBORS)
@@ -97,32 +99,54 @@ class Scorer:
             trustworthiness=unknown if near is None else {**near.trustworthiness},
             continuity=unknown if near is None else {**near.continuity},
             recall=None if near is None else near.recall,
-            silhouette=None if labels is None else silhouette(codes, labels),
+            silhouette=None if classes is None else silhouette(codes[classes.rows], classes.labels),
             centroid_correlation=None
-            if labels is None
-            else centroid_correlation(self.images, codes, labels),
+            if classes is None
+            else centroid_correlation(
+                self.images[classes.rows], codes[classes.rows], classes.labels
+            ),
             fit_seconds=embedding.fit_seconds,
             place_seconds=embedding.place_seconds,
         )
 
+    def _known(self, chosen: npt.NDArray[np.int64] | None = None) -> "_Known | None":
+        """Return which of the rows have a label; None where none has."""
+        return None if self.labels is None else _known(self.labels, chosen)
+
     def _knn_accuracy(self, embedding: Embedding) -> float | None:
+        own = self._known()
         # One class alone is always predicted; equal codes predict by chance.
-        if self.labels is None or (self.labels == self.labels[0]).all():
+        if own is None or (own.labels == own.labels[0]).all():
             return None
-        codes, labels = embedding.train_codes, embedding.train_labels
-        if codes is not None and labels is not None:
-            own, codes = comparable(embedding.codes, codes)
-            if len(codes) < VOTERS or all_equal(codes):
+        others, train_labels = embedding.train_codes, embedding.train_labels
+        train = None if train_labels is None else _known(train_labels)
+        if others is not None and train is not None:
+            codes, voters = comparable(embedding.codes[own.rows], others[train.rows])
+            if len(voters) < VOTERS or all_equal(voters):
                 return None
-            return knn_accuracy(codes, labels, own, self.labels, VOTERS)
-        (own,) = comparable(embedding.codes)
-        if all_equal(own):
+            return knn_accuracy(voters, train.labels, codes, own.labels, VOTERS)
+        (codes,) = comparable(embedding.codes[own.rows])
+        if len(codes) <= VOTERS or all_equal(codes):
             return None
         from scipy.stats import mode
 
         # Of two labels that are equally frequent the smaller one wins, as in scikit-learn.
-        voted = mode(self.labels[nearest_rows(own, VOTERS)], axis=1).mode
-        return float((voted == self.labels).mean())
+        voted = mode(own.labels[nearest_rows(codes, VOTERS)], axis=1).mode
+        return float((voted == own.labels).mean())
+
+
+class _Known(NamedTuple):
+    """The rows that have a label, int64 (m,), and their labels."""
+
+    rows: npt.NDArray[np.int64]
+    labels: Labels
+
+
+def _known(labels: Labels, chosen: npt.NDArray[np.int64] | None = None) -> _Known | None:
+    """Return the rows whose label is known, among `chosen` ones or all; None where none is."""
+    labels = labels if chosen is None else labels[chosen]
+    rows = np.flatnonzero(labels != UNKNOWN)
+    return _Known(rows, labels[rows]) if len(rows) else None
 
 
 def make_scorer(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE) -> Scorer:

@@ -67,6 +67,8 @@ _WHOLE = (
     "train digits --test 0 -o new",
     "train digits --validation 0.6 --test 0.6 -o new",
     "train digits --labels labels.npy -o new",
+    "train images.npy --labels labels.npy --no-labels -o new",
+    "train --no-labels -o new",
     "train digits --rescale x -o new",
     "train digits --rescale 1,2,3 -o new",
     "train digits --size x -o new",

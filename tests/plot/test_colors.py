@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from aecli.plot.colors import PALETTE, Classes, ContinuousColors
+from aecli.plot.colors import PALETTE, UNKNOWN_COLOR, Classes, ContinuousColors
 
 
 def test_each_label_has_the_colour_of_its_class() -> None:
@@ -14,7 +14,7 @@ def test_each_label_has_the_colour_of_its_class() -> None:
 
 
 def test_labels_beyond_the_known_names_show_their_number() -> None:
-    assert Classes(np.array([-1, 0, 1, 7]), ["a", "b"]).names == ["-1", "a", "b", "7"]
+    assert Classes(np.array([-2, 0, 1, 7]), ["a", "b"]).names == ["-2", "a", "b", "7"]
 
 
 def test_more_than_ten_classes_differ_by_colour_and_marker() -> None:
@@ -70,3 +70,22 @@ def test_the_scale_has_the_colours_of_the_codes() -> None:
     coloring = ContinuousColors("number", np.linspace(-3, 8, 50, dtype=np.float32))
     scale = coloring.scale().to_rgba(coloring.values)[:, :3]
     np.testing.assert_allclose(coloring.colors(), scale, atol=0.02)
+
+
+def test_labels_that_nobody_knows_are_grey_and_no_class() -> None:
+    classes = Classes(np.array([-1, 5, 2, -1]), None)
+    assert (classes.names, len(classes), classes.unknown_name) == (["2", "5"], 2, "unknown: 2")
+    expected = [to_rgb(color) for color in (UNKNOWN_COLOR, PALETTE[1], PALETTE[0], UNKNOWN_COLOR)]
+    np.testing.assert_array_equal(classes.colors(), expected)
+    ((marker, marked),) = classes.by_marker()
+    assert (marker, marked.tolist()) == ("o", [False, True, True, False])
+    labels = [handle.get_label() for handle in classes.legend_handles()]
+    assert labels == ["2", "5", "unknown: 2"]
+    assert Classes(np.array([-1]), ["a"]).names == []
+
+
+def test_numbers_that_nobody_knows_are_grey() -> None:
+    values = np.array([0, np.nan, 1], np.float32)
+    coloring = ContinuousColors("number", values)
+    np.testing.assert_array_equal(coloring.colors()[1], to_rgb(UNKNOWN_COLOR))
+    assert coloring.limits == ContinuousColors("number", values[[0, 2]]).limits

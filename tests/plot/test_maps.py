@@ -9,7 +9,13 @@ from matplotlib.image import imread
 
 from aecli.errors import InputError
 from aecli.pca import pca_projection
-from aecli.plot.colors import PALETTE, UNLABELLED, Classes, ContinuousColors
+from aecli.plot.colors import (
+    PALETTE,
+    UNKNOWN_COLOR,
+    UNLABELLED,
+    Classes,
+    ContinuousColors,
+)
 from aecli.plot.maps import map_figure, maps_figure
 from aecli.plot.save import save_figure
 from aecli.run.codes import Codes
@@ -184,7 +190,7 @@ def test_codes_are_coloured_by_numbers_in_place_of_their_labels(dimensions: int)
 
 def test_histograms_cannot_be_coloured_by_numbers() -> None:
     color_by = ContinuousColors("some number", np.zeros(120, np.float32))
-    with pytest.raises(InputError, match="--color-by needs codes of at least 2 numbers"):
+    with pytest.raises(InputError, match="needs codes of at least 2 numbers"):
         map_figure(_codes(1), "", color_by)
 
 
@@ -334,3 +340,35 @@ def test_thousands_of_classes_are_drawn_with_few_artists(dimensions: int) -> Non
     axes = map_figure(Codes(values, 2**62 + np.arange(20_000)), "").axes[0]
     assert axes.get_title().endswith(", 20000 classes")
     assert len(axes.patches) + len(axes.collections) < 100
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_codes_without_a_class_are_grey_beneath_the_others(dimensions: int) -> None:
+    codes = _codes(dimensions)
+    labels = np.arange(120) % 4 - 1
+    figure = map_figure(Codes(codes.values, labels, PROVENANCE), "codes.npy")
+    colors = _colors(figure.axes[0])
+    assert (colors[:30] == to_rgb(UNKNOWN_COLOR)).all()
+    assert not (colors[30:] == to_rgb(UNKNOWN_COLOR)).all(axis=1).any()
+    assert _legend(figure) == ["zero", "one", "two", "unknown: 30"]
+    assert "unknown: 30" not in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_codes_without_a_class_have_a_histogram_of_their_own() -> None:
+    axes = map_figure(Codes(_codes(1).values, np.arange(120) % 3 - 1), "").axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["unknown: 40", "1", "0"]
+
+
+def test_cells_have_the_colour_of_the_codes_that_have_a_class() -> None:
+    values = np.zeros((60_000, 2), np.float32)
+    values[0] = 1
+    labels = np.where(np.arange(60_000) % 4 == 1, 0, -1)
+    bitmap = np.asarray(map_figure(Codes(values, labels), "").axes[0].images[0].get_array())
+    np.testing.assert_allclose(bitmap[0, 0, :3], to_rgb(PALETTE[0]), atol=1e-6)
+    np.testing.assert_allclose(bitmap[-1, -1, :3], to_rgb(UNKNOWN_COLOR), atol=1e-6)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_codes_of_which_no_class_is_known_are_drawn(dimensions: int) -> None:
+    figure = map_figure(Codes(_codes(dimensions).values, np.full(120, -1)), "codes.npy")
+    assert _legend(figure) == ([] if dimensions == 1 else ["unknown: 120"])

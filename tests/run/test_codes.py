@@ -122,7 +122,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other codes": (_save(VALUES + 1), "belongs to other codes than"),
     "fewer labels": (
         lambda path: np.save(labels_path(path), LABELS[:5]),
-        r"expected 6 whole numbers, one per row, got int64 \(5,\)",
+        r"expected 6, one for each row, got int64 \(5,\)",
     ),
     "other labels": (
         lambda path: np.save(labels_path(path), LABELS[::-1]),
@@ -130,7 +130,7 @@ BAD_CODES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "labels that are no numbers": (
         lambda path: np.save(labels_path(path), np.full(6, 0.5)),
-        "got float64",
+        "labels.npy belongs to other codes",
     ),
     "provenance without data": (
         lambda path: provenance_path(path).write_text('{"codes_sha256": ""}'),
@@ -230,3 +230,28 @@ def test_a_provenance_whose_checksum_fits_and_nothing_else_is_refused(
     with pytest.raises(InputError, match=words) as caught:
         read_codes(path)
     assert str(provenance_path(path)) in str(caught.value)
+
+
+def test_labels_of_another_file_may_be_of_any_kind(path: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", np.array(["b", "a", "", "a", "b", "c"]))
+    codes = read_codes(path, tmp_path / "y.npy")
+    assert codes.labels is not None
+    assert (codes.labels.tolist(), codes.class_names) == ([1, 0, -1, 0, 1, 2], ("a", "b", "c"))
+    np.save(tmp_path / "y.npy", np.arange(6) / 4)
+    codes = read_codes(path, tmp_path / "y.npy")
+    assert (codes.labels, codes.class_names) == (None, None)
+    np.testing.assert_array_equal(codes.numbers, np.arange(6) / 4)  # type: ignore[arg-type]
+    np.save(tmp_path / "y.npy", np.ones((6, 2)))
+    with pytest.raises(InputError, match=r"has no classes: .* got rows of several labels"):
+        read_codes(path, tmp_path / "y.npy")
+
+
+def test_a_table_names_the_files_that_codes_are_of(tmp_path: Path) -> None:
+    path, names = tmp_path / "codes.npy", [f"{row}.png" for row in range(6)]
+    about = {**ABOUT, "row_ids": names}
+    write_codes(path, CodeBlocks([VALUES], VALUES.shape, LABELS, about))
+    (tmp_path / "y.csv").write_text("file,label\n5.png,x\n0.png,y\n9.png,z\n")
+    codes = read_codes(path, tmp_path / "y.csv")
+    assert codes.labels is not None
+    assert (codes.labels.tolist(), codes.class_names) == ([1, -1, -1, -1, -1, 0], ("x", "y"))
+    assert codes.left_out == {"rows of labels without an image": 1}

@@ -31,7 +31,7 @@ STABILITY = Stability((3, 4, 5), np.linspace(0, 1, 101, dtype=np.float32), 0.125
 
 def _report(stability: Stability | None = None, sample: int = 400) -> Report:
     maps = [ScoredMap(Embedding("own", CODES), SCORES), ScoredMap(Embedding("x", CODES), NOTHING)]
-    return Report("digits", "test", 400, sample, maps, stability, {"trust": CODES[:, 0]})
+    return Report("digits", "test", 400, sample, maps, stability, {"trust": CODES[:, 0]}, 400)
 
 
 def test_the_table_has_a_column_for_each_map() -> None:
@@ -110,3 +110,13 @@ def test_what_is_not_known_is_none() -> None:
     nothing = replace(STABILITY, kept=math.nan)
     assert _report(nothing).stability_note == "over 3 seeds: all codes of a seed are the same"
     assert _report(nothing).to_json()["stability"]["neighbors_kept"] is None
+
+
+def test_a_line_says_which_images_have_labels() -> None:
+    assert _report().labels_note is None
+    some, none = replace(_report(), labelled=7).labels_note, replace(_report(), labelled=0)
+    assert some is not None
+    assert some.endswith("are of the 7 images that have a label")
+    assert none.labels_note is not None
+    assert none.labels_note.startswith("no image has a label: there are no 5-NN accuracy")
+    assert none.to_json()["labelled"] == 0

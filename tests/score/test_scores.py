@@ -10,6 +10,7 @@ from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.encode import decode, encode, load_model
 from aecli.errors import InputError
+from aecli.labels import UNKNOWN
 from aecli.pixels import unit_range, unit_rows
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
@@ -210,3 +211,37 @@ def test_equal_codes_have_no_neighbours(digits: Dataset, value: float) -> None:
 def test_one_class_alone_has_no_accuracy() -> None:
     one = replace(tiny_dataset(), labels=np.full(300, 2**62))
     assert make_scorer(one, "test", 31).score(Embedding("some", CODES[:60])).knn_accuracy is None
+
+
+def test_images_whose_label_nobody_knows_count_in_no_number_of_classes(digits: Dataset) -> None:
+    labels, train_labels = digits.labels_of("test"), digits.labels_of("train")
+    assert labels is not None
+    assert train_labels is not None
+    train = np.random.default_rng(1).normal(size=(len(train_labels), 2)).astype(np.float32)
+    scorer = make_scorer(digits, "test")
+    known, known_train = np.arange(360) % 3 > 0, np.arange(len(train)) % 2 > 0
+    scorer = replace(scorer, labels=np.where(known, labels, UNKNOWN))
+    voters = np.where(known_train, train_labels, UNKNOWN)
+    scores = scorer.score(Embedding("some", CODES, train, voters))
+    expected = knn_accuracy(
+        train[known_train], train_labels[known_train], CODES[known], labels[known]
+    )
+    assert scores.knn_accuracy == expected
+    assert scores.silhouette == silhouette(CODES[known], labels[known])
+    assert scores.centroid_correlation == centroid_correlation(
+        scorer.images[known], CODES[known], labels[known]
+    )
+    # Where no voter has a label the others of the split vote.
+    alone = scorer.score(Embedding("some", CODES, train, np.full(len(train), UNKNOWN)))
+    near = _others_nearest(CODES[known], 5)
+    voted = [np.bincount(labels[known][nearest]).argmax() for nearest in near]
+    assert alone.knn_accuracy == pytest.approx(np.mean(voted == labels[known]))
+    assert alone.trustworthiness == scores.trustworthiness
+
+
+@pytest.mark.parametrize("labelled", [0, 1, 5])
+def test_too_few_labels_give_no_numbers_of_classes(digits: Dataset, labelled: int) -> None:
+    labels = np.where(np.arange(360) < labelled, np.arange(360), UNKNOWN)
+    scores = replace(make_scorer(digits, "test"), labels=labels).score(Embedding("some", CODES))
+    assert scores.knn_accuracy is scores.silhouette is None
+    assert scores.trustworthiness[5] is not None

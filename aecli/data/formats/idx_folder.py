@@ -1,5 +1,6 @@
 """A folder of IDX files in MNIST's naming."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import LABELS_COME_FROM_FILES, Format
 from aecli.data.idx import open_idx, read_idx
+from aecli.data.label_files import labels_for
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.labels import Array, Labelling, labels_of_parts
 from aecli.memory import refuse_beyond_memory
 
 
@@ -23,7 +26,7 @@ def read_idx_folder(
     """Read a folder in MNIST's naming: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, ...
 
     Each file may be gzipped. The first twelfth of the training images is the validation split, so
-    that MNIST has 55,000 / 5,000 / 10,000. Labels are optional, but for both parts or neither.
+    that MNIST has 55,000 / 5,000 / 10,000. Labels are optional, for each part.
     The rows are in the order validation, train, test.
 
     Raises:
@@ -42,11 +45,15 @@ def read_idx_folder(
         )
     splits = split_parts({"train": len(train), "test": len(test)}, str(train_path))
     refuse_beyond_memory(train.nbytes + test.nbytes, str(folder), "take fewer rows")
+
+    def own() -> Labelling:
+        return _read_labels(folder, {train_path: len(train), test_path: len(test)})
+
     return Dataset(
         name=name,
         source=source,
         images=to_images(np.concatenate([train, test]), str(folder), source.rescale),
-        labels=_read_labels(folder, train_path, test_path, len(train), len(test)),
+        labels=labels_for(source, own, len(train) + len(test)).labels,
         class_names=class_names,
         splits=splits,
     )
@@ -63,29 +70,19 @@ def has_idx_images(folder: Path) -> bool:
     return all(_find(folder, part, "images-idx3") for part in ("train", "t10k"))
 
 
-def _read_labels(
-    folder: Path, train_path: Path, test_path: Path, train_length: int, test_length: int
-) -> npt.NDArray[np.int64] | None:
-    paths = [_find(folder, part, "labels-idx1") for part in ("train", "t10k")]
-    if paths == [None, None]:
-        return None
-    labels = []
-    for images_path, path, length in zip(
-        (train_path, test_path), paths, (train_length, test_length), strict=True
-    ):
-        if path is None:
+def _read_labels(folder: Path, images: Mapping[Path, int]) -> Labelling:
+    """Read the labels of the two parts, whose images are as many as `images` says."""
+    parts: list[tuple[Array | None, int, str]] = []
+    for part, (images_path, rows) in zip(("train", "t10k"), images.items(), strict=True):
+        path = _find(folder, part, "labels-idx1")
+        labels = None if path is None else open_idx(path, ndim=1)
+        if labels is not None and len(labels) != rows:
             raise InputError(
-                f"{folder} has labels for one part only: expected them for {images_path.name} too, "
-                "or none at all"
-            )
-        part = open_idx(path, ndim=1)
-        if len(part) != length:
-            raise InputError(
-                f"{path} has {len(part):,} labels, but {images_path.name} has {length:,} images: "
+                f"{path} has {len(labels):,} labels, but {images_path.name} has {rows:,} images: "
                 "expected one label for each image"
             )
-        labels.append(part[:].astype(np.int64))
-    return np.concatenate(labels)
+        parts.append((None if labels is None else labels[:], rows, str(path)))
+    return labels_of_parts(parts)
 
 
 def _require(folder: Path, part: str, kind: str) -> Path:

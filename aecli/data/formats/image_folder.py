@@ -1,89 +1,98 @@
 """Folders of image files: `label/image`, `split/label/image`, or images alone."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from aecli.data.arrays import to_images
 from aecli.data.cache import decode_once
-from aecli.data.dataset import Dataset
-from aecli.data.decoding import SUFFIXES, EncodedImage
-from aecli.data.format import LABELS_COME_FROM_FILES, Format
+from aecli.data.dataset import Dataset, left_out_text
+from aecli.data.decoding import SUFFIXES, EncodedImage, is_image
+from aecli.data.format import Format
+from aecli.data.label_files import labels_for
+from aecli.data.layout import Layout, layout_of, splits_of_layout
 from aecli.data.progress import Bar
 from aecli.data.source import Source
-from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
-from aecli.labels import Labels
+from aecli.labels import Labelling
 
 
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
-    """Read a folder of images: PNG, JPEG, WebP, BMP, GIF or TIFF.
+    """Read a folder of images, in the layouts of `layout_of`.
 
-    Folders are labels, in alphabetical order, or splits (`train`, `test`, maybe `validation`) with
-    folders of labels in them; images outside of any folder have no labels. Hidden files and files
-    with other suffixes are left out. Links are followed, but to each folder once. Of several frames
-    the first is taken. Images are rotated as their EXIF says, and transparency becomes black. They
-    are grey if all of them are, or with `source.grayscale`, else RGB, always uint8. With
-    `source.size` they are stretched to it (Lanczos).
+    Every raster format that is decoded without another program counts, by content. What is left
+    out is counted. Links are followed, but to each folder once. Of several frames the first is
+    taken. Images are rotated as their EXIF says, and transparency becomes black. They are grey if
+    all of them are, or with `source.grayscale`, else RGB, always uint8. With `source.size` they are
+    stretched to it (Lanczos).
 
     Raises:
-        InputError: there are no images, one cannot be read, or their sizes differ.
+        InputError: there are no images, one cannot be read, their sizes differ, or the folders can
+            mean two things.
 
     """
-    parts = _find_parts(folder)
-    files = [path for paths in parts.values() for path in paths]
-    if not files:
+    found, left_out = _find_images(folder)
+    if not found:
         raise InputError(
-            f"{folder} has no images: expected files that end in {', '.join(SUFFIXES)}, or IDX "
-            "files in MNIST's naming"
+            f"{folder} has no images{left_out_text(left_out)}: expected files that end in "
+            f"{', '.join(SUFFIXES)}, or IDX files in MNIST's naming"
         )
-    labels, class_names = _label(files, folder, split_folders="all" not in parts)
+    own_classes = source.labels is None and not source.no_labels
+    places = [path.relative_to(folder).parts for path in found]
+    layout = layout_of(places, str(folder), classes=own_classes)
+    files = [found[index] for index in layout.order]
+    row_ids = tuple(_as_unicode(str(path.relative_to(folder))) for path in files)
+    labelling = labels_for(
+        source,
+        partial(_of_folders, layout),
+        len(files),
+        row_ids,
+        overridden=layout.in_folders,
+        by_row=not layout.split_names,
+    )
+    left_out.update(labelling.left_out)
+    layout = replace(layout, labels=labelling.labels)
+    if layout.outside:
+        left_out["beside the splits"] += layout.outside
     decoded = decode_once(
         files, lambda: (EncodedImage(str(path), path) for path in files), len(files), source, bar
     )
-    own_splits = "all" not in parts
+    splits = splits_of_layout(layout, source)
     return Dataset(
         name=folder.name,
         source=source,
         images=to_images(decoded, str(folder), source.rescale),
-        labels=labels,
-        class_names=class_names,
-        splits=split_parts({name: len(paths) for name, paths in parts.items()}, str(folder))
-        if own_splits
-        else split_at_random(len(files), labels, source.validation, source.test, source.split_seed),
-        has_own_splits=own_splits,
-        row_ids=tuple(
-            os.fsencode(path.relative_to(folder)).decode(errors="replace") for path in files
-        ),
+        labels=labelling.labels,
+        class_names=labelling.class_names,
+        splits=splits,
+        has_own_splits=bool(layout.split_names),
+        row_ids=row_ids,
+        left_out=left_out,
+        split_names=layout.split_names,
     )
 
 
-def _find_parts(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files of each split, or `all` of them, sorted by name."""
-    names = {path.name for path, is_folder in _entries(folder) if is_folder}
-    found = {
-        split: next((folder / name for name in known if name in names), None)
-        for split, known in SPLIT_WORDS.items()
-    }
-    if found["train"] is None or found["test"] is None:
-        return {"all": _find_images(folder)}
-    parts = {split: _find_images(path) for split, path in found.items() if path is not None}
-    for split, paths in parts.items():
-        if not paths:
-            raise InputError(f"{found[split]} has no images")
-    return parts
+def _of_folders(layout: Layout) -> Labelling:
+    names = layout.class_names
+    return Labelling(layout.labels, None if names is None else tuple(map(_as_unicode, names)))
 
 
-def _find_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, in the order of their names.
+def _as_unicode(name: str) -> str:
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _find_images(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """Return the image files below a folder in the order of their names, and what is left out.
 
     Links are followed, but no folder may be reached twice: links could go round in circles.
     """
     images: list[Path] = []
+    left_out: Counter[str] = Counter()
     seen: dict[tuple[int, int], Path] = {}
     # Not by recursion: folders may be nested more deeply than functions.
     left = [(folder, True)]
@@ -97,35 +106,45 @@ def _find_images(folder: Path) -> list[Path]:
                 raise InputError(
                     f"{path} leads to {first} once more, by a link: expected each folder once"
                 )
-            left += reversed(_entries(path))
+            left += reversed(_entries(path, left_out))
         else:
             images.append(path)
-    return images
+    return images, left_out
 
 
-def _entries(folder: Path) -> list[tuple[Path, bool]]:
+def _entries(folder: Path, left_out: Counter[str]) -> list[tuple[Path, bool]]:
     """Return the images and the folders in a folder, sorted by name, and which are folders.
+
+    Other files are counted in `left_out`, by suffix.
 
     Raises:
         InputError: a link leads nowhere, or something is called like an image and is no file.
 
     """
     with _looking(folder), os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        everything = sorted(entries, key=lambda entry: entry.name)
     found: list[tuple[Path, bool]] = []
-    for entry in sorted(visible, key=lambda entry: entry.name):
+    for entry in everything:
+        if entry.name.startswith("."):
+            left_out["hidden"] += 1
+            continue
         path = Path(entry.path)
         with _looking(path):
             # To ask the operating system about each file takes longer.
             kind = "file" if entry.is_file(follow_symlinks=False) else kind_of(path)
         if kind == "nothing":
             raise InputError(f"{path} is a link that leads nowhere: mend or remove it")
-        if os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122
+        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+        if suffix in SUFFIXES:
             if kind != "file":
                 raise InputError(f"{path} is not a file: expected an image")
             found.append((path, False))
         elif kind == "folder":
             found.append((path, True))
+        elif kind == "file" and is_image(path):
+            found.append((path, False))
+        else:
+            left_out[suffix or "without a suffix"] += 1
     return found
 
 
@@ -137,25 +156,6 @@ def _looking(path: Path) -> Iterator[None]:
         raise InputError(f"cannot look at {path}: {error.strerror or error}") from error
 
 
-def _label(
-    files: Sequence[Path], folder: Path, *, split_folders: bool
-) -> tuple[Labels | None, tuple[str, ...] | None]:
-    """Return the label of each file, from the folder that it is in, and the names of the labels."""
-    depth = 1 if split_folders else 0
-    above = [path.relative_to(folder).parts[depth:-1] for path in files]
-    bare = [path for path, folders in zip(files, above, strict=True) if not folders]
-    if len(bare) == len(files):
-        return None, None
-    if bare:
-        raise InputError(
-            f"{folder} has images both in folders of labels and outside, such as {bare[0].name}"
-        )
-    names = sorted({folders[0] for folders in above})
-    index = {name: label for label, name in enumerate(names)}
-    labels = np.array([index[folders[0]] for folders in above], np.int64)
-    return labels, tuple(os.fsencode(name).decode(errors="replace") for name in names)
-
-
 def _read(source: Source, bar: Bar) -> Dataset:
     return read_image_folder(Path(source.location), source, bar)
 
@@ -164,6 +164,5 @@ FORMAT = Format(
     description="a folder of images",
     matches=lambda path, first_bytes: path.is_dir(),
     read=_read,
-    labels_refusal=LABELS_COME_FROM_FILES,
     fallback=True,
 )

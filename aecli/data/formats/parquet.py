@@ -2,12 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
-
-import numpy as np
 
 from aecli import json_text
 from aecli.data.arrays import to_images
@@ -15,27 +12,25 @@ from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
 from aecli.data.decoding import EncodedImage
 from aecli.data.format import Format
+from aecli.data.label_files import labels_for
+from aecli.data.parquet_file import MAGIC, column_values, label_kind, open_parquet
 from aecli.data.progress import Bar
 from aecli.data.reading import FileState, changed, reading, state_of
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
-from aecli.labels import Labels, to_labels
+from aecli.labels import UNKNOWN, Labelling, labels_of_values
 from aecli.memory import default_memory, refuse_beyond_memory
-from aecli.npy import Array
 from aecli.validated import Text, read_as
 
-_MAGIC = b"PAR1"
 _IMAGES = ("image", "img", "images", "picture")
 _LABELS = ("label", "labels")
-_ROWS_AT_A_TIME = 256
+# Columns that may have labels too, where none is called so, in this order.
+_OTHER_LABELS = ("class", "target", "category", "y")
+# Columns of numbers that count rows.
+_IDS = ("id", "index", "idx", "image_id", "__index_level_0__")
 # What a row takes in memory besides its pixels: its label, its place, and its name, if it is short.
 _ROW_BYTES = 150
-_BUFFER_BYTES = 1_000_000
-# The most that the values may take that are read together, unless a single one takes more.
-_BATCH_BYTES = 500_000_000
-# What pyarrow raises for damage, besides its own errors.
-_DAMAGE = (OSError, ValueError, KeyError, IndexError, OverflowError)
 
 
 # A column, and a field in it where the column is a struct.
@@ -49,6 +44,7 @@ class _Columns:
     data: _Field
     path: _Field | None
     label: _Field | None
+    label_kind: str | None
     class_names: tuple[str, ...] | None
 
 
@@ -81,8 +77,8 @@ def find_parquet(folder: Path) -> list[Path]:
 def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     """Read Parquet files with a column of images, each `{bytes, path}` or bytes alone.
 
-    Labels are the column `label` or `labels`, else the first ClassLabel, else the only column of
-    integers. Files with `train` and `test` (maybe `validation`) in their names are these splits.
+    Labels are the column that `_label_column` chooses, or those of `source.labels`. Files with
+    `train` and `test` (maybe `validation`) in their names are these splits.
 
     Raises:
         InputError: a file is damaged or has no images, does not fit the others, or was changed.
@@ -105,8 +101,15 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     refuse_beyond_memory(
         count * _ROW_BYTES, f"{location}, of {count:,} rows,", "take fewer of its files"
     )
-    labels = _labels(parts, columns, count, str(location))
     row_ids = _row_ids(parts, columns, count, str(location))
+    labelling = labels_for(
+        source,
+        lambda: _labels(parts, columns, count, str(location)),
+        count,
+        row_ids,
+        overridden=count if columns.label else 0,
+    )
+    labels = labelling.labels
     array = decode_once(
         [part.path for part in parts],
         lambda: (image for part in parts for image in _images(part)),
@@ -124,12 +127,13 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         source=source,
         images=to_images(array, str(location), source.rescale),
         labels=labels,
-        class_names=columns.class_names,
+        class_names=labelling.class_names,
         splits=split_parts(rows, str(location))
         if own_splits
         else split_at_random(count, labels, source.validation, source.test, source.split_seed),
         has_own_splits=own_splits,
         row_ids=row_ids,
+        left_out=labelling.left_out,
     )
 
 
@@ -150,7 +154,7 @@ def _split_paths(paths: Sequence[Path], location: Path) -> Mapping[str, list[Pat
 
 
 def _look(path: Path) -> _Part:
-    with reading(path) as file, _parquet(file, path) as parquet:
+    with reading(path) as file, open_parquet(file, path) as parquet:
         rows = parquet.metadata.num_rows
         if rows < 0:
             raise InputError(f"{path} is a damaged Parquet file: it promises {rows} rows")
@@ -181,6 +185,7 @@ def _columns(schema: Any, path: Path) -> _Columns:
     return _Columns(
         *images[image],
         None if label is None else (label, None),
+        label_kind(schema.field(label).type) if label else None,
         names.get(label) if label else None,
     )
 
@@ -225,13 +230,17 @@ def _class_names(schema: Any, path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _label_column(schema: Any, class_names: Mapping[str, Any]) -> str | None:
-    """Return the column of labels: by name, else the first ClassLabel, else the only integers."""
-    import pyarrow as pa
+    """Return the column of labels, or None.
 
-    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
-    classes = [name for name in integers if name in class_names]
-    only = integers if len(integers) == 1 else []
-    return next((name for name in (*_LABELS, *classes, *only) if name in integers), None)
+    It is one of `_LABELS`, else the first ClassLabel, else one of `_OTHER_LABELS`, else the only
+    column of integers that does not count the rows.
+    """
+    kinds = {field.name: label_kind(field.type) for field in schema}
+    classes = [name for name in kinds if name in class_names]
+    whole = [name for name, kind in kinds.items() if kind == "whole" and name.lower() not in _IDS]
+    only = whole if len(whole) == 1 else []
+    names = (*_LABELS, *classes, *_OTHER_LABELS, *only)
+    return next((name for name in names if kinds.get(name)), None)
 
 
 def _is_binary(kind: Any) -> bool:
@@ -265,30 +274,28 @@ def _images(part: _Part) -> Iterator[EncodedImage]:
             row += 1
 
 
-def _labels(parts: Sequence[_Part], columns: _Columns, count: int, where: str) -> Labels | None:
-    if columns.label is None:
-        return None
-    where = f"{where}, column {columns.label[0]}"
-    found: list[Array] = []
-    row = 0
-    for part in parts:
-        for values in _lists(part, columns.label):
-            if None in values:
-                row += values.index(None)
-                raise InputError(f"{where} is missing in row {row}: expected a label for each row")
-            found.append(np.array(values))
-            row += len(values)
-    labels = to_labels(np.concatenate(found) if found else np.empty(0, int), count, where)
-    names = columns.class_names
-    if names is not None and (labels == -1).all():
+def _labels(parts: Sequence[_Part], columns: _Columns, count: int, where: str) -> Labelling:
+    if columns.label is None or columns.label_kind is None:
+        return Labelling()
+    column = columns.label
+    where = f"{where}, column {column[0]}"
+    values = (value for part in parts for values in _lists(part, column) for value in values)
+    labelling = labels_of_values(values, columns.label_kind, where)
+    labels, names = labelling.labels, columns.class_names
+    if labels is not None and len(labels) != count:
+        raise InputError(f"{where} is damaged: expected {count:,} labels, got {len(labels):,}")
+    if names is None or labels is None:
+        return labelling
+    known = labels[labels != UNKNOWN]
+    if len(known) == 0:
         # The labels of a test split that are withheld.
-        return None
-    if names is not None and not (labels.min() >= 0 and labels.max() < len(names)):
+        return Labelling()
+    if not (known.min() >= 0 and known.max() < len(names)):
         raise InputError(
-            f"{where} has labels from {labels.min()} to {labels.max()}: "
+            f"{where} has labels from {known.min()} to {known.max()}: "
             f"expected 0..{len(names) - 1}, as there are {len(names)} names"
         )
-    return labels
+    return replace(labelling, class_names=names)
 
 
 def _row_ids(
@@ -313,47 +320,13 @@ def _row_ids(
 
 def _lists(part: _Part, wanted: _Field) -> Iterator[list[Any]]:
     """Yield the values of a column, or of a field of one, as many as memory takes at a time."""
-    column, field = wanted
-    leaf = f"{column}.{field}" if field else column
-    with reading(part.path) as file, _parquet(file, part.path) as parquet:
+    with reading(part.path) as file, open_parquet(file, part.path) as parquet:
         _check_state(file, part)
-        for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata), columns=[leaf]):
-            values = batch.column(column)
-            yield (values.field(field) if field else values).to_pylist()
-
-
-def _rows_at_a_time(metadata: Any) -> int:
-    """Return how many rows of a column may be in memory together.
-
-    However a column is encoded, none of its values is longer than all of it in a row group.
-    """
-    # Not the sizes of single columns: where those are damaged, pyarrow ends the process.
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    largest = max((int(group.total_byte_size) for group in groups), default=1)
-    return max(1, min(_ROWS_AT_A_TIME, _BATCH_BYTES // max(1, largest)))
-
-
-@contextmanager
-def _parquet(file: IO[bytes], path: Path) -> Iterator[Any]:
-    """Read a file as Parquet; pyarrow's errors become an `InputError` that names it."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise InputError(f"reading {path} needs pyarrow: pip install 'aecli[parquet]'") from error
-    try:
-        # Column chunks may be larger than memory: they are read a buffer at a time.
-        with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
-            yield parquet
-    except MemoryError:
-        raise
-    except (pa.ArrowException, *_DAMAGE) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is a damaged Parquet file: {reason}") from error
+        yield from column_values(parquet, *wanted)
 
 
 def _matches(path: Path, first_bytes: bytes) -> bool:
-    return bool(find_parquet(path)) if path.is_dir() else first_bytes.startswith(_MAGIC)
+    return bool(find_parquet(path)) if path.is_dir() else first_bytes.startswith(MAGIC)
 
 
 def _read(source: Source, bar: Bar) -> Dataset:
@@ -365,5 +338,4 @@ FORMAT = Format(
     description="Parquet",
     matches=_matches,
     read=_read,
-    labels_refusal="is Parquet with labels of its own",
 )

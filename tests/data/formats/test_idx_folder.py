@@ -123,13 +123,16 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
         _write("t10k-labels-idx1-ubyte", np.zeros(39)),
         "has 39 labels, but t10k-images-idx3-ubyte has 40 images",
     ),
-    "labels for one part": (
-        _remove("train-labels-idx1-ubyte.gz"),
-        "labels for one part only",
-    ),
     "a pipe for images": (_pipe("t10k-images-idx3-ubyte"), "images-idx3-ubyte is a pipe, a socket"),
     "a pipe for labels": (_pipe("t10k-labels-idx1-ubyte"), "labels-idx1-ubyte is a pipe, a socket"),
     "two sizes": (_write("t10k-images-idx3-ubyte", np.zeros((40, 5, 6))), "expected one size"),
     "no pixels": (_write("t10k-images-idx3-ubyte", np.zeros((0, 6, 5))), "holds no pixels"),
     "one image": (_write("train-images-idx3-ubyte", np.zeros((1, 6, 5))), "expected at least 2"),
 }
+
+
+def test_a_part_may_have_no_labels(idx_folder: Path) -> None:
+    (idx_folder / "t10k-labels-idx1-ubyte").unlink()
+    dataset = open_dataset(str(idx_folder))
+    assert set(dataset.labels_of("test")) == {-1}  # type: ignore[arg-type]
+    assert -1 not in dataset.labels_of("train")  # type: ignore[operator]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aecli.cli import main
-from aecli.config import Config
+from aecli.config import Config, SplitName
 from aecli.data import Source, open_dataset
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
@@ -188,9 +188,29 @@ def test_a_folder_called_dev_validates(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.split("validation").images[..., 0], PIXELS[1:2])
 
 
-def test_a_folder_without_a_test_part_is_one_of_labels(tmp_path: Path) -> None:
-    for row, label in enumerate(("train", "validation")):
-        save_image(tmp_path / label / f"{row}.png", PIXELS[row])
+def test_validation_images_are_drawn_from_every_class(tmp_path: Path) -> None:
+    for row in range(52):
+        split = "train" if row < 48 else "val"
+        save_image(tmp_path / split / f"c{row % 4}" / f"{row}.png", PIXELS[row])
     dataset = open_dataset(str(tmp_path))
-    assert dataset.class_names == ("train", "validation")
-    assert not dataset.has_own_splits
+    assert dataset.has_own_splits
+    assert dict(dataset.split_names) == {"train": "train", "test": "val"}
+    assert dataset.class_names == ("c0", "c1", "c2", "c3")
+    splits: list[tuple[SplitName, list[int]]] = [
+        ("train", 11 * [0, 1, 2, 3]),
+        ("validation", [0, 1, 2, 3]),
+    ]
+    for split, labels in splits:
+        found = dataset.labels_of(split)
+        assert found is not None
+        assert sorted(found) == sorted(labels)
+
+
+def test_images_are_known_by_content_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    for name, kind in (("a.png", "PNG"), ("b.dat", "PPM"), ("c", "PNG"), ("d.avif", "AVIF")):
+        Image.fromarray(PIXELS[0]).resize((16, 16)).save(tmp_path / name, kind)
+    for name in ("notes.txt", "more.txt", ".hidden", "BMW.csv", "README"):
+        (tmp_path / name).write_text("BM is how bitmaps begin")
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.row_ids == ("a.png", "b.dat", "c", "d.avif")
+    assert dataset.left_out == {".txt": 2, "hidden": 1, ".csv": 1, "without a suffix": 1}

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from aecli.data import open_dataset
+from aecli.errors import InputError
+from aecli.labels import UNKNOWN
 from tests.data.examples import LABELS, NPY_OF_TERABYTES, PIXELS, flipped, npy, npy_header, npz
 from tests.data.formats.test_npy import OBJECTS
 
@@ -92,15 +94,36 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     ),
     "labels of another length": (
         npz(**(KERAS | {"y_test": npy(LABELS[:5])})),
-        "test does not fit as labels: expected 90 whole numbers",
+        "test does not fit as labels: expected 90, one for each row",
     ),
-    "labels that are floats": (
-        npz(**(KERAS | {"y_test": npy(LABELS / 2)})),
-        "got float64 (90,)",
+    "labels that are texts and numbers": (
+        npz(**(KERAS | {"y_test": npy(LABELS.astype(str))})),
+        "have labels that differ: int64 (90,), <U21 (90,)",
     ),
-    "labels for one part": (
-        npz(**{name: data for name, data in KERAS.items() if name != "y_test"}),
-        "has no labels for test",
-    ),
+    "labels that are objects": (npz(**(KERAS | {"y_test": OBJECTS})), "nothing of it was run"),
     "a bomb": (npz(a=npy_header("(9, 1, 1)") + bytes(10**8)), ", a is too long"),
 }
+
+
+def test_labels_that_are_rows_are_numbers_or_set_aside(tmp_path: Path) -> None:
+    one_hot = npy(np.eye(3)[LABELS])
+    members = KERAS | {"y_train": one_hot, "y_test": one_hot}
+    (tmp_path / "one.npz").write_bytes(npz(**members))
+    dataset = open_dataset(str(tmp_path / "one.npz"))
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [*LABELS, *LABELS]
+    several = npy(np.ones((90, 14), int))
+    (tmp_path / "many.npz").write_bytes(npz(**(members | {"y_train": several})))
+    with pytest.raises(InputError, match="have labels that differ"):
+        open_dataset(str(tmp_path / "many.npz"))
+    (tmp_path / "many.npz").write_bytes(npz(**(KERAS | {"y_train": several, "y_test": several})))
+    dataset = open_dataset(str(tmp_path / "many.npz"))
+    assert (dataset.labels, dataset.left_out) == (None, {"rows of several labels": 180})
+
+
+def test_a_part_may_have_no_labels(tmp_path: Path) -> None:
+    members = {name: data for name, data in KERAS.items() if name != "y_test"}
+    (tmp_path / "x.npz").write_bytes(npz(**members))
+    dataset = open_dataset(str(tmp_path / "x.npz"))
+    assert set(dataset.labels_of("test")) == {UNKNOWN}  # type: ignore[arg-type]
+    assert UNKNOWN not in dataset.labels_of("train")  # type: ignore[operator]

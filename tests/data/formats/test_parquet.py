@@ -1,6 +1,5 @@
 """Parquet files, as Hugging Face writes them."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aecli.cli import main
-from aecli.data import Source, open_dataset
+from aecli.data import open_dataset, parquet_file
 from aecli.data.cache import decode_once
 from aecli.data.formats import parquet
 from aecli.errors import InputError
@@ -133,10 +131,6 @@ BAD_FILES: dict[str, tuple[Act, str]] = {
         ),
         "has several columns called image",
     ),
-    "a row without a label": (
-        _columns(image=ONE, label=pa.array([None], pa.int64())),
-        "is missing in row 0",
-    ),
     "labels without a name": (
         lambda path: pq.write_table(with_features(pa.table({"image": ONE, "label": [3]})), path),
         "has labels from 3 to 3: expected 0..2, as there are 3 names",
@@ -164,7 +158,7 @@ def test_few_rows_are_read_at_a_time_where_all_may_be_long(
 ) -> None:
     long = pa.DictionaryArray.from_arrays(pa.array([0] * 9), pa.array([bytes(10**6)]))
     pq.write_table(pa.table({"image": long}), tmp_path / "x.parquet", store_schema=False)
-    monkeypatch.setattr(parquet, "_BATCH_BYTES", 3 * 10**6)
+    monkeypatch.setattr(parquet_file, "_BATCH_BYTES", 3 * 10**6)
     part = parquet._look(tmp_path / "x.parquet")
     sizes = [len(values) for values in parquet._lists(part, part.columns.data)]
     assert sum(sizes) == 9
@@ -196,17 +190,19 @@ def test_parts_that_differ_are_refused(tmp_path: Path) -> None:
         open_dataset(str(tmp_path))
 
 
-def test_labels_of_its_own_exclude_others(tmp_path: Path) -> None:
-    write_parquet(tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="leave out --labels"):
-        open_dataset(Source(str(tmp_path / "x.parquet"), labels="y.npy"))
+def test_an_id_is_no_label_and_texts_are_classes(tmp_path: Path) -> None:
+    columns = {"id": np.arange(4), "image": encoded(PIXELS[:4])}
+    pq.write_table(pa.table(columns | {"label": ["b", "a", None, "b"]}), tmp_path / "x.parquet")
+    dataset = open_dataset(str(tmp_path / "x.parquet"))
+    assert dataset.labels is not None
+    assert (dataset.labels.tolist(), dataset.class_names) == ([1, 0, -1, 1], ("a", "b"))
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    assert open_dataset(str(tmp_path / "x.parquet")).labels is None
 
 
-def test_a_parquet_file_goes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_parquet(Path("pets.parquet"))
-    assert main(["train", "pets.parquet", "--epochs", "2", "--hidden", "8", "-o", "run"]) == 0
-    assert main(["encode", "run"]) == 0
-    codes = json.loads(Path("run/codes.json").read_text())
-    assert codes["class_names"] == ["cat", "dog", "emu"]
-    assert codes["row_ids"][0].endswith(".png")
+def test_some_labels_may_be_held_back(tmp_path: Path) -> None:
+    table = pa.table({"image": encoded(PIXELS[:3]), "label": [-1, 2, None]})
+    pq.write_table(with_features(table), tmp_path / "x.parquet")
+    dataset = open_dataset(str(tmp_path / "x.parquet"))
+    assert dataset.labels is not None
+    assert (dataset.labels.tolist(), dataset.class_names) == ([-1, 2, -1], ("cat", "dog", "emu"))
