@@ -25,7 +25,7 @@ device compile_cache schedules data.splits data.stored data.decoding data.fetch 
 run.provenance
 run.codes
 data.cache data.dataset data.arrays data.idx data.layout model.dense plot.save
-data.format data.describe data.digits model.conv plot.images plot.history
+data.format data.ranges data.describe data.digits model.conv plot.images plot.history
 data.single_array
 data.formats.* model
 data.formats data.named model.parameters model.sizes losses

@@ -11,7 +11,7 @@ from aecli.data.dataset import Dataset
 from aecli.data.rows import count_of, rows_between
 from aecli.data.stored import extremes
 from aecli.labels import UNKNOWN
-from aecli.pixels import scale_of, unit_range
+from aecli.pixels import unit_range
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 # Classes whose names stand in the first lines of a training.
@@ -56,12 +56,18 @@ def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("name", description["name"]),
         ("source", description["source"]["location"]),
         ("images", "x".join(map(str, description["image_shape"]))),
-        ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}"),
+        ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}{_taken(description)}"),
         ("splits", _splits_text(description)),
         ("classes", f"{named}; {unknown:,} without a label" if unknown else named),
         *_left_out_row(description),
         ("fingerprint", description["fingerprint"]),
     ]
+
+
+def _taken(description: Mapping[str, Any]) -> str:
+    """Return what pixel values became 0 and 1, where that is not the scaling of their type."""
+    rescale = description["source"]["rescale"]
+    return f"; {rescale[0]:g}..{rescale[1]:g} is taken as 0..1" if rescale else ""
 
 
 def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
@@ -76,13 +82,15 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
     }
     height, width, channels = dataset.image_shape
     kind = "gray" if channels == 1 else f"{channels} channels"
-    low, high = dataset.source.rescale or (0, scale_of(dataset.images.dtype))
+    low, high = dataset.range
+    found = ", what the training images use; --rescale decides otherwise"
     return [
         (
             "vectors" if dataset.vectors else "images",
             f"{len(dataset.images):,} of {height}x{width}, {kind}, {dataset.images.dtype}, "
-            f"{low:g}..{high:g} is taken as 0..1",
+            f"{low:g}..{high:g} is taken as 0..1{found if dataset.found_range else ''}",
         ),
+        *_outside_row(dataset),
         ("classes", _classes_text(dataset, about["unknown_labels"])),
         ("splits", _splits_text(about)),
         *_left_out_row(about),
@@ -112,6 +120,11 @@ def _splits_text(about: Mapping[str, Any]) -> str:
         else:
             texts.append(f"{rows:,} {split}")
     return ", ".join(texts) + ("" if about["own_splits"] else ", drawn at random")
+
+
+def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
+    note = dataset.outside_note("all")
+    return [("outside", note)] if note else []
 
 
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:

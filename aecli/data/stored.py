@@ -20,7 +20,7 @@ _GAP_BYTES = 16_000
 
 @dataclass(frozen=True)
 class StoredImages:
-    """Images (n, h, w, c) in a file, converted to pixels when they are read.
+    """Images (n, h, w, c) in a file, converted to pixels when they are read, by `as_pixels`.
 
     Indexed like an array, with a slice of step 1 or with ascending row numbers.
     """

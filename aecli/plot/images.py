@@ -114,12 +114,13 @@ def grid_figure(images: Iterable[Floats], grid: Grid) -> Figure:
 
 
 def draw_image(axes: "Axes", image: Floats) -> None:
-    """Draw an image (h, w, c) in 0..1.
+    """Draw an image (h, w, c) in 0..1; what lies beyond is drawn as black or white.
 
     One channel is grey; of two the first is red and the second green; three are red, green and
     blue; a fourth is the opacity.
     """
-    image = _in_color(image)
+    # Matplotlib would warn of colours beyond.
+    image = np.clip(_in_color(image), 0, 1)
     axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
     axes.set_xticks([])
     axes.set_yticks([])
