@@ -46,7 +46,8 @@ class Dataset:
     square ones. `left_out`: how many files were not read, by reason. `split_names`: what each split
     is called where the data come from. `found_range`: whether the range of `source.rescale` is what
     the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
-    below 0 or above 1, or None where there are none.
+    below 0 or above 1, or None where there are none. `widened`: how many images of 8 bits became
+    images of 16, as others are.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Dataset:
     split_names: Mapping[str, str] = field(default_factory=dict)
     found_range: bool = False
     outside: npt.NDArray[np.bool_] | None = None
+    widened: int = 0
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.

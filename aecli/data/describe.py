@@ -91,6 +91,7 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
             f"{low:g}..{high:g} is taken as 0..1{found if dataset.found_range else ''}",
         ),
         *_outside_row(dataset),
+        *_files_row(dataset),
         ("classes", _classes_text(dataset, about["unknown_labels"])),
         ("splits", _splits_text(about)),
         *_left_out_row(about),
@@ -125,6 +126,14 @@ def _splits_text(about: Mapping[str, Any]) -> str:
 def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
     note = dataset.outside_note("all")
     return [("outside", note)] if note else []
+
+
+def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return what became of transparency and of 8 bits among 16, where there is any."""
+    ground, widened = dataset.source.ground, dataset.widened
+    texts = [f"transparent images lie on {ground}"] if ground else []
+    texts += [f"{widened:,} of 8 bits are taken times 257, as others have 16"] if widened else []
+    return [("files", "; ".join(texts))] if texts else []
 
 
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -107,7 +107,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     )
     labels = _labels(parts, columns, count, str(location))
     row_ids = _row_ids(parts, columns, count, str(location))
-    array = decode_once(
+    decoded = decode_once(
         [part.path for part in parts],
         lambda: (image for part in parts for image in _images(part)),
         count,
@@ -121,8 +121,8 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     own_splits = "all" not in splits
     return Dataset(
         name=location.name.removesuffix(".parquet"),
-        source=source,
-        images=to_images(array, str(location), source.rescale),
+        source=decoded.source,
+        images=to_images(decoded.array, str(location), source.rescale),
         labels=labels,
         class_names=columns.class_names,
         splits=split_parts(rows, str(location))
@@ -130,6 +130,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         else split_at_random(count, labels, source.validation, source.test, source.split_seed),
         has_own_splits=own_splits,
         row_ids=row_ids,
+        widened=decoded.widened,
     )
 
 
