@@ -8,8 +8,9 @@ import numpy.typing as npt
 MOST_CHANNELS = 4
 # uint8, uint16 or float32 (n, h, w, c); `scale_of` says what stands for 1.
 Images = npt.NDArray[Any]
-# The numbers that become 0 and 1; None for the scaling of their type.
-Limits = tuple[float, float] | None
+# The numbers that become 0 and 1, of all pixels or, as arrays (h, w, c), of each; None for the
+# scaling of their type.
+Limits = tuple[float, float] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None
 # "auto" where they are still to be found.
 Rescale = Limits | Literal["auto"]
 

@@ -145,6 +145,11 @@ class Dataset:
         )
 
     @property
+    def standardised(self) -> bool:
+        """Whether the rows are vectors, each column less its mean and divided by its deviation."""
+        return self.source.columns is not None
+
+    @property
     def range(self) -> tuple[float, float]:
         """The pixel values, as they came, that are taken as 0 and 1."""
         rescale = self.source.rescale

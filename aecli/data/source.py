@@ -23,7 +23,9 @@ class Source:
     and 1, or None for the scaling of the pixels' type; "auto" finds it in the training images.
     `size` is the (height, width) that image files are stretched to, and `grayscale` whether they
     are converted to grayscale. `ground` is what transparent images lie on, black where it is None;
-    "auto" chooses it by the images. A `Dataset.source` has the choices instead of "auto".
+    "auto" chooses it by the images. `columns` are the mean and the deviation of each column of
+    vectors, which are standardised by them, whatever `rescale` is. A `Dataset.source` has the
+    choices instead of "auto".
 
     Raises:
         InputError: a value is out of range.
@@ -39,6 +41,7 @@ class Source:
     size: tuple[Count, Count] | None = None
     grayscale: bool = False
     ground: Literal["black", "white", "auto"] | None = "auto"
+    columns: tuple[tuple[Finite, ...], tuple[Finite, ...]] | None = None
 
     def __post_init__(self) -> None:
         for name, share in (("--validation", self.validation), ("--test", self.test)):
@@ -55,6 +58,11 @@ class Source:
             raise InputError(
                 f"--size {self.size[0]}x{self.size[1]}: expected lengths in 1..{_MOST_PIXELS}"
             )
+        if self.columns is not None and not (
+            len(self.columns[0]) == len(self.columns[1])
+            and all(size > 0 for size in self.columns[1])
+        ):
+            raise InputError("the columns of the data have no deviation above 0 for each mean")
         if self.rescale is not None and self.rescale != "auto":
             low, high = self.rescale
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -78,7 +86,7 @@ class Source:
 
 
 # The fields that say how images are converted, and how they are split.
-_CONVERSION = ("rescale", "size", "grayscale", "ground")
+_CONVERSION = ("rescale", "size", "grayscale", "ground", "columns")
 _SPLITTING = ("labels", "validation", "test", "split_seed")
 
 
@@ -107,7 +115,10 @@ def choose_source(
     if like is None:
         return Source(location, **given)
     inherited = _CONVERSION + (_SPLITTING if as_split else ())
-    return Source(location, **{name: getattr(like, name) for name in inherited} | given)
+    known = {name: getattr(like, name) for name in inherited}
+    if "rescale" in given:
+        known["columns"] = None
+    return Source(location, **known | given)
 
 
 def parse_size(text: str) -> tuple[int, int]:

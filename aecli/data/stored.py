@@ -10,7 +10,7 @@ import numpy as np
 
 from aecli.data.rows import Rows
 from aecli.npy import Array, StoredArray
-from aecli.pixels import Images, as_pixels, pixel_type
+from aecli.pixels import Images, Limits, as_pixels, pixel_type
 
 # The size of one read: large enough for full disk speed, small compared with any memory limit.
 _READ_BYTES = 8_000_000
@@ -27,7 +27,7 @@ class StoredImages:
 
     array: StoredArray
     shape: tuple[int, int, int, int]
-    rescale: tuple[float, float] | None
+    rescale: Limits
 
     def __len__(self) -> int:
         return self.shape[0]
