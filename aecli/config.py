@@ -381,15 +381,20 @@ def choose_recipe(name: str) -> Config:
     return RECIPES[name]
 
 
-def fit_to_data(config: Config, rows: int, chosen: Collection[str], *, vectors: bool) -> Config:
+def fit_to_data(
+    config: Config, rows: int, chosen: Collection[str], *, vectors: bool, standardised: bool = False
+) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Vectors get a dense encoder: they have no patches. An
-    image has at most all others as neighbours. The batch is halved until an epoch has 32 of them,
-    and there are at least as many epochs as give the steps of 50 such epochs.
+    Settings that the user has `chosen` stay. Vectors get a dense encoder: they have no patches. If
+    they are `standardised` they get a linear output: they have no range. An image has at most all
+    others as neighbours. The batch is halved until an epoch has 32 of them, and there are at least
+    as many epochs as give the steps of 50 such epochs.
     """
     if vectors and "encoder" not in chosen:
         config = replace(config, encoder="dense")
+    if standardised and not {"output", "loss"} & set(chosen):
+        config = replace(config, output="linear")
     if "neighbors" not in chosen:
         config = replace(config, neighbors=max(1, min(config.neighbors, rows - 1)))
     if "batch_size" in chosen:

@@ -47,6 +47,8 @@ _BYTES_OF_A_RECONSTRUCTED_PIXEL = 16
 
 Report = Callable[[int], None]
 Floats = npt.NDArray[np.float32]
+# The mean and the deviation of each column.
+Columns = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +254,14 @@ def decode_blocks(
     return _in_parts(model.decode, model, codes, batch_size, report)
 
 
+def in_units(blocks: Iterable[Floats], columns: Columns) -> Iterator[Floats]:
+    """Yield standardised vectors (m, 1, p, 1) in their own units, float32 (m, p)."""
+    mean, deviation = np.array(columns)
+    for block in blocks:
+        values: Floats = (block.reshape(len(block), -1) * deviation + mean).astype(np.float32)
+        yield values
+
+
 def write_images(
     path: Path,
     blocks: Iterable[Floats],
@@ -272,7 +282,7 @@ def write_images(
     if not as_uint8:
         write_npy(path, np.float32, shape, blocks, replace=replace)
         return
-    rounded = (np.rint(block * 255).astype(np.uint8) for block in blocks)
+    rounded = (np.rint(np.clip(block, 0, 1) * 255).astype(np.uint8) for block in blocks)
     write_npy(path, np.uint8, shape, rounded, replace=replace)
 
 

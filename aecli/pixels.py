@@ -1,6 +1,6 @@
 """How each type of pixel is scaled to 0..1."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,12 +8,22 @@ import numpy.typing as npt
 MOST_CHANNELS = 4
 # uint8, uint16 or float32 (n, h, w, c); `scale_of` says what stands for 1.
 Images = npt.NDArray[Any]
+# The numbers that become 0 and 1, of all pixels or, as arrays (h, w, c), of each; None for the
+# scaling of their type.
+Limits = tuple[float, float] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None
+# "auto" where they are still to be found.
+Rescale = Limits | Literal["auto"]
 
 
 def scale_of(dtype: npt.DTypeLike) -> float:
     """Return the value that means 1: 255 for uint8, 65535 for uint16, 1 for floats."""
     kind = np.dtype(dtype)
     return 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
+
+
+def is_pixel(dtype: np.dtype[Any]) -> bool:
+    """Return whether numbers of this type are pixels from 0 to `scale_of` it: uint8 and uint16."""
+    return dtype.kind == "u" and dtype.itemsize <= 2
 
 
 def unit_range(images: Images) -> npt.NDArray[np.float32]:
@@ -27,14 +37,14 @@ def unit_rows(images: Images) -> npt.NDArray[np.float32]:
     return unit_range(images.reshape(len(images), -1))
 
 
-def pixel_type(dtype: np.dtype[Any], rescale: tuple[float, float] | None) -> np.dtype[Any]:
+def pixel_type(dtype: np.dtype[Any], rescale: Limits) -> np.dtype[Any]:
     """Return the type that `as_pixels` gives: uint8, uint16 or float32."""
     if rescale is not None or dtype.kind == "f":
         return np.dtype(np.float32)
     return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
 
 
-def as_pixels(values: npt.NDArray[Any], rescale: tuple[float, float] | None) -> Images:
+def as_pixels(values: npt.NDArray[Any], rescale: Limits) -> Images:
     """Return numbers as pixels, of the same shape, without checking their range.
 
     uint8 and uint16 stay what they are; bool becomes 0 and 255 in uint8; floats become float32.

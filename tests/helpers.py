@@ -19,7 +19,7 @@ def tiny_dataset(rows: int = 300) -> Dataset:
     """Return random images of 4x4, 200 to train on and 40 to validate on."""
     images = np.random.default_rng(3).integers(0, 256, (rows, 4, 4, 1), np.uint8)
     splits = {"train": slice(0, 200), "validation": slice(200, 240), "test": slice(240, rows)}
-    return Dataset("tiny", Source("tiny"), images, None, None, splits)
+    return Dataset("tiny", Source("tiny", rescale=None, ground=None), images, None, None, splits)
 
 
 def write_idx(path: Path, values: npt.NDArray[np.uint8]) -> None:

@@ -26,7 +26,7 @@ data.idx data.npz_file data.parquet_file run.provenance
 data.label_files
 run.codes
 data.cache data.dataset data.arrays data.layout model.dense plot.save
-data.format data.describe data.digits model.conv plot.images plot.history
+data.format data.ranges data.describe data.digits model.conv plot.images plot.history
 data.single_array
 data.formats.* model
 data.formats data.named model.parameters model.sizes losses

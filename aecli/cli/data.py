@@ -127,15 +127,18 @@ def show(
         refuse_data_files([picture], opened)
     description = describe(opened)
     if picture is not None:
-        from aecli.plot.images import grid_figure, plan_grid
+        from aecli.plot.images import grid_figure, lines_figure, plan_grid
         from aecli.plot.save import save_figure
 
         opened.check_splits("train")
         count = min(_PICTURE_IMAGES, opened.count("train"))
         grid = plan_grid(count, *opened.image_shape[:2])
-        figure = grid_figure(first_images(opened, grid.count), grid)
+        if opened.standardised:
+            figure = lines_figure(first_images(opened, count), count)
+        else:
+            figure = grid_figure(first_images(opened, grid.count), grid)
         save_figure(figure, picture, replace=force)
-        if grid.note:
+        if grid.note and not opened.standardised:
             reporter.say(grid.note)
     if as_json:
         reporter.result([], description)

@@ -14,6 +14,7 @@ from aecli.cli.options import (
     RunArgument,
 )
 from aecli.config import DEFAULT_ROWS_AT_A_TIME
+from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
 
 
@@ -81,10 +82,21 @@ def decode(
 
         grid = plan_grid(len(values), *model.image_shape[:2])
         values = values[: grid.count]
-    shape = (len(values), *model.image_shape)
+    shape: tuple[int, ...] = (len(values), *model.image_shape)
+    columns = checkpoint.data.source.columns
+    if columns is not None and (uint8 or out.suffix.lower() != ".npy"):
+        raise InputError(
+            f"{run} was trained on vectors, which are no images: decode them to a .npy file, "
+            "without --uint8"
+        )
     with reporter.bar("decoding", len(values)) as advance:
         blocks = decode_blocks(model, values, batch_size=batch_size, report=advance)
-        if grid is None:
+        if columns is not None:
+            from aecli.encode import in_units
+
+            shape = (len(values), len(columns[0]))
+            write_images(out, in_units(blocks, columns), shape, replace=force)
+        elif grid is None:
             write_images(out, blocks, shape, as_uint8=uint8, replace=force)
         else:
             figure = grid_figure((image for block in blocks for image in block), grid)
@@ -93,6 +105,8 @@ def decode(
     seconds = time.perf_counter() - started
     if grid is not None and grid.note:
         reporter.say(grid.note)
-    size = "x".join(map(str, model.image_shape))
-    reporter.say(f"wrote {len(values):,} images of {size} in {seconds:.1f} s to {out}")
+    what = "images of " + "x".join(map(str, model.image_shape))
+    if columns is not None:
+        what = f"vectors of {len(columns[0]):,} numbers"
+    reporter.say(f"wrote {len(values):,} {what} in {seconds:.1f} s to {out}")
     reporter.result([out], {"images": str(out), "rows": len(values), "seconds": seconds})

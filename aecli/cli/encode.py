@@ -81,6 +81,8 @@ def encode(
 
     from aecli.encode import encode_split
 
+    if note := job.dataset.outside_note(job.split):
+        reporter.say(note)
     with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
         codes = encode_split(
             job.checkpoint,

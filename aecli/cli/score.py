@@ -110,6 +110,9 @@ def score(
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
+    if note := job.dataset.outside_note(job.split):
+        reporter.say(note)
+
     from aecli.score.comparison import score_map
     from aecli.score.points import point_metrics
 

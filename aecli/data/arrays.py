@@ -8,24 +8,31 @@ from aecli.data.stored import StoredImages, blocks, extremes
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, StoredArray
-from aecli.pixels import MOST_CHANNELS, Images, as_pixels, pixel_type
+from aecli.pixels import (
+    MOST_CHANNELS,
+    Images,
+    Limits,
+    Rescale,
+    as_pixels,
+    is_pixel,
+    pixel_type,
+)
 
-# What a row takes in memory besides its pixels: its label, and its place while splits are drawn.
-_ROW_BYTES = 40
+# What a row takes in memory besides its pixels: its label, its place while splits are drawn, and
+# its lowest and its highest pixel.
+_ROW_BYTES = 60
 
 
-def to_images(
-    values: Array | StoredArray, where: str, rescale: tuple[float, float] | None
-) -> Images | StoredImages:
+def to_images(values: Array | StoredArray, where: str, rescale: Rescale) -> Images | StoredImages:
     """Convert an array to images (n, h, w, c); an array in a file stays there.
 
     `values` may be (n, h, w, c) with 1 to 4 channels, (n, h, w), or vectors (n, p), which become
     square images where p is a square number, else images one pixel high. `where` is what errors
-    call the array. The pixels are those of `aecli.pixels.as_pixels`; floats, and the results of
-    `rescale`, must lie in 0..1.
+    call the array. The pixels are those of `aecli.pixels.as_pixels`; with "auto" they stay the
+    numbers that they are, until `aecli.data.ranges.take_range` knows their range.
 
     Raises:
-        InputError: the array does not hold images, or has pixels out of range or NaN.
+        InputError: the array does not hold images, or its type does not say what 0 and 1 are.
 
     """
     shape = _image_shape(values.shape, where)
@@ -37,36 +44,42 @@ def to_images(
     )
     if values.dtype.kind not in "buif":
         raise InputError(f"{where} holds {values.dtype}: expected numbers as pixels")
-    is_float = values.dtype.kind == "f"
-    is_pixel = values.dtype.kind == "b" or (values.dtype.kind == "u" and values.dtype.itemsize <= 2)
-    if not (rescale or is_float or is_pixel):
+    if rescale is None and not (is_pixel(values.dtype) or values.dtype.kind in "bf"):
+        low, high = (str(value).removesuffix(".0") for value in extremes(values))
         raise InputError(
             f"{where} holds {values.dtype} pixels: expected uint8, uint16, bool or floats in 0..1; "
-            f"{_advice(*extremes(values))} maps them to 0..1"
+            f"--rescale {low},{high} maps them to 0..1"
         )
-    images: Images | StoredImages
     if isinstance(values, StoredArray):
-        images = StoredImages(values, shape, rescale)
-    else:
-        images = _convert(values.reshape(shape), where, rescale)
-    if is_float or rescale:
-        _check_range(images, where, rescale)
-    return images
+        return StoredImages(values, shape, None if rescale == "auto" else rescale)
+    images = values.reshape(shape)
+    if rescale == "auto":
+        return as_pixels(images, None) if values.dtype.kind == "b" else images
+    return to_pixels(images, where, rescale)
 
 
-def _convert(values: Array, where: str, rescale: tuple[float, float] | None) -> Images:
-    """Return an array as pixels; in blocks, as intermediate results may take 8 times the memory."""
-    kind = pixel_type(values.dtype, rescale)
-    if rescale is None and kind == values.dtype:
-        return as_pixels(values, None)
+def to_pixels(images: Array | StoredImages, where: str, rescale: Limits) -> Images | StoredImages:
+    """Return images of any numbers as pixels; in a file they become pixels when they are read.
+
+    In blocks: intermediate results may take 8 times the memory.
+
+    Raises:
+        InputError: memory has no room for them.
+
+    """
+    if isinstance(images, StoredImages):
+        return StoredImages(images.array, images.shape, rescale)
+    kind = pixel_type(images.dtype, rescale)
+    if rescale is None and kind == images.dtype:
+        return as_pixels(images, None)
     advice = "save the array as .npy, then it can stay on disk"
-    refuse_beyond_memory(values.size * kind.itemsize, f"{where}, as {kind},", advice)
-    images = np.empty(values.shape, kind)
+    refuse_beyond_memory(images.size * kind.itemsize, f"{where}, as {kind},", advice)
+    pixels = np.empty(images.shape, kind)
     start = 0
-    for block in blocks(values):
-        images[start : start + len(block)] = as_pixels(block, rescale)
+    for block in blocks(images):
+        pixels[start : start + len(block)] = as_pixels(block, rescale)
         start += len(block)
-    return images
+    return pixels
 
 
 def _image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:
@@ -93,33 +106,3 @@ def _image_shape(shape: tuple[int, ...], where: str) -> tuple[int, int, int, int
             "channels there that come first"
         )
     return images
-
-
-def _check_range(
-    images: Images | StoredImages, where: str, rescale: tuple[float, float] | None
-) -> None:
-    what = "" if rescale is None else f"after --rescale {rescale[0]:g},{rescale[1]:g} "
-    lowest, highest, row = math.inf, -math.inf, 0
-    for block in blocks(images):
-        finite = np.isfinite(block)
-        if not finite.all():
-            first, *rest = (int(i) for i in np.unravel_index(np.argmin(finite), block.shape))
-            index = (row + first, *rest)
-            raise InputError(
-                f"{where} {what}holds NaN, infinity or a number too large for float32, first at "
-                f"{index}"
-            )
-        lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
-        row += len(block)
-    if lowest < 0 or highest > 1:
-        low, high = rescale or (0.0, 1.0)
-        advice = _advice(*(low + (high - low) * value for value in (lowest, highest)))
-        raise InputError(
-            f"{where} {what}has pixels from {lowest:g} to {highest:g}: expected 0..1; "
-            f"{advice} maps them to that range"
-        )
-
-
-def _advice(lowest: float, highest: float) -> str:
-    low, high = (str(value).removesuffix(".0") for value in (lowest, highest))
-    return f"--rescale {low},{high}"

@@ -2,54 +2,91 @@
 
 import fcntl
 import hashlib
+import json
 import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from aecli import files
 from aecli.data.decoding import (
     EncodedImage,
+    Ground,
+    Kind,
     Target,
     batched,
     decode_into,
     in_parallel,
+    lightness,
     read_info,
 )
 from aecli.data.progress import Bar
+from aecli.data.rows import spread_evenly
 from aecli.data.source import Source
 from aecli.errors import AecliError, InputError
 from aecli.kept import KeptFolder, is_ours, kept_folder, make_private
 from aecli.npy import StoredArray, read_header, write_header
 
 # Raise it when the same files are decoded to different pixels.
-_VERSION = 1
+_VERSION = 2
 # A file may change twice within the resolution of its time stamps.
 _SETTLED_SECONDS = 2.0
 # Beyond that, those that were not used for longest go.
 _MOST_BYTES = 20_000_000_000
 # After that the content of files is read once more.
 _NOTE_SECONDS = 30 * 24 * 3600
+# Transparent images whose drawings are looked at, to choose the ground that shows them.
+_MOST_LOOKED_AT = 200
+# Drawings that are darker, of 0..255, lie on white.
+_DARK = 128
 _ADVICE = "XDG_CACHE_HOME names another place"
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
 
+class Decoded(NamedTuple):
+    """Decoded images.
+
+    `array`: (n, h, w, c), uint8; uint16 where some images have 16 bits; or float32, numbers of any
+    range. `source`: with the ground of transparent images, None where there are none. `widened`:
+    how many images of 8 bits are among some of 16, and now have 16 too.
+    """
+
+    array: StoredArray
+    source: Source
+    widened: int = 0
+
+
+class _Facts(NamedTuple):
+    """What the properties of all images say: of all of them, and what they are to become."""
+
+    gray: bool
+    size: tuple[int, int]
+    kind: Kind
+    widened: int
+    transparent: bool
+    ground: Ground
+
+
 def decode_once(
     paths: Sequence[Path], read: ReadImages, count: int, source: Source, bar: Bar
-) -> StoredArray:
-    """Return the images in the files `paths`, uint8 (n, h, w, c), in a file of the cache folder.
+) -> Decoded:
+    """Return the images in the files `paths`, in a file of the cache folder.
 
     They are decoded unless the cache has them. `read` yields their `count` encoded images. The
     images are grey if all of them are, or with `source.grayscale`, else RGB; with `source.size`
-    they are stretched to it.
+    they are stretched to it. Where the ground is "auto", transparent images lie on white if their
+    drawings are dark, else on black.
 
     Raises:
         InputError: an image cannot be read, or the sizes differ and `source.size` is not set.
@@ -65,23 +102,42 @@ def decode_once(
         raise AecliError(f"cannot write {place}: {error.strerror or error}; {_ADVICE}") from error
     conversion = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
     note, settled = _note(paths, conversion)
-    key = _read_note(folder, note) or _content(paths, conversion)
+    content = _read_note(folder, note) or _content(paths, conversion)
+    known = _read_facts(folder, content)
+    facts = known or _find_facts(read, count, source, bar)
+    ground: Ground = facts.ground if source.ground == "auto" else source.ground or "black"
+    if not facts.transparent:
+        ground = "black"
+    key = hashlib.sha256(f"{content} {ground}".encode()).hexdigest()
     array = _open(folder, key)
     if array is None:
-        _decode_to_file(folder, key, read, count, source, bar)
+        _decode_to_file(folder, key, read, facts._replace(ground=ground), count, bar)
         is_same = _note(paths, conversion)[0] == note
-        if not is_same or (not settled and _content(paths, conversion) != key):
+        if not is_same or (not settled and _content(paths, conversion) != content):
             # The pixels may be those of the old content or of the new one.
             files.remove(_pixels(folder, key))
             raise InputError(f"{source.location} was changed while it was decoded: try again")
         array = _open(folder, key)
     if array is None:
         raise InputError(f"{_pixels(folder, key)} was changed while it was written: try again")
-    if settled and _read_note(folder, note) != key:
-        # Without it the files are read once more, no worse.
+    # Without these the files are read once more, no worse.
+    if not known:
         with suppress(AecliError):
-            folder.write(note, key.encode())
-    return array
+            folder.write(f"{content}.facts", json.dumps(facts).encode())
+    if settled and _read_note(folder, note) != content:
+        with suppress(AecliError):
+            folder.write(note, content.encode())
+    if source.ground == "auto":
+        source = replace(source, ground=ground if facts.transparent else None)
+    return Decoded(array, source, facts.widened)
+
+
+def _read_facts(folder: KeptFolder, content: str) -> _Facts | None:
+    data = folder.read(f"{content}.facts")
+    if data is None:
+        return None
+    gray, size, *others = json.loads(data)
+    return _Facts(gray, tuple(size), *others)
 
 
 def _pixels(folder: KeptFolder, key: str) -> Path:
@@ -175,20 +231,21 @@ def _sha256(file: IO[bytes]) -> str:
 
 
 def _decode_to_file(
-    folder: KeptFolder, key: str, read: ReadImages, count: int, source: Source, bar: Bar
+    folder: KeptFolder, key: str, read: ReadImages, facts: _Facts, count: int, bar: Bar
 ) -> None:
-    gray, size = _read_all_info(read, count, source, bar)
-    shape = (count, *size, 1 if gray else 3)
+    shape = (count, *facts.size, 1 if facts.gray else 3)
+    dtype = np.dtype(facts.kind)
     path = _pixels(folder, key)
     files.sweep_folder(folder.path)
     try:
         with (
-            files.writing(path, math.prod(shape)) as file,
+            files.writing(path, math.prod(shape) * dtype.itemsize) as file,
             bar("decoding images", count) as advance,
         ):
-            write_header(file, np.dtype(np.uint8), shape)
+            write_header(file, dtype, shape)
             file.flush()
-            target = Target(file.name, file.tell(), size, gray)
+            place = (file.name, file.tell())
+            target = Target(*place, facts.size, facts.gray, facts.kind, facts.ground)
             decode = partial(decode_into, target=target)
             batches = batched(read(), target.row_bytes)
             with closing(in_parallel(decode, batches, advance)) as results:
@@ -213,7 +270,7 @@ def _evict(folder: KeptFolder, kept: str) -> None:
     """
     # Another process may remove them at the same time.
     with suppress(OSError):
-        for note in folder.path.glob("*.note"):
+        for note in chain(folder.path.glob("*.note"), folder.path.glob("*.facts")):
             if time.time() - note.stat().st_mtime > _NOTE_SECONDS:
                 note.unlink()
         found = []
@@ -233,11 +290,11 @@ def _evict(folder: KeptFolder, kept: str) -> None:
                     path.unlink()
 
 
-def _read_all_info(
-    read: ReadImages, count: int, source: Source, bar: Bar
-) -> tuple[bool, tuple[int, int]]:
-    """Return whether the decoded images are grey, and their (height, width)."""
+def _find_facts(read: ReadImages, count: int, source: Source, bar: Bar) -> _Facts:
+    """Return what the properties of all images say, without decoding more than a few."""
     gray, size, first, seen = True, source.size, "", 0
+    kinds: Counter[Kind] = Counter()
+    transparent: list[int] = []
     with (
         bar("reading image sizes", count) as advance,
         closing(in_parallel(read_info, batched(read()), advance)) as results,
@@ -246,6 +303,9 @@ def _read_all_info(
             for image, info in zip(batch.images, infos, strict=True):
                 size, first = size or info.size, first or image.name
                 gray = gray and info.gray
+                kinds[info.kind] += 1
+                if info.transparent:
+                    transparent.append(seen)
                 seen += 1
                 if source.size is None and info.size != size:
                     raise InputError(
@@ -254,7 +314,34 @@ def _read_all_info(
                     )
     if seen != count or size is None:
         raise InputError(f"{source.location} is damaged: expected {count:,} images, got {seen:,}")
-    return source.grayscale or gray, size
+    if len(kinds) > 1 and "float32" in kinds:
+        raise InputError(
+            f"{source.location} has {kinds['float32']:,} images of 32 bits per pixel, others have "
+            "8 or 16: expected one type of number, or the scale of neither is known"
+        )
+    kind: Kind = max(kinds, key=lambda kind: np.dtype(kind).itemsize)
+    return _Facts(
+        gray=source.grayscale or gray,
+        size=size,
+        kind=kind,
+        widened=kinds["uint8"] if kind == "uint16" else 0,
+        transparent=bool(transparent),
+        ground=_choose_ground(read, transparent, bar) if transparent else "black",
+    )
+
+
+def _choose_ground(read: ReadImages, rows: Sequence[int], bar: Bar) -> Ground:
+    """Return the ground on which the drawings of transparent images show; `rows` are theirs."""
+    looked_at = {rows[place] for place in spread_evenly(len(rows), _MOST_LOOKED_AT).tolist()}
+    images = (image for row, image in enumerate(read()) if row in looked_at)
+    found: list[float] = []
+    with (
+        bar("looking at transparent images", len(looked_at)) as advance,
+        closing(in_parallel(lightness, batched(images), advance)) as results,
+    ):
+        for _, values in results:
+            found += [value for value in values if not math.isnan(value)]
+    return "white" if found and sum(found) / len(found) < _DARK else "black"
 
 
 def _text(size: tuple[int, int]) -> str:

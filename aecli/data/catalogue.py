@@ -12,6 +12,7 @@ from aecli.data.format import Format
 from aecli.data.formats import FORMATS
 from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.progress import Bar, no_bar
+from aecli.data.ranges import take_range
 from aecli.data.reading import first_bytes
 from aecli.data.source import Source
 from aecli.errors import AecliError, InputError
@@ -34,10 +35,10 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
         labels = None if source.labels is None else str(_expanded(source.labels).resolve())
         whole = replace(source, location=str(path.resolve()), labels=labels)
         with _memory(location):
-            return _without_labels(_read_path(whole, bar))
+            return take_range(_without_labels(_read_path(whole, bar)))
     if location in dataset_names():
         with _memory(location):
-            return _without_labels(read_named(source, bar))
+            return take_range(_without_labels(read_named(source, bar)))
     if not location or os.sep in location:
         raise InputError(f"no such file or folder: {location}")
     raise InputError(
@@ -65,7 +66,7 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
     """
     if source.location in dataset_names():
         with _memory(source.location):
-            return _without_labels(read_named(source, bar))
+            return take_range(_without_labels(read_named(source, bar)))
     return open_dataset(source, bar)
 
 

@@ -44,7 +44,10 @@ class Dataset:
     they came with the data. `row_ids`: the file names of the rows, where they have any.
     `vectors`: whether the data came as vectors (n, p), held here as images one pixel high, or
     square ones. `left_out`: how many files were not read, by reason. `split_names`: what each split
-    is called where the data come from.
+    is called where the data come from. `found_range`: whether the range of `source.rescale` is what
+    the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
+    below 0 or above 1, or None where there are none. `widened`: how many images of 8 bits became
+    images of 16, as others are.
     """
 
     name: str
@@ -58,6 +61,9 @@ class Dataset:
     vectors: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
     split_names: Mapping[str, str] = field(default_factory=dict)
+    found_range: bool = False
+    outside: npt.NDArray[np.bool_] | None = None
+    widened: int = 0
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.
@@ -123,6 +129,33 @@ class Dataset:
                     f"{self.source.location} has {len(self.images):,} images, too few for a {name} "
                     "split: expected more, or larger shares with --validation and --test"
                 )
+
+    def outside_note(self, name: SplitName) -> str | None:
+        """Return in words how many images of a split have pixels beyond 0..1; None for none."""
+        if self.outside is None:
+            return None
+        count = int(np.count_nonzero(self.outside[self.rows(name)]))
+        if count == 0:
+            return None
+        low, high = self.range
+        taken = ", which is taken as 0..1" if self.source.rescale else ""
+        return (
+            f"{count:,} of {self.count(name):,} images reach beyond {low:g}..{high:g}{taken}; "
+            "--rescale decides otherwise"
+        )
+
+    @property
+    def standardised(self) -> bool:
+        """Whether the rows are vectors, each column less its mean and divided by its deviation."""
+        return self.source.columns is not None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The pixel values, as they came, that are taken as 0 and 1."""
+        rescale = self.source.rescale
+        if rescale is None or rescale == "auto":
+            return 0.0, scale_of(self.images.dtype)
+        return rescale
 
     @property
     def nbytes(self) -> int:

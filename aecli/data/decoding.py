@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from itertools import chain, islice, repeat
 from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -83,10 +83,13 @@ _DAMAGE = (
 _MOST_PIXELS = 178_956_970
 # The most bytes of an encoded image: more than that many pixels take in any format.
 _MOST_ENCODED_BYTES = 2**30
-# What a pixel takes: decoded, turned, with its transparency, on black, and as bytes.
+# What a pixel takes: decoded, turned, with its transparency, on its ground, and as bytes.
 _DECODING_BYTES = 20
 # Images that take less than this are decoded without asking whether there is room.
 _SMALL_BYTES = 16_000_000
+
+# From here on an alpha of 0..255 counts as opaque.
+_OPAQUE = 128
 
 # The limits of a batch: images, encoded bytes and decoded bytes.
 _BATCH_IMAGES = 256
@@ -109,26 +112,36 @@ class EncodedImage(NamedTuple):
     data: Path | bytes
 
 
+# The types of decoded pixels: 8 bits, 16 bits, and other numbers.
+Kind = Literal["uint8", "uint16", "float32"]
+# What transparent images lie on.
+Ground = Literal["black", "white"]
+
+
 class ImageInfo(NamedTuple):
     """The properties of an encoded image; `size` is its (height, width) after rotation by EXIF."""
 
     gray: bool
     size: tuple[int, int]
+    kind: Kind = "uint8"
+    transparent: bool = False
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where decoded images go: rows of uint8 (h, w, c) in the file `path`, starting at `offset`."""
+    """Where decoded images go: rows (h, w, c) of a type in the file `path`, from `offset` on."""
 
     path: str
     offset: int
     size: tuple[int, int]
     gray: bool
+    kind: Kind = "uint8"
+    ground: Ground = "black"
 
     @property
     def row_bytes(self) -> int:
         """The size of a decoded image."""
-        return math.prod(self.size) * (1 if self.gray else 3)
+        return math.prod(self.size) * (1 if self.gray else 3) * np.dtype(self.kind).itemsize
 
 
 class Batch(NamedTuple):
@@ -163,7 +176,8 @@ def read_info(batch: Batch) -> list[ImageInfo]:
 def decode_into(batch: Batch, target: Target) -> None:
     """Decode images, grey or RGB, stretched to the target's size, and write their rows.
 
-    They are rotated as their EXIF says, and transparency becomes black.
+    They are rotated as their EXIF says, and transparent ones lie on the target's ground. Among
+    images of 16 bits those of 8 become 257 times as large, so that white stays white.
 
     Raises:
         InputError: one of them is not an image, or is damaged.
@@ -173,7 +187,25 @@ def decode_into(batch: Batch, target: Target) -> None:
     with Path(target.path).open("r+b") as file:
         file.seek(target.offset + batch.first * target.row_bytes)
         for image in batch.images:
-            file.write(_decode(image, gray=target.gray, size=target.size).data)
+            file.write(_decode(image, target).data)
+
+
+def lightness(batch: Batch) -> list[float]:
+    """Return for each image the mean of its opaque pixels as grey, in 0..255; NaN for none.
+
+    Raises:
+        InputError: one of them is not an image, or is damaged.
+
+    """
+    return [_lightness(image) for image in batch.images]
+
+
+def _lightness(encoded: EncodedImage) -> float:
+    with _opened(encoded) as image:
+        image.load()
+        solid = image.convert("RGBA")
+        opaque = np.asarray(solid)[..., 3] >= _OPAQUE
+        return float(np.asarray(solid.convert("L"))[opaque].mean()) if opaque.any() else math.nan
 
 
 def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[Batch]:
@@ -377,7 +409,16 @@ def _read_info(encoded: EncodedImage) -> ImageInfo:
             gray = bool((palette == palette[:, :1]).all())
         # Orientations 5 to 8 are rotated by 90 degrees.
         is_rotated = turn is not None and turn >= 5
-        return ImageInfo(gray, image.size if is_rotated else (image.height, image.width))
+        size = image.size if is_rotated else (image.height, image.width)
+        kind = _kind(image)
+        return ImageInfo(gray, size, kind, kind == "uint8" and image.has_transparency_data)
+
+
+def _kind(image: "Image") -> Kind:
+    """Return the type that holds all bits of the pixels of an opened image."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return "uint16"
+    return "float32" if image.mode in ("I", "F") else "uint8"
 
 
 def _turn(image: "Image") -> int | None:
@@ -386,29 +427,41 @@ def _turn(image: "Image") -> int | None:
     return value if isinstance(value, int) and value in _TURNS else None
 
 
-def _decode(encoded: EncodedImage, *, gray: bool, size: tuple[int, int]) -> Images:
+def _decode(encoded: EncodedImage, target: Target) -> Images:
+    """Return the pixels of an image, (h, w, c), of the target's type."""
     from PIL import Image
 
     with _opened(encoded) as opened:
         opened.load()
-        if opened.mode in ("I", "F"):
-            raise InputError(f"{encoded.name} has 32 bits per pixel: expected 8 or 16")
+        kind = _kind(opened)
         image: Image.Image = opened
         turn = _turn(image)
         if turn is not None:
             image = image.transpose(Image.Transpose[_TURNS[turn]])
-        if image.mode.startswith("I;16"):
-            # 0..65535 to 0..255.
-            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-        if image.has_transparency_data:
+        if kind != "uint8":
+            # Pillow's floats hold 16 bits, and it can stretch them.
+            values = np.asarray(image).astype(np.float32)
+            image = Image.fromarray(values)
+        elif image.has_transparency_data:
             solid = image.convert("RGBA")
-            black = Image.new("RGBA", solid.size, "black")
-            image = Image.alpha_composite(black, solid)
-        image = image.convert("L" if gray else "RGB")
-        if image.size != size[::-1]:
-            image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+            ground = Image.new("RGBA", solid.size, target.ground)
+            image = Image.alpha_composite(ground, solid)
+        if kind == "uint8":
+            image = image.convert("L" if target.gray else "RGB")
+        if image.size != target.size[::-1]:
+            image = image.resize(target.size[::-1], Image.Resampling.LANCZOS)
         pixels = np.asarray(image)
-        return pixels[..., np.newaxis] if gray else pixels
+        if kind == "uint16":
+            # Stretching may overshoot.
+            pixels = np.rint(np.clip(pixels, 0, 65535)).astype(np.uint16)
+        elif kind == "uint8" and target.kind == "uint16":
+            pixels = pixels.astype(np.uint16) * np.uint16(257)
+        if pixels.dtype != target.kind:
+            raise InputError(f"{encoded.name} was changed while it was decoded: try again")
+        if pixels.ndim == 3:
+            return pixels
+        channels = 1 if target.gray else 3
+        return np.ascontiguousarray(np.repeat(pixels[..., np.newaxis], channels, axis=2))
 
 
 @contextmanager

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from aecli.config import SplitName
 from aecli.data.dataset import Dataset
 from aecli.data.rows import count_of, rows_between
-from aecli.data.stored import extremes
+from aecli.data.stored import extremes, rows_at_a_time
 from aecli.labels import UNKNOWN
-from aecli.pixels import scale_of, unit_range
+from aecli.pixels import unit_range
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+_STANDARDISED = "each column standardised by the training rows"
 # Classes whose names stand in the first lines of a training.
 _CLASSES_NAMED = 8
 
@@ -56,12 +57,21 @@ def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("name", description["name"]),
         ("source", description["source"]["location"]),
         ("images", "x".join(map(str, description["image_shape"]))),
-        ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}"),
+        ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}{_taken(description)}"),
         ("splits", _splits_text(description)),
         ("classes", f"{named}; {unknown:,} without a label" if unknown else named),
         *_left_out_row(description),
         ("fingerprint", description["fingerprint"]),
     ]
+
+
+def _taken(description: Mapping[str, Any]) -> str:
+    """Return what pixel values became 0 and 1, where that is not the scaling of their type."""
+    source = description["source"]
+    rescale = source["rescale"]
+    if source["columns"]:
+        return f"; {_STANDARDISED}"
+    return f"; {rescale[0]:g}..{rescale[1]:g} is taken as 0..1" if rescale else ""
 
 
 def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
@@ -76,13 +86,18 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
     }
     height, width, channels = dataset.image_shape
     kind = "gray" if channels == 1 else f"{channels} channels"
-    low, high = dataset.source.rescale or (0, scale_of(dataset.images.dtype))
+    low, high = dataset.range
+    what = f"{len(dataset.images):,} of {height}x{width}, {kind}, {dataset.images.dtype}, "
+    found = ", what the training images use; --rescale decides otherwise"
     return [
         (
             "vectors" if dataset.vectors else "images",
-            f"{len(dataset.images):,} of {height}x{width}, {kind}, {dataset.images.dtype}, "
-            f"{low:g}..{high:g} is taken as 0..1",
+            f"{len(dataset.images):,} of {width:,} numbers, {_STANDARDISED}"
+            if dataset.standardised
+            else f"{what}{low:g}..{high:g} is taken as 0..1{found if dataset.found_range else ''}",
         ),
+        *_outside_row(dataset),
+        *_files_row(dataset),
         ("classes", _classes_text(dataset, about["unknown_labels"])),
         ("splits", _splits_text(about)),
         *_left_out_row(about),
@@ -114,6 +129,19 @@ def _splits_text(about: Mapping[str, Any]) -> str:
     return ", ".join(texts) + ("" if about["own_splits"] else ", drawn at random")
 
 
+def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
+    note = dataset.outside_note("all")
+    return [("outside", note)] if note else []
+
+
+def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return what became of transparency and of 8 bits among 16, where there is any."""
+    ground, widened = dataset.source.ground, dataset.widened
+    texts = [f"transparent images lie on {ground}"] if ground else []
+    texts += [f"{widened:,} of 8 bits are taken times 257, as others have 16"] if widened else []
+    return [("files", "; ".join(texts))] if texts else []
+
+
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     left_out = about["left_out"]
     counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
@@ -131,6 +159,13 @@ def first_images(dataset: Dataset, most: int) -> Iterator[npt.NDArray[np.float32
     for place in range(count_of(rows)):
         # One at a time: they may be large.
         yield unit_range(dataset.images[rows_between(rows, place, place + 1)])[0]
+
+
+def all_equal(dataset: Dataset) -> bool:
+    """Return whether all training images are equal; those that differ are found soon."""
+    batches = dataset.batches("train", rows_at_a_time(dataset.images))
+    first = dataset.images[rows_between(dataset.rows("train"), 0, 1)]
+    return all((batch == first).all() for batch in batches)
 
 
 def count_classes(dataset: Dataset) -> dict[str, int] | None:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aecli.config import DEFAULT_SHARE, DEFAULT_SPLIT_SEED
 from aecli.errors import InputError
@@ -20,9 +20,13 @@ class Source:
     `location` is a known name or an absolute path, `labels` an absolute path or None. Where the
     data have no splits of their own, `validation` and `test` are the shares of rows drawn for
     them, and `split_seed` seeds the draw. `rescale` is (low, high), the pixel values that become 0
-    and 1, or None for the scaling of the pixels' type. `size` is the (height, width) that image
-    files are stretched to, and `grayscale` whether they are converted to grayscale. With
-    `no_labels` the data are read as if they had none.
+    and 1, or None for the scaling of the pixels' type; "auto" finds it in the training images.
+    `size` is the (height, width) that image files are stretched to, and `grayscale` whether they
+    are converted to grayscale. `ground` is what transparent images lie on, black where it is None;
+    "auto" chooses it by the images. `columns` are the mean and the deviation of each column of
+    vectors, which are standardised by them, whatever `rescale` is. A `Dataset.source` has the
+    choices instead of "auto".
+    With `no_labels` the data are read as if they had none.
 
     Raises:
         InputError: a value is out of range.
@@ -34,10 +38,12 @@ class Source:
     validation: Finite = DEFAULT_SHARE
     test: Finite = DEFAULT_SHARE
     split_seed: Count = DEFAULT_SPLIT_SEED
-    rescale: tuple[Finite, Finite] | None = None
+    rescale: tuple[Finite, Finite] | Literal["auto"] | None = "auto"
     size: tuple[Count, Count] | None = None
     grayscale: bool = False
     no_labels: bool = False
+    ground: Literal["black", "white", "auto"] | None = "auto"
+    columns: tuple[tuple[Finite, ...], tuple[Finite, ...]] | None = None
 
     def __post_init__(self) -> None:
         if self.no_labels and self.labels is not None:
@@ -56,7 +62,12 @@ class Source:
             raise InputError(
                 f"--size {self.size[0]}x{self.size[1]}: expected lengths in 1..{_MOST_PIXELS}"
             )
-        if self.rescale is not None:
+        if self.columns is not None and not (
+            len(self.columns[0]) == len(self.columns[1])
+            and all(size > 0 for size in self.columns[1])
+        ):
+            raise InputError("the columns of the data have no deviation above 0 for each mean")
+        if self.rescale is not None and self.rescale != "auto":
             low, high = self.rescale
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise InputError(
@@ -69,17 +80,17 @@ class Source:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Source":
-        """Return the source that `to_json` wrote.
+        """Return the source that `to_json` wrote, also in an older version, which chose nothing.
 
         Raises:
             InputError: a field is missing, unknown, of another type or out of range.
 
         """
-        return read_as(cls, values, "the source of the data")
+        return read_as(cls, {"rescale": None, "ground": None, **values}, "the source of the data")
 
 
 # The fields that say how images are converted, and how they are split.
-_CONVERSION = ("rescale", "size", "grayscale")
+_CONVERSION = ("rescale", "size", "grayscale", "ground", "columns")
 _SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels")
 
 
@@ -108,7 +119,10 @@ def choose_source(
     if like is None:
         return Source(location, **given)
     inherited = _CONVERSION + (_SPLITTING if as_split else ())
-    return Source(location, **{name: getattr(like, name) for name in inherited} | given)
+    known = {name: getattr(like, name) for name in inherited}
+    if "rescale" in given:
+        known["columns"] = None
+    return Source(location, **known | given)
 
 
 def parse_size(text: str) -> tuple[int, int]:

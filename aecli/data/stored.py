@@ -10,7 +10,7 @@ import numpy as np
 
 from aecli.data.rows import Rows
 from aecli.npy import Array, StoredArray
-from aecli.pixels import Images, as_pixels, pixel_type
+from aecli.pixels import Images, Limits, as_pixels, pixel_type
 
 # The size of one read: large enough for full disk speed, small compared with any memory limit.
 _READ_BYTES = 8_000_000
@@ -20,14 +20,14 @@ _GAP_BYTES = 16_000
 
 @dataclass(frozen=True)
 class StoredImages:
-    """Images (n, h, w, c) in a file, converted to pixels when they are read.
+    """Images (n, h, w, c) in a file, converted to pixels when they are read, by `as_pixels`.
 
     Indexed like an array, with a slice of step 1 or with ascending row numbers.
     """
 
     array: StoredArray
     shape: tuple[int, int, int, int]
-    rescale: tuple[float, float] | None
+    rescale: Limits
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -83,19 +83,62 @@ def plan_grid(available: int, height: int, width: int) -> Grid:
 
 
 @default_style()
-def reconstructions_figure(originals: Floats, reconstructions: Floats, title: str) -> Figure:
-    """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below."""
+def reconstructions_figure(
+    originals: Floats, reconstructions: Floats, title: str, *, lines: bool = False
+) -> Figure:
+    """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below.
+
+    With `lines` each is drawn as the line of its numbers, which may have any range.
+    """
     count = len(originals)
     figure = new_figure(max(1.0 * count, 4), 2.6)
     figure.suptitle(printable(title))
     grid = figure.subplots(2, count, squeeze=False)
+    if lines:
+        # One scale for all: they are to be compared.
+        both = (originals, reconstructions)
+        limits = float(min(map(np.min, both))), float(max(map(np.max, both)))
+        for row, vectors in zip(grid, both, strict=True):
+            for axes, vector in zip(row, vectors, strict=True):
+                draw_line(axes, vector.reshape(-1), limits)
+        _name_rows(grid)
+        return figure
     down, across = (max(1, pixels // _RECONSTRUCTION_PIXELS) for pixels in originals.shape[1:3])
     for row, images in zip(grid, (originals, reconstructions), strict=True):
         for axes, image in zip(row, images, strict=True):
             draw_image(axes, image[::down, ::across])
+    _name_rows(grid)
+    return figure
+
+
+def _name_rows(grid: npt.NDArray[np.object_]) -> None:
     for axes, text in zip(grid[:, 0], ("original", "reconstruction"), strict=True):
         axes.set_ylabel(text)
+
+
+@default_style()
+def lines_figure(vectors: Iterable[Floats], count: int) -> Figure:
+    """Draw vectors, each (1, p, 1), as lines in a grid of one scale; there must be `count`."""
+    drawn = [vector.reshape(-1) for vector in vectors]
+    columns = math.ceil(math.sqrt(count))
+    figure = new_figure(10, 10)
+    grid = figure.subplots(-(-count // columns), columns, squeeze=False)
+    limits = float(min(map(np.min, drawn))), float(max(map(np.max, drawn)))
+    for place, axes in enumerate(grid.flat):
+        if place < count:
+            draw_line(axes, drawn[place], limits)
+        else:
+            axes.set_axis_off()
     return figure
+
+
+def draw_line(axes: "Axes", vector: Floats, limits: tuple[float, float]) -> None:
+    """Draw the numbers of a vector (p,), on a scale that ends at `limits`."""
+    axes.plot(vector, color="black", linewidth=0.5)
+    if limits[0] < limits[1]:
+        axes.set_ylim(*limits)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 @default_style()
@@ -114,12 +157,13 @@ def grid_figure(images: Iterable[Floats], grid: Grid) -> Figure:
 
 
 def draw_image(axes: "Axes", image: Floats) -> None:
-    """Draw an image (h, w, c) in 0..1.
+    """Draw an image (h, w, c) in 0..1; what lies beyond is drawn as black or white.
 
     One channel is grey; of two the first is red and the second green; three are red, green and
     blue; a fourth is the opacity.
     """
-    image = _in_color(image)
+    # Matplotlib would warn of colours beyond.
+    image = np.clip(_in_color(image), 0, 1)
     axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -189,10 +189,11 @@ def draw_reconstructions(source: Path, options: PlotOptions) -> "Figure":
 
     originals, reconstructions = reconstruct(checkpoint, dataset, options.count)
     title = (
-        f"{dataset.name} test: the first {len(originals)} images and their reconstructions from "
+        f"{dataset.name} test: the first {len(originals)} "
+        f"{'vectors' if dataset.standardised else 'images'} and their reconstructions from "
         f"{checkpoint.config.latent} numbers"
     )
-    return reconstructions_figure(originals, reconstructions, title)
+    return reconstructions_figure(originals, reconstructions, title, lines=dataset.standardised)
 
 
 def draw_history(source: Path, options: PlotOptions) -> "Figure":

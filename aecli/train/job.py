@@ -129,7 +129,13 @@ def new_job(
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     refuse_data_files(folder.files, data)
     data.check_splits("train", "validation", "test")
-    config = fit_to_data(config, data.count("train"), settings, vectors=data.vectors)
+    config = fit_to_data(
+        config,
+        data.count("train"),
+        settings,
+        vectors=data.vectors,
+        standardised=data.standardised,
+    )
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
 

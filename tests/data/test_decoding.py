@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from aecli.data import Source, decoding, open_dataset
+from aecli.data import Source, choose_source, decoding, open_dataset
 from aecli.data.decoding import Batch, EncodedImage, batched, in_parallel
+from aecli.data.describe import first_facts
 from aecli.errors import AecliError, InputError
 from tests.data.examples import COLOR, PIXELS, eps, png, save_image
 
@@ -289,10 +290,10 @@ MODES: dict[str, tuple[Image.Image, str, int, list[int]]] = {
     "palette, TIFF": (_BMP, "tiff", 3, [200, 100, 50]),
     "palette, BMP": (_BMP, "bmp", 3, [200, 100, 50]),
     "CMYK": (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tiff", 3, [255, 0, 0]),
-    "half transparent": (Image.new("RGBA", (4, 4), (200, 100, 50, 128)), "png", 3, [100, 50, 25]),
+    "half transparent": (Image.new("RGBA", (4, 4), (200, 100, 50, 128)), "png", 3, [227, 177, 152]),
     "grey with alpha": (Image.new("LA", (4, 4), (200, 0)), "png", 1, [0]),
-    "16 bits": (Image.fromarray(np.full((4, 4), 65535, np.uint16)), "png", 1, [255]),
-    "16 bits, TIFF": (Image.fromarray(np.full((4, 4), 257 * 40, np.uint16)), "tiff", 1, [40]),
+    "16 bits": (Image.fromarray(np.full((4, 4), 65535, np.uint16)), "png", 1, [65535]),
+    "16 bits, TIFF": (Image.fromarray(np.full((4, 4), 257 * 40, np.uint16)), "tiff", 1, [10280]),
 }
 
 
@@ -303,6 +304,95 @@ def test_every_kind_of_pixel_has_one_meaning(tmp_path: Path, name: str) -> None:
     images = _pixels(tmp_path)
     assert images.shape == (1, 4, 4, channels)
     np.testing.assert_allclose(images[0, 0, 0], expected, atol=1)
+
+
+# All levels of grey from black to white, in 16 bits.
+DEEP = np.linspace(0, 65535, 30).astype(np.uint16).reshape(6, 5)
+
+
+def test_all_bits_of_a_file_are_kept(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", DEEP)
+    save_image(tmp_path / "b.tif", DEEP[::-1])
+    images = _pixels(tmp_path)
+    assert images.dtype == np.uint16
+    np.testing.assert_array_equal(images[..., 0], [DEEP, DEEP[::-1]])
+    # As if 8 bits had been written with 16.
+    save_image(tmp_path / "c.png", PIXELS[0])
+    dataset = open_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:][2, ..., 0], PIXELS[0].astype(np.uint16) * 257)
+    assert (
+        dict(first_facts(dataset))["files"] == "1 of 8 bits are taken times 257, as others have 16"
+    )
+    assert open_dataset(str(tmp_path)).widened == 1
+    # Beside colour, grey has three channels.
+    save_image(tmp_path / "d.png", COLOR)
+    images = _pixels(tmp_path)
+    np.testing.assert_array_equal(images[0], np.repeat(DEEP[..., np.newaxis], 3, axis=2))
+    np.testing.assert_array_equal(images[3], COLOR.astype(np.uint16) * 257)
+
+
+def test_twelve_bits_in_sixteen_are_spread(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", DEEP // 16)
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.source.rescale == (0, 4095)
+    np.testing.assert_allclose(dataset.images[:][0, ..., 0], (DEEP // 16) / 4095, atol=1e-6)
+
+
+def test_floats_of_files_are_kept_and_stretched(tmp_path: Path) -> None:
+    values = (DEEP / 65535).astype(np.float32)
+    save_image(tmp_path / "a.tif", values)
+    np.testing.assert_array_equal(_pixels(tmp_path)[0, ..., 0], values)
+    save_image(tmp_path / "a.tif", values * 700 - 200)
+    assert open_dataset(str(tmp_path)).source.rescale == (-200, 500)
+    save_image(tmp_path / "b.tif", np.full((6, 5), np.nan, np.float32))
+    with pytest.raises(InputError, match="holds NaN"):
+        open_dataset(str(tmp_path))
+
+
+def test_sixteen_bits_are_stretched_without_overflow(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", np.where(np.arange(8) < 4, 0, 65535).astype(np.uint16)[None])
+    images = _pixels(tmp_path, size=(1, 31))
+    assert images.dtype == np.uint16
+    row = images[0, 0, :, 0]
+    assert row[:10].max() < 3000
+    assert row[-10:].min() > 62_000
+
+
+def _icon(level: int) -> npt.NDArray[np.uint8]:
+    """Return a square of a grey level on a transparent ground."""
+    icon = np.zeros((6, 5, 4), np.uint8)
+    icon[2:4, 2:4] = (level, level, level, 255)
+    return icon
+
+
+@pytest.mark.parametrize(("level", "ground", "shade"), [(0, "white", 255), (250, "black", 0)])
+def test_transparent_images_lie_on_a_ground_that_shows_them(
+    tmp_path: Path, level: int, ground: str, shade: int
+) -> None:
+    save_image(tmp_path / "data/a.png", _icon(level))
+    save_image(tmp_path / "data/b.png", COLOR)
+    dataset = open_dataset(str(tmp_path / "data"))
+    assert dataset.source.ground == ground
+    assert dict(first_facts(dataset))["files"] == f"transparent images lie on {ground}"
+    image = dataset.images[:][0]
+    assert (image[0, 0, 0], image[2, 2, 0]) == (shade, level)
+    # Not decoded again, and later images lie on the same ground, whatever they show.
+    assert open_dataset(dataset.source).fingerprint == dataset.fingerprint
+    save_image(tmp_path / "later/a.png", _icon(250 - level))
+    source = choose_source(str(tmp_path / "later"), {}, like=dataset.source)
+    assert source is not None
+    assert open_dataset(source).images[:][0, 0, 0, 0] == shade
+
+
+def test_runs_from_before_have_a_black_ground(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", _icon(0))
+    old = Source(str(tmp_path)).to_json()
+    del old["ground"]
+    dataset = open_dataset(Source.from_json(old))
+    assert dataset.source.ground is None
+    assert not dataset.images[:].any()
+    save_image(tmp_path / "a.png", COLOR)
+    assert open_dataset(str(tmp_path)).source.ground is None
 
 
 def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:

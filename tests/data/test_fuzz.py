@@ -75,6 +75,8 @@ def _images() -> list[bytes]:
         (paletted, "GIF", {"save_all": True, "append_images": [grey.convert("P")]}),
         (paletted, "BMP", {}),
         (color, "PPM", {}),
+        (Image.fromarray(PIXELS[0].astype(np.uint16) * 257), "PNG", {}),
+        (Image.fromarray(PIXELS[0].astype(np.float32)), "TIFF", {}),
         (color, "WEBP", {"exif": exif}),
         (color, "JPEG2000", {}),
         *((color, "TIFF", {"compression": name, "exif": exif}) for name in ("raw", "tiff_lzw")),
@@ -111,7 +113,7 @@ def test_damage_of_an_image_is_seen_or_harmless(
     (tmp_path / "rows").touch()
     with contextlib.suppress(AecliError):
         (info,) = read_info(batch)
-        decode_into(batch, Target(str(tmp_path / "rows"), 0, (7, 3), info.gray))
+        decode_into(batch, Target(str(tmp_path / "rows"), 0, (7, 3), info.gray, info.kind))
     assert capfd.readouterr().err == ""
 
 

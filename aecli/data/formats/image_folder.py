@@ -27,9 +27,9 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
     Every raster format that is decoded without another program counts, by content. What is left
     out is counted. Links are followed, but to each folder once. Of several frames the first is
-    taken. Images are rotated as their EXIF says, and transparency becomes black. They are grey if
-    all of them are, or with `source.grayscale`, else RGB, always uint8. With `source.size` they are
-    stretched to it (Lanczos).
+    taken. Images are rotated as their EXIF says, and transparent ones lie on `source.ground`. They
+    are grey if all of them are, or with `source.grayscale`, else RGB; uint8, uint16 or float32, as
+    the files hold them. With `source.size` they are stretched to it (Lanczos).
 
     Raises:
         InputError: there are no images, one cannot be read, their sizes differ, or the folders can
@@ -65,8 +65,8 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
     splits = splits_of_layout(layout, source)
     return Dataset(
         name=folder.name,
-        source=source,
-        images=to_images(decoded, str(folder), source.rescale),
+        source=decoded.source,
+        images=to_images(decoded.array, str(folder), source.rescale),
         labels=labelling.labels,
         class_names=labelling.class_names,
         splits=splits,
@@ -74,6 +74,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
         row_ids=row_ids,
         left_out=left_out,
         split_names=layout.split_names,
+        widened=decoded.widened,
     )
 
 

@@ -110,7 +110,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         overridden=count if columns.label else 0,
     )
     labels = labelling.labels
-    array = decode_once(
+    decoded = decode_once(
         [part.path for part in parts],
         lambda: (image for part in parts for image in _images(part)),
         count,
@@ -124,8 +124,8 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     own_splits = "all" not in splits
     return Dataset(
         name=location.name.removesuffix(".parquet"),
-        source=source,
-        images=to_images(array, str(location), source.rescale),
+        source=decoded.source,
+        images=to_images(decoded.array, str(location), source.rescale),
         labels=labels,
         class_names=labelling.class_names,
         splits=split_parts(rows, str(location))
@@ -134,6 +134,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         has_own_splits=own_splits,
         row_ids=row_ids,
         left_out=labelling.left_out,
+        widened=decoded.widened,
     )
 
 

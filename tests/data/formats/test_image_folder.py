@@ -149,7 +149,7 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
     ),
     "a floating-point TIFF": (
         lambda folder: Image.fromarray(np.zeros((6, 5), np.float32)).save(folder / "cat/x.tiff"),
-        "x.tiff has 32 bits per pixel",
+        "has 1 images of 32 bits per pixel, others have 8 or 16",
     ),
     "no images": (
         lambda folder: [path.rename(path.with_suffix(".txt")) for path in folder.rglob("*.png")],

@@ -49,9 +49,9 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     ),
     "format of the future": (GOOD[:6] + b"\x09" + GOOD[7:], "of version (9, 0)"),
     "objects": (OBJECTS, "holds object: expected numbers; nothing of it was run"),
-    "beyond float32": (
-        npy(np.full((9, 2, 2), 1e300)),
-        "or a number too large for float32, first at",
+    "numbers too far apart": (
+        npy(np.where(np.arange(90)[:, None, None] % 2, -1.7e308, PIXELS * 7e305)),
+        "too far apart: expected 0..1",
     ),
     "terabytes in Fortran's order": (
         npy_header("(1000000, 1000, 1000)").replace(b"False", b"True "),
@@ -60,12 +60,9 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "complex": (npy(PIXELS.astype(complex)), "holds complex128: expected numbers"),
     "words": (npy(np.array(["a", "b"])), "holds <U1: expected numbers"),
     "dates": (npy(np.zeros(3, "M8[s]")), "expected numbers"),
-    "int64": (npy(PIXELS.astype(int)), "holds int64 pixels: expected uint8"),
-    "floats to 255": (npy(PIXELS / 1.0), "--rescale 0,255 maps them to that range"),
-    "floats below 0": (npy(PIXELS / 255 - 0.5), "has pixels from -0.5 to 0.5"),
     "NaN": (
         npy(np.where(np.arange(90)[:, None, None] == 7, np.nan, PIXELS / 255)),
-        "holds NaN, infinity or a number too large for float32, first at (7, 0, 0, 0)",
+        "holds NaN, infinity or a number too large for float32, first at (7, 0, 0)",
     ),
     "a scalar": (npy(np.uint8(3)), "has the shape (): expected images"),
     "five axes": (npy(np.zeros((1, 2, 3, 4, 5))), "has the shape (1, 2, 3, 4, 5)"),
