@@ -25,8 +25,7 @@ class Source:
     are converted to grayscale. `ground` is what transparent images lie on, black where it is None;
     "auto" chooses it by the images. `columns` are the mean and the deviation of each column of
     vectors, which are standardised by them, whatever `rescale` is. A `Dataset.source` has the
-    choices instead of "auto".
-    With `no_labels` the data are read as if they had none.
+    choices instead of "auto". With `no_labels` the data are read as if they had none.
 
     Raises:
         InputError: a value is out of range.
