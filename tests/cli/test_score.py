@@ -138,8 +138,9 @@ def test_numbers_of_each_code_are_written_and_drawn(
         assert main(["plot", str(run), "--color-by", name, "-o", str(picture)]) == 0
         assert picture.stat().st_size > 10_000
     assert main(["score", str(run), "--per-point"]) == 2
-    # Codes that take the place of these have other numbers.
-    assert main(["encode", str(run), "--force"]) == 0
+    # Those of other codes are not theirs.
+    other = ["--split", "validation", "-o", str(run / "codes.npy"), "--force"]
+    assert main(["encode", str(run), *other]) == 0
     assert main(["plot", str(run), "--color-by", "trust", "-o", str(run / "again.png")]) == 2
     assert "aecli score --per-point makes it" in capsys.readouterr().err
 
@@ -241,10 +242,11 @@ def test_a_run_may_be_called_like_codes(
 def test_numbers_that_lie_where_others_would_go_are_not_removed(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine = run / "new.error.npy"
+    mine = run / "codes.error.npy"
     mine.write_bytes(b"mine")
-    assert main(["encode", str(run), "-o", str(run / "new.npy")]) == 2
-    assert "new.error.npy exists already" in capsys.readouterr().err
+    assert main(["encode", str(run), "--force"]) == 0
+    assert main(["score", str(run), "--per-point"]) == 2
+    assert "codes.error.npy exists already" in capsys.readouterr().err
     assert mine.read_bytes() == b"mine"
 
 

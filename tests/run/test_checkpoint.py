@@ -219,7 +219,7 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a huge number": (
         lambda path: _metadata(path, lambda about: about["config"].update(learning_rate=10**400)),
-        "--learning-rate has a number beyond",
+        "--learning-rate must be",
     ),
     "another model": (
         lambda path: _metadata(path, lambda about: about["config"].update(latent=3)),
