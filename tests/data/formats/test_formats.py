@@ -128,7 +128,7 @@ def test_a_new_module_makes_a_format_known(tmp_path: Path) -> None:
     package = tmp_path / "aecli"
     shutil.copytree(Path(aecli.__file__).parent, package)
     (package / "data" / "formats" / "a_row.py").write_text(NEW_FORMAT)
-    (tmp_path / "x").write_bytes(b"ROW\x05\x06")
+    (tmp_path / "x").write_bytes(b"ROW\x05\xff")
     (tmp_path / "unknown").write_bytes(b"text")
     program = (
         "from aecli.data import open_dataset\n"
@@ -146,7 +146,7 @@ def test_a_new_module_makes_a_format_known(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.startswith("[5, 6]\n"), done.stderr
+    assert done.stdout.startswith("[5, 255]\n"), done.stderr
     assert "a file of one row of pixels, " in done.stdout
 
 

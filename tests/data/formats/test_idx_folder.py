@@ -33,7 +33,8 @@ def test_an_idx_folder_reads_plain_and_gzipped_files(idx_folder: Path) -> None:
     again = open_dataset(str(idx_folder))
     assert dataset.images.shape == (280, 6, 5, 1)
     assert dataset.name == "images"
-    assert dataset.source == Source(str(idx_folder.resolve()))
+    # What the type of the pixels says, and no ground for what is transparent.
+    assert dataset.source == Source(str(idx_folder.resolve()), rescale=None, ground=None)
     assert len(dataset.split("validation").images) == 20
     assert len(dataset.split("train").images) == 220
     assert dataset.fingerprint == again.fingerprint

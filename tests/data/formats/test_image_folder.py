@@ -152,8 +152,11 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
         "has 1 images of 32 bits per pixel, others have 8 or 16",
     ),
     "no images": (
-        lambda folder: [path.rename(path.with_suffix(".txt")) for path in folder.rglob("*.png")],
-        "has no images: expected files that end in .png",
+        lambda folder: [
+            path.rename(path.with_suffix(".txt")).write_text("text")
+            for path in folder.rglob("*.png")
+        ],
+        r"has no images \(left out: \d+ .txt\): expected files that end in .png",
     ),
 }
 
