@@ -24,9 +24,9 @@ model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
 run.provenance
 run.codes
-data.cache data.dataset data.arrays data.idx data.layout model.dense plot.save
+data.classes data.cache data.dataset data.arrays data.idx data.layout model.dense plot.save
 data.format data.describe data.digits model.conv plot.images plot.history
-data.single_array
+data.single_array data.archive
 data.formats.* model
 data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder

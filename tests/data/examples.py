@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -158,6 +159,23 @@ def flipped(data: bytes, index: int) -> bytes:
     return bytes(changed)
 
 
+def write_zip(path: Path) -> None:
+    """Write a zip of two labels, six images each."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for row, pixels in enumerate(PIXELS[:12]):
+            archive.writestr(f"{'cat' if row < 6 else 'dog'}/{row:02}.png", png(pixels))
+
+
+def write_tar(path: Path) -> None:
+    """Write a tar of two labels, six images each."""
+    with tarfile.open(path, "w") as archive:
+        for row, pixels in enumerate(PIXELS[:12]):
+            data = png(pixels)
+            info = tarfile.TarInfo(f"{'cat' if row < 6 else 'dog'}/{row:02}.png")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
 # A small one of each format, by the names of the modules in aecli.data.formats.
 FORMATS: dict[str, list[Act]] = {
     "cifar10": [write_cifar10],
@@ -174,4 +192,6 @@ FORMATS: dict[str, list[Act]] = {
         lambda path: write_parquet(path / "train.parquet"),
         lambda path: write_parquet(path / "data" / "train.parquet"),
     ],
+    "tar_archive": [write_tar],
+    "zip_archive": [write_zip],
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aecli.data.archive import is_zip_of_files
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
@@ -152,6 +153,6 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 FORMAT = Format(
     description=".npz",
-    matches=lambda path, first_bytes: first_bytes.startswith(b"PK"),
+    matches=lambda path, start: start.startswith(b"PK") and not is_zip_of_files(path, start),
     read=_read,
 )

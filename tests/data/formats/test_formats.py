@@ -33,6 +33,8 @@ def test_formats_are_tried_in_a_fixed_order() -> None:
     names = {module.FORMAT: name for name, module in MODULES.items()}
     assert [names[form] for form in formats.FORMATS] == [
         "idx_folder",
+        "tar_archive",
+        "zip_archive",
         "cifar10",
         "idx_file",
         "npy",
@@ -40,7 +42,7 @@ def test_formats_are_tried_in_a_fixed_order() -> None:
         "parquet",
         "image_folder",
     ]
-    assert [form.fallback for form in formats.FORMATS] == [False] * 6 + [True]
+    assert [form.fallback for form in formats.FORMATS] == [False] * 8 + [True]
 
 
 @pytest.mark.parametrize("name", examples.FORMATS)
