@@ -24,7 +24,8 @@ model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
 run.provenance
 run.codes
-data.classes data.cache data.dataset data.arrays data.idx data.layout model.dense plot.save
+data.cache data.dataset data.arrays data.idx data.layout model.dense plot.save
+data.classes data.named_arrays
 data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array data.archive
 data.formats.* model

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aecli.data.dataset import Dataset
 from aecli.data.named import NAMED, find_named
+from aecli.data.source import located
 from aecli.files import PICTURE_SUFFIXES, kind_of
 
 # What aecli itself may have written into the folder of a data set.
@@ -16,7 +17,9 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
     source = dataset.source
     if source.labels is not None:
         yield Path(source.labels)
-    folder = find_named(source.location) if source.location in NAMED else Path(source.location)
+    folder = (
+        find_named(source.location) if source.location in NAMED else located(source.location)[0]
+    )
     if folder is None or kind_of(folder) != "folder":
         if folder is not None:
             yield folder

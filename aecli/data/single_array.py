@@ -1,5 +1,6 @@
 """Data sets of a single array: random splits, and labels from a file of their own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,39 +9,50 @@ from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.idx import open_idx
 from aecli.data.reading import first_bytes
-from aecli.data.source import Source
+from aecli.data.source import Source, located
 from aecli.data.splits import split_at_random
 from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.labels import Labels, check_labels, to_labels
 from aecli.npy import Array, StoredArray, open_npy
 
+# Those that are not part of a data set's name.
+_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".h5", ".hdf5", ".mat")
 
-def dataset_of_array(source: Source, values: Array | StoredArray) -> Dataset:
+
+def dataset_of_array(
+    source: Source,
+    values: Array | StoredArray,
+    labels: Labels | None = None,
+    class_names: tuple[str, ...] | None = None,
+    left_out: Mapping[str, int] | None = None,
+) -> Dataset:
     """Return the data set of one array, images (n, h, w) or (n, h, w, c) or vectors (n, p).
 
-    Labels come from the file `source.labels`, where there is one.
+    Labels come from the file `source.labels`, where there is one, else they are `labels`, int64
+    (n,), indices into `class_names` where these are known. `left_out` is that of `Dataset`.
 
     Raises:
         InputError: the array does not hold images, or the labels do not fit it.
 
     """
-    path = Path(source.location)
-    images = to_images(values, str(path), source.rescale)
-    labels = None
+    path, _ = located(source.location)
+    images = to_images(values, source.location, source.rescale)
     if source.labels is not None:
-        labels = _read_labels(Path(source.labels), len(images))
+        labels, class_names = _read_labels(Path(source.labels), len(images)), None
+    name = path.name.removesuffix(".gz")
     return Dataset(
-        name=path.name.removesuffix(".gz").removesuffix(".npy").removesuffix(".npz"),
+        name=Path(name).stem if name.endswith(_SUFFIXES) else name,
         source=source,
         images=images,
         labels=labels,
-        class_names=None,
+        class_names=class_names,
         splits=split_at_random(
             len(images), labels, source.validation, source.test, source.split_seed
         ),
         has_own_splits=False,
         vectors=len(values.shape) == 2,
+        left_out=left_out or {},
     )
 
 

@@ -176,6 +176,13 @@ def write_tar(path: Path) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
+def write_table(path: Path) -> None:
+    """Write the images as rows of pixels after their labels."""
+    rows = np.column_stack([LABELS, PIXELS.reshape(90, -1)])
+    header = ",".join(["label", *(f"pixel{place}" for place in range(30))])
+    np.savetxt(path, rows, "%d", ",", header=header, comments="")
+
+
 # A small one of each format, by the names of the modules in aecli.data.formats.
 FORMATS: dict[str, list[Act]] = {
     "cifar10": [write_cifar10],
@@ -192,6 +199,7 @@ FORMATS: dict[str, list[Act]] = {
         lambda path: write_parquet(path / "train.parquet"),
         lambda path: write_parquet(path / "data" / "train.parquet"),
     ],
+    "table": [lambda path: write_table(path.with_suffix(".csv"))],
     "tar_archive": [write_tar],
     "zip_archive": [write_zip],
 }

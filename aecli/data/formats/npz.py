@@ -1,11 +1,14 @@
-"""NumPy's file of several arrays, `.npz`, in the layouts of Keras and MedMNIST."""
+"""NumPy's file of several arrays, `.npz`, in the layouts of Keras and MedMNIST, or any other."""
 
 import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,25 +16,19 @@ from aecli.data.archive import is_zip_of_files
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
+from aecli.data.named_arrays import choose_array
 from aecli.data.progress import Bar
 from aecli.data.reading import reading
 from aecli.data.single_array import dataset_of_array
-from aecli.data.source import Source
+from aecli.data.source import Source, located
 from aecli.data.splits import SPLIT_WORDS, split_parts
 from aecli.errors import InputError
 from aecli.labels import to_labels
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array, read_header
 
-# The names of the images and the labels of each part, for each layout.
-_LAYOUTS = {
-    "Keras": {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")},
-    "MedMNIST": {
-        "train": ("train_images", "train_labels"),
-        "validation": ("val_images", "val_labels"),
-        "test": ("test_images", "test_labels"),
-    },
-}
+# The names of the images and the labels of each split, Keras' and MedMNIST's.
+_LAYOUTS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
 _PIECE_BYTES = 8_000_000
 # What zipfile raises for damage; RuntimeError also for encryption, and for methods it lacks.
 _DAMAGE = (
@@ -48,11 +45,27 @@ _DAMAGE = (
 )
 
 
-def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
+@dataclass(frozen=True)
+class _Choice:
+    """The members of images and labels of each part, what is left out, and what splits are called.
+
+    The parts are train, test and maybe validation, or `all`.
+    """
+
+    parts: Mapping[str, tuple[str, str | None]]
+    left_out: Mapping[str, int]
+    split_names: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_npz(
+    path: Path, named: str | None = None
+) -> tuple[dict[str, tuple[Array, Array | None]], _Choice]:
     """Read the parts of a `.npz` file: images and labels of train, validation and test, or of all.
 
-    The layouts are Keras' (`x_train`, `y_train`, `x_test`, `y_test`), MedMNIST's
-    (`train_images`, `train_labels`, `val_images`, ...), or a single array, the part `all`.
+    The layouts are Keras' (`x_train`, `y_train`, `x_test`, `y_test`, maybe `x_val`), MedMNIST's
+    (`train_images`, `train_labels`, `val_images`, ...), or one array, the part `all`: that called
+    `named`, or the only one that can be images. Without a test part that for validation is tested
+    on.
 
     Raises:
         InputError: the file is damaged, too large, or in none of these layouts.
@@ -62,31 +75,61 @@ def read_npz(path: Path) -> dict[str, tuple[Array, Array | None]]:
         try:
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-                wanted = _choose_members(members.keys(), path)
+                choice = _choose_members(archive, members, named, path)
+                wanted = choice.parts
                 names = [name for pair in wanted.values() for name in pair if name is not None]
                 arrays = _read_members(archive, {name: members[name] for name in names}, path)
         except _DAMAGE as error:
             raise InputError(f"{path} is a damaged .npz file ({error}): fetch it again") from error
-    return {
+    parts = {
         part: (arrays[images], None if labels is None else arrays[labels])
         for part, (images, labels) in wanted.items()
     }
+    return parts, choice
 
 
-def _choose_members(names: Collection[str], path: Path) -> dict[str, tuple[str, str | None]]:
-    known = set(names)
-    for layout in _LAYOUTS.values():
-        if all(images in known for images, _ in layout.values()):
-            return {
-                part: (images, labels if labels in known else None)
-                for part, (images, labels) in layout.items()
-            }
-    if len(known) == 1:
-        return {"all": (known.pop(), None)}
-    raise InputError(
-        f"{path} holds {', '.join(sorted(known)) or 'nothing'}: expected Keras' x_train, y_train, "
-        "x_test, y_test, MedMNIST's train_images, train_labels, val_images, ..., or one array"
-    )
+def _choose_members(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], named: str | None, path: Path
+) -> _Choice:
+    if named is None:
+        for images_name, labels_name in _LAYOUTS:
+            parts: dict[str, tuple[str, str | None]] = {}
+            for split, words in SPLIT_WORDS.items():
+                for word in words:
+                    images, labels = images_name.format(word), labels_name.format(word)
+                    if images in members and split not in parts:
+                        parts[split] = images, labels if labels in members else None
+            if "train" in parts and len(parts) > 1:
+                return _choice_of_splits(parts, members)
+        if len(members) == 1:
+            return _Choice({"all": (next(iter(members)), None)}, {})
+    shapes = dict(_shapes(archive, members, path))
+    layouts = "x_train, y_train, x_test, y_test, or train_images, ..., or "
+    chosen = choose_array(shapes, named, str(path), layouts)
+    others = {f"array {name}": 1 for name in members if name not in shapes}
+    return _Choice({"all": (chosen.images, chosen.labels)}, {**chosen.left_out, **others})
+
+
+def _choice_of_splits(
+    parts: dict[str, tuple[str, str | None]], members: Collection[str]
+) -> _Choice:
+    split_names = {}
+    if "test" not in parts:
+        parts["test"] = parts.pop("validation")
+        split_names = {split: images for split, (images, _) in parts.items()}
+    used = {name for pair in parts.values() for name in pair}
+    left_out = {f"array {name}": 1 for name in members if name not in used}
+    return _Choice(parts, left_out, split_names)
+
+
+def _shapes(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], path: Path
+) -> Iterator[tuple[str, tuple[tuple[int, ...], np.dtype[Any]]]]:
+    """Yield shape and type of each array of numbers, by its name."""
+    for name, info in members.items():
+        with suppress(InputError), archive.open(info) as file:
+            shape, _, dtype = read_header(file, f"{path}, {name}", info.file_size)
+            yield name, (shape, dtype)
 
 
 def _read_members(
@@ -121,10 +164,14 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
 
 
 def _read(source: Source, bar: Bar) -> Dataset:
-    path = Path(source.location)
-    parts = read_npz(path)
+    path, named = located(source.location)
+    parts, choice = read_npz(path, named)
     if set(parts) == {"all"}:
-        return dataset_of_array(source, parts["all"][0])
+        values, of_values = parts["all"]
+        own = None
+        if of_values is not None:
+            own = to_labels(of_values, len(values), f"{path}, {choice.parts['all'][1]}")
+        return dataset_of_array(source, values, own, left_out=choice.left_out)
     if source.labels is not None:
         raise InputError(f"{path} is in parts that have labels of their own: leave out --labels")
     images, labels = {}, {}
@@ -148,6 +195,8 @@ def _read(source: Source, bar: Bar) -> Dataset:
         class_names=None,
         splits=split_parts({name: len(images[name]) for name in order}, str(path)),
         vectors=any(len(values.shape) == 2 for values, _ in parts.values()),
+        left_out=choice.left_out,
+        split_names=choice.split_names,
     )
 
 
@@ -155,4 +204,5 @@ FORMAT = Format(
     description=".npz",
     matches=lambda path, start: start.startswith(b"PK") and not is_zip_of_files(path, start),
     read=_read,
+    has_names=True,
 )

@@ -40,9 +40,10 @@ def test_formats_are_tried_in_a_fixed_order() -> None:
         "npy",
         "npz",
         "parquet",
+        "table",
         "image_folder",
     ]
-    assert [form.fallback for form in formats.FORMATS] == [False] * 8 + [True]
+    assert [form.fallback for form in formats.FORMATS] == [False] * 9 + [True]
 
 
 @pytest.mark.parametrize("name", examples.FORMATS)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aecli.data import open_dataset
+from aecli.data import files_of, open_dataset, reopen_dataset
+from aecli.errors import InputError
 from tests.data.examples import LABELS, NPY_OF_TERABYTES, PIXELS, flipped, npy, npy_header, npz
 from tests.data.formats.test_npy import OBJECTS
 
@@ -104,3 +105,51 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     ),
     "a bomb": (npz(a=npy_header("(9, 1, 1)") + bytes(10**8)), ", a is too long"),
 }
+
+
+def test_one_of_several_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "any.npz"
+    np.savez(path, images=PIXELS, latents=np.zeros((90, 3)), Labels=LABELS, ids=LABELS)
+    dataset = open_dataset(str(path))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == LABELS.tolist()
+    assert dataset.left_out == {"array latents": 1, "array ids": 1}
+    named = open_dataset(f"{path}:latents")
+    assert named.images.shape == (90, 1, 3, 1)
+    assert named.source.location == f"{path}:latents"
+    assert named.name == "any"
+    assert reopen_dataset(named.source).fingerprint == named.fingerprint
+    assert path in files_of(named)
+    for name, words in (("nothing", "has no array 'nothing'"), ("ids", "has the shape")):
+        with pytest.raises(InputError, match=words):
+            open_dataset(f"{path}:{name}")
+    np.savez(path, a=PIXELS, b=PIXELS)
+    with pytest.raises(InputError, match=r"several arrays that can be images, a, b: name one, as"):
+        open_dataset(str(path))
+
+
+def test_a_path_with_a_colon_wins(tmp_path: Path) -> None:
+    (tmp_path / "x.npz:a").write_bytes(npy(PIXELS))
+    (tmp_path / "x.npz").write_bytes(npz(a=npy(PIXELS[:50])))
+    assert len(open_dataset(str(tmp_path / "x.npz:a")).images) == 90
+    (tmp_path / "x.npz:a").unlink()
+    assert len(open_dataset(str(tmp_path / "x.npz:a")).images) == 50
+    (tmp_path / "x.npy").write_bytes(npy(PIXELS))
+    with pytest.raises(InputError, match=r"x.npy has no arrays with names"):
+        open_dataset(str(tmp_path / "x.npy:a"))
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation"])
+def test_keras_validation(word: str, tmp_path: Path) -> None:
+    parts = {"train": slice(0, 60), word: slice(60, 75), "test": slice(75, 90)}
+    members = {f"x_{part}": PIXELS[rows] for part, rows in parts.items()}
+    members |= {f"y_{part}": LABELS[rows] for part, rows in parts.items()}
+    np.savez(tmp_path / "x.npz", **members)  # type: ignore[arg-type]
+    dataset = open_dataset(str(tmp_path / "x.npz"))
+    assert [dataset.count(name) for name in ("train", "validation", "test")] == [60, 15, 15]
+    del members["x_test"], members["y_test"]
+    np.savez(tmp_path / "x.npz", **members)  # type: ignore[arg-type]
+    dataset = open_dataset(str(tmp_path / "x.npz"))
+    assert [dataset.count(name) for name in ("train", "validation", "test")] == [55, 5, 15]
+    assert dataset.split_names == {"train": "x_train", "test": f"x_{word}"}
