@@ -26,6 +26,7 @@ run.provenance
 run.codes
 data.cache data.dataset data.arrays data.idx data.layout model.dense plot.save
 data.classes data.named_arrays
+data.hdf5_file
 data.format data.describe data.digits model.conv plot.images plot.history
 data.single_array data.archive
 data.formats.* model

@@ -1,0 +1,31 @@
+"""HDF5 files: the only array that can be images, or the one that `PATH:/NAME` names."""
+
+from aecli.data.dataset import Dataset
+from aecli.data.format import Format
+from aecli.data.hdf5_file import MAGIC, open_hdf5
+from aecli.data.named_arrays import choose_array
+from aecli.data.progress import Bar
+from aecli.data.single_array import dataset_of_array
+from aecli.data.source import Source, located
+from aecli.labels import to_labels
+
+
+def _read(source: Source, bar: Bar) -> Dataset:
+    path, named = located(source.location)
+    with open_hdf5(path) as file:
+        name = None if named is None else named.strip("/")
+        chosen = choose_array(file.shapes, name, str(path))
+        images = file.read(chosen.images)
+        labels = None
+        if chosen.labels is not None:
+            where = f"{path}:{chosen.labels}"
+            labels = to_labels(file.read(chosen.labels)[:], len(images), where)
+    return dataset_of_array(source, images, labels, left_out=chosen.left_out)
+
+
+FORMAT = Format(
+    description="HDF5",
+    matches=lambda path, start: start.startswith(MAGIC),
+    read=_read,
+    has_names=True,
+)
