@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
@@ -14,7 +13,9 @@ from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.labels import Labels, to_labels
 from aecli.memory import refuse_beyond_memory
+from aecli.npy import Array
 
 
 def read_idx_folder(
@@ -65,7 +66,7 @@ def has_idx_images(folder: Path) -> bool:
 
 def _read_labels(
     folder: Path, train_path: Path, test_path: Path, train_length: int, test_length: int
-) -> npt.NDArray[np.int64] | None:
+) -> Labels | None:
     paths = [_find(folder, part, "labels-idx1") for part in ("train", "t10k")]
     if paths == [None, None]:
         return None
@@ -84,7 +85,7 @@ def _read_labels(
                 f"{path} has {len(part):,} labels, but {images_path.name} has {length:,} images: "
                 "expected one label for each image"
             )
-        labels.append(part[:].astype(np.int64))
+        labels.append(to_labels(part[:], length, str(path)))
     return np.concatenate(labels)
 
 
@@ -109,7 +110,7 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     return None
 
 
-def _size(images: npt.NDArray[np.uint8]) -> str:
+def _size(images: Array) -> str:
     return f"{images.shape[1]}x{images.shape[2]}"
 
 

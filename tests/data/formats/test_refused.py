@@ -14,6 +14,9 @@ class Program:
         return Path.touch, (Path("run"),)
 
 
+PICKLE = pickle.dumps(Program())
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -32,7 +35,7 @@ def test_a_line_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(pickle.dumps(Program()) if name == "x" else b"x")
+    path.write_bytes(PICKLE if name == "x" else b"x")
     place = path.parent if "folder" in name else path
     with pytest.raises(InputError) as caught:
         open_dataset(str(place))
