@@ -80,7 +80,7 @@ def _read_header(
     if kind is None or header[3] != ndim:
         raise InputError(
             f"{path} is not an IDX file with {ndim} axes: expected it to start with "
-            f"{(MAGICS[0] + bytes([ndim])).hex()} or the like, got {header[:4].hex() or 'nothing'}"
+            f"{(MAGICS[0] + bytes([ndim])).hex()}, got {header[:4].hex() or 'nothing'}"
         )
     if len(header) < 4 + 4 * ndim:
         raise InputError(

@@ -104,7 +104,7 @@ def _choose_members(
         if len(members) == 1:
             return _Choice({"all": (next(iter(members)), None)}, {})
     shapes = dict(_shapes(archive, members, path))
-    layouts = "x_train, y_train, x_test, y_test, or train_images, ..., or "
+    layouts = "Keras' x_train, y_train, x_test, y_test, MedMNIST's train_images, ..., or "
     chosen = choose_array(shapes, named, str(path), layouts)
     others = {f"array {name}": 1 for name in members if name not in shapes}
     return _Choice({"all": (chosen.images, chosen.labels)}, {**chosen.left_out, **others})
