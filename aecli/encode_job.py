@@ -8,7 +8,7 @@ from typing import Any
 from aecli.background_import import importing
 from aecli.config import SplitName
 from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
-from aecli.data.label_files import label_file
+from aecli.data.source import located
 from aecli.files import refuse_inputs, require_suffix
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
@@ -63,7 +63,7 @@ def encode_job(
     refuse_existing_codes(out, force=force)
     source = choose_source(location, options or {}, like=checkpoint.data.source)
     read = source or checkpoint.data.source
-    named = [Path(read.location), *([label_file(read.labels)[0]] if read.labels else [])]
+    named = [located(read.location)[0], *([located(read.labels)[0]] if read.labels else [])]
     refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         data = open_for(checkpoint, source, bar)

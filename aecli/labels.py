@@ -17,6 +17,10 @@ Labels = npt.NDArray[np.int64]
 # The label of a row whose class nobody knows.
 UNKNOWN = -1
 
+# Texts of which more than this share are all different are names or captions, not classes, where
+# nothing says that they are labels.
+MOST_CLASSES_SHARE = 0.5
+
 # Types of arrays: whole numbers, texts, and all that may stand for labels.
 _WHOLE = "iu"
 _TEXTS = "SU"

@@ -77,13 +77,13 @@ def plot(
       aecli plot runs/mnist --kind history -o losses.svg
     """
     from aecli.cli.console import Reporter
-    from aecli.data.label_files import label_file
+    from aecli.data.source import located
 
     chosen = PLOTS[kind]
     out = out or chosen.default_picture(source)
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
-    named = [label_file(str(labels))[0]] if labels else []
+    named = [located(str(labels))[0]] if labels else []
     refuse_inputs([out], [*chosen.inputs(source), *named])
     reporter = Reporter(quiet, as_json)
     options = PlotOptions(labels, color_by, count, reporter.bar, out, reporter.say)

@@ -14,7 +14,7 @@ from aecli.data.named import EMBEDDED, NAMED, read_named
 from aecli.data.progress import Bar, no_bar
 from aecli.data.ranges import take_range
 from aecli.data.reading import first_bytes
-from aecli.data.source import Source
+from aecli.data.source import Source, located
 from aecli.errors import AecliError, InputError
 from aecli.files import kind_of
 
@@ -29,11 +29,12 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     """
     source = Source(source) if isinstance(source, str) else source
     location = source.location
-    path = _expanded(location)
+    path, name = located(str(_expanded(location)))
     if kind_of(path) != "nothing" and location:
         # Of `y.npz:train` too: the last part of a path may be anything.
         labels = None if source.labels is None else str(_expanded(source.labels).resolve())
-        whole = replace(source, location=str(path.resolve()), labels=labels)
+        member = "" if name is None else f":{name}"
+        whole = replace(source, location=f"{path.resolve()}{member}", labels=labels)
         with _memory(location):
             return take_range(_without_labels(_read_path(whole, bar)))
     if location in dataset_names():
@@ -105,12 +106,15 @@ def format_of(path: Path) -> Format:
 
 
 def _expected() -> str:
-    return f"{', '.join(form.description for form in FORMATS)}, or a name"
+    known = (form.description for form in FORMATS if not form.is_refused)
+    return f"{', '.join(known)}, or a name"
 
 
 def _read_path(source: Source, bar: Bar) -> Dataset:
-    path = Path(source.location)
+    path, name = located(source.location)
     form = format_of(path)
+    if name is not None and not form.has_names:
+        raise InputError(f"{path} has no arrays with names, such as {name}: leave out :{name}")
     if source.labels is not None and form.labels_refusal is not None:
         raise InputError(f"{path} {form.labels_refusal}: leave out --labels")
     return form.read(source, bar)

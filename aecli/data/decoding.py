@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from aecli.cores import usable_cores
-from aecli.data.reading import first_bytes, reading
+from aecli.data.reading import Span, first_bytes, read_span, reading
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
 from aecli.pixels import Images
@@ -106,10 +106,13 @@ Result = TypeVar("Result")
 
 
 class EncodedImage(NamedTuple):
-    """An encoded image: `name` is for messages, `data` is its file or the bytes of one."""
+    """An encoded image: `name` is for messages, `data` its file, a span of one, or the bytes.
+
+    Files and spans are read by the process that decodes them.
+    """
 
     name: str
-    data: Path | bytes
+    data: Path | Span | bytes
 
 
 # The types of decoded pixels: 8 bits, 16 bits, and other numbers.
@@ -152,12 +155,12 @@ class Batch(NamedTuple):
     size: int
 
 
-def is_image(path: Path) -> bool:
-    """Return whether a file is an image by its content, whatever it is called."""
+def is_image(data: Path | Span) -> bool:
+    """Return whether a file, or a span of one, is an image by content, whatever it is called."""
     try:
-        if not re.match(_SIGNATURES, first_bytes(path, 16), re.DOTALL):
+        if not re.match(_SIGNATURES, first_bytes(data, 16), re.DOTALL):
             return False
-        _read_info(EncodedImage(str(path), path))
+        _read_info(EncodedImage(str(data), data))
     except InputError:
         return False
     return True
@@ -384,7 +387,7 @@ def _start_worker(room: _Room) -> None:
 
 def _size(image: EncodedImage) -> int:
     try:
-        size = len(image.data) if isinstance(image.data, bytes) else image.data.stat().st_size
+        size = _size_of_data(image.data)
     except OSError as error:
         raise InputError(f"cannot look at {image.name}: {error.strerror or error}") from error
     if size > _MOST_ENCODED_BYTES:
@@ -393,6 +396,12 @@ def _size(image: EncodedImage) -> int:
             f"{_MOST_ENCODED_BYTES:,}"
         )
     return size
+
+
+def _size_of_data(data: Path | Span | bytes) -> int:
+    if isinstance(data, Path):
+        return data.stat().st_size
+    return data.size if isinstance(data, Span) else len(data)
 
 
 def _read_info(encoded: EncodedImage) -> ImageInfo:
@@ -474,7 +483,7 @@ def _opened(encoded: EncodedImage) -> Iterator["Image"]:
     name, data = encoded
     # Pillow's warnings, of large images or odd metadata, are not a reason to stop.
     with (
-        io.BytesIO(data) if isinstance(data, bytes) else reading(data) as file,
+        reading(data) if isinstance(data, Path) else io.BytesIO(_read_bytes(name, data)) as file,
         warnings.catch_warnings(action="ignore"),
     ):
         try:
@@ -492,6 +501,19 @@ def _opened(encoded: EncodedImage) -> Iterator["Image"]:
             raise InputError(f"{name} takes more memory than there is: make it smaller") from error
         except _DAMAGE as error:
             raise InputError(f"{name} is a damaged image: {error}") from error
+
+
+def _read_bytes(name: str, data: Span | bytes) -> bytes:
+    """Return encoded bytes, of a span as many as all processes together have memory for."""
+    if isinstance(data, bytes):
+        return data
+    if data.size > _SMALL_BYTES:
+        most = (default_memory() if _room is None else _room.size) // usable_cores()
+        if data.size > most:
+            raise InputError(
+                f"{name} has {data.size:,} bytes, but there is memory for {most:,}: make it smaller"
+            )
+    return read_span(data, name)
 
 
 @contextmanager

@@ -22,7 +22,8 @@ class Format:
     reads it; `source.location` is its absolute path. `labels_refusal`: why `--labels` cannot be
     used, in words that follow the path; None where it can be used. Formats are tried in order of
     `priority`, highest first, then in order of their modules' names; those that are a `fallback`
-    take what no other format matches.
+    take what no other format matches. `has_names`: whether `PATH:NAME` names an array in it.
+    `is_refused`: whether `read` only says what to do with it.
     """
 
     description: str
@@ -31,3 +32,5 @@ class Format:
     labels_refusal: str | None = None
     priority: int = 0
     fallback: bool = False
+    has_names: bool = False
+    is_refused: bool = False

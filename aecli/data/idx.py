@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from aecli.data.reading import reading, state_of
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
-from aecli.npy import StoredArray
+from aecli.npy import Array, StoredArray
 
-# Two zeros and the type of the values, unsigned bytes; the number of axes follows.
-MAGIC = b"\0\0\x08"
+# Two zeros and the type of the values; the number of axes follows.
+_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+MAGICS = tuple(bytes([0, 0, code]) for code in _TYPES)
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
-    """Open an IDX file of unsigned bytes with `ndim` axes; it may be gzipped, whatever its suffix.
+def open_idx(path: Path, ndim: int) -> Array | StoredArray:
+    """Open an IDX file with `ndim` axes; it may be gzipped, whatever its suffix.
 
     Unless it is gzipped, the array stays in the file.
 
@@ -37,25 +37,26 @@ def open_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8] | StoredArray:
         file.seek(0)
         if packed:
             return _read_packed(file, path, ndim)
-        shape = _read_header(file, path, ndim)
-        _check_size(path, shape, state_of(file).size - file.tell())
-        return StoredArray(file, path, np.dtype(np.uint8), shape)
+        shape, dtype = _read_header(file, path, ndim)
+        _check_size(path, shape, dtype, state_of(file).size - file.tell())
+        return StoredArray(file, path, dtype, shape)
 
 
-def read_idx(path: Path, ndim: int) -> npt.NDArray[np.uint8]:
+def read_idx(path: Path, ndim: int) -> Array:
     """Read an IDX file into memory; see `open_idx`."""
     array = open_idx(path, ndim)
     if not isinstance(array, StoredArray):
         return array
-    refuse_beyond_memory(math.prod(array.shape), str(path), "take fewer rows")
+    size = math.prod(array.shape) * array.dtype.itemsize
+    refuse_beyond_memory(size, str(path), "take fewer rows")
     return array[:]
 
 
-def _read_packed(file: IO[bytes], path: Path, ndim: int) -> npt.NDArray[np.uint8]:
+def _read_packed(file: IO[bytes], path: Path, ndim: int) -> Array:
     try:
         with igzip.open(file) as unpacked:
-            shape = _read_header(unpacked, path, ndim)
-            expected = math.prod(shape)
+            shape, dtype = _read_header(unpacked, path, ndim)
+            expected = math.prod(shape) * dtype.itemsize
             refuse_beyond_memory(
                 expected, str(path), "unpack it with gunzip, then it can stay on disk"
             )
@@ -67,27 +68,29 @@ def _read_packed(file: IO[bytes], path: Path, ndim: int) -> npt.NDArray[np.uint8
         ) from error
     except (gzip.BadGzipFile, isal_zlib.error) as error:
         raise InputError(f"{path} is corrupt gzip ({error}): fetch it again") from error
-    _check_size(path, shape, len(data))
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    _check_size(path, shape, dtype, len(data))
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
-def _read_header(file: IO[bytes] | gzip.GzipFile, path: Path, ndim: int) -> tuple[int, ...]:
-    magic = MAGIC + bytes([ndim])
+def _read_header(
+    file: IO[bytes] | gzip.GzipFile, path: Path, ndim: int
+) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     header = file.read(4 + 4 * ndim)
-    if header[:4] != magic:
+    kind = _TYPES.get(header[2]) if len(header) > 3 and header[:2] == b"\0\0" else None
+    if kind is None or header[3] != ndim:
         raise InputError(
-            f"{path} is not an IDX file of unsigned bytes with {ndim} axes: expected it to start "
-            f"with {magic.hex()}, got {header[:4].hex() or 'nothing'}"
+            f"{path} is not an IDX file with {ndim} axes: expected it to start with "
+            f"{(MAGICS[0] + bytes([ndim])).hex()}, got {header[:4].hex() or 'nothing'}"
         )
     if len(header) < 4 + 4 * ndim:
         raise InputError(
             f"{path} is truncated inside its header: {len(header)} of {4 + 4 * ndim} bytes"
         )
-    return struct.unpack(f">{ndim}I", header[4:])
+    return struct.unpack(f">{ndim}I", header[4:]), np.dtype(kind)
 
 
-def _check_size(path: Path, shape: tuple[int, ...], held: int) -> None:
-    expected = math.prod(shape)
+def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic], held: int) -> None:
+    expected = math.prod(shape) * dtype.itemsize
     if held != expected:
         fault = "truncated" if held < expected else "too long"
         more = "more" if held > expected else f"{held:,}"

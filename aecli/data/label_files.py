@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from aecli.data.source import Source
+from aecli.data.source import Source, located
 from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.labels import (
@@ -23,6 +23,9 @@ from aecli.labels import (
     labels_of_values,
 )
 from aecli.memory import refuse_beyond_memory
+
+if TYPE_CHECKING:
+    from aecli.data.parquet_file import FileTable
 
 # What columns of labels and of names of files are called, without regard to case, blanks and
 # underscores; the first that is there counts.
@@ -81,15 +84,6 @@ def labels_for(
     return replace(found, left_out={**found.left_out, _OVERRIDDEN: overridden})
 
 
-def label_file(name: str) -> tuple[Path, str | None]:
-    """Return the file that a name of labels means, and which of its arrays: `y.npz:train`."""
-    path = Path(name)
-    stem, colon, member = name.rpartition(":")
-    if colon and member and kind_of(path) == "nothing" and kind_of(Path(stem)) == "file":
-        return Path(stem), member
-    return path, None
-
-
 def read_labels(
     name: str, rows: int, row_ids: Sequence[str] | None = None, *, by_row: bool = True
 ) -> Labelling:
@@ -104,7 +98,7 @@ def read_labels(
         InputError: there is no such file, it is damaged, or its labels do not fit the rows.
 
     """
-    path, member = label_file(name)
+    path, member = located(name)
     if kind_of(path) in ("nothing", "folder"):
         raise InputError(f"no such file of labels: {path}")
     table = _read_table(path, rows, row_ids)
@@ -142,7 +136,7 @@ def _read_array(path: Path, member: str | None, rows: int) -> Array:
 
     start = first_bytes(path)
     if start.startswith(b"PK"):
-        read = read_arrays(path, lambda names: [_choose_array(names, member, path)], text=True)
+        read = read_arrays(path, lambda names, _: [_choose_array(names, member, path)])
         return next(iter(read.values()))
     if member is not None:
         raise InputError(f"{path} is no .npz file: it has no arrays with names such as {member}")
@@ -177,28 +171,26 @@ def _read_table(path: Path, rows: int, row_ids: Sequence[str] | None) -> _Table 
 
 
 def _read_parquet(path: Path) -> _Table:
-    from aecli.data.parquet_file import label_kind, open_parquet
+    from aecli.data.parquet_file import label_kind, open_table
     from aecli.data.reading import reading, state_of
 
-    with reading(path) as file, open_parquet(file, path) as parquet:
+    with reading(path) as file, open_table(file, path) as table:
         _check_size(state_of(file).size, path)
-        kinds = {field.name: label_kind(field.type) for field in parquet.schema_arrow}
+        kinds = {field.name: label_kind(field.type) for field in table.schema}
         columns = [name for name, kind in kinds.items() if kind]
         names, label = _choose_columns(columns, path)
         if names is not None and kinds[columns[names]] not in ("text", "whole"):
             names = None
-        of_rows = None if names is None else _column(parquet, columns[names])
+        of_rows = None if names is None else _column(table, columns[names])
         return _Table(
             None if of_rows is None else ["" if one is None else str(one) for one in of_rows],
-            _column(parquet, columns[label]),
+            _column(table, columns[label]),
             kinds[columns[label]],
         )
 
 
-def _column(parquet: object, name: str) -> list[object]:
-    from aecli.data.parquet_file import column_values
-
-    return [value for values in column_values(parquet, name) for value in values]
+def _column(table: "FileTable", name: str) -> list[object]:
+    return [value for values in table.values(name) for value in values]
 
 
 def _read_text(path: Path, rows: int, row_ids: Sequence[str] | None) -> _Table:

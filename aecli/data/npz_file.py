@@ -4,11 +4,13 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from aecli.data.named_arrays import Shapes
 from aecli.data.reading import reading
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
@@ -30,12 +32,13 @@ _DAMAGE = (
 )
 
 
-def read_arrays(
-    path: Path, choose: Callable[[Collection[str]], Iterable[str]], *, text: bool = False
-) -> dict[str, Array]:
-    """Read the arrays of a `.npz` file that `choose` names, of all names that there are.
+# Takes the names of all arrays, and what returns the shape and the type of each that can be read;
+# returns the names of those to read.
+Choose = Callable[[Collection[str], Callable[[], Shapes]], Iterable[str]]
 
-    They hold numbers, and with `text` maybe texts.
+
+def read_arrays(path: Path, choose: Choose) -> dict[str, Array]:
+    """Read the arrays of numbers or texts of a `.npz` file that `choose` names.
 
     Raises:
         InputError: the file is damaged or too large, or `choose` raises it.
@@ -45,7 +48,11 @@ def read_arrays(
         try:
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-                chosen = {name: members[name] for name in choose(members.keys())}
+
+                def shapes() -> Shapes:
+                    return _shapes(archive, members, path)
+
+                chosen = {name: members[name] for name in choose(members.keys(), shapes)}
                 for name, info in chosen.items():
                     _check_method(info, f"{path}, {name}")
                 # Parts are put together later.
@@ -53,7 +60,7 @@ def read_arrays(
                 advice = "save one array as .npy, then it can stay on disk"
                 refuse_beyond_memory(size, str(path), advice)
                 return {
-                    name: _read_member(archive, info, f"{path}, {name}", text=text)
+                    name: _read_member(archive, info, f"{path}, {name}")
                     for name, info in chosen.items()
                 }
         except _DAMAGE as error:
@@ -68,12 +75,19 @@ def _check_method(info: zipfile.ZipInfo, where: str) -> None:
         )
 
 
-def _read_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, *, text: bool
-) -> Array:
+def _shapes(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], path: Path) -> Shapes:
+    found = {}
+    for name, info in members.items():
+        with suppress(InputError), archive.open(info) as file:
+            shape, _, dtype = read_header(file, f"{path}, {name}", info.file_size, text=True)
+            found[name] = shape, dtype
+    return found
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Array:
     with archive.open(info) as file:
         # The header must promise what the archive does.
-        shape, fortran_order, dtype = read_header(file, where, info.file_size, text=text)
+        shape, fortran_order, dtype = read_header(file, where, info.file_size, text=True)
         flat = np.empty(math.prod(shape), dtype)
         left = memoryview(flat.view(np.uint8).data)
         # In pieces: zipfile makes copies of what it reads.

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aecli.data.dataset import Dataset
-from aecli.data.label_files import label_file
 from aecli.data.named import NAMED, find_named
+from aecli.data.source import located
 from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_inputs
 
@@ -21,7 +21,7 @@ def refuse_data_files(outputs: Sequence[Path], dataset: Dataset) -> None:
     refuse_inputs(outputs, files_of(dataset))
     if not dataset.row_ids:
         return
-    location = Path(dataset.source.location)
+    location, _ = located(dataset.source.location)
     folders = {place.resolve() for place in {(location / name).parent for name in dataset.row_ids}}
     for path in outputs:
         if path.parent.resolve() in folders:
@@ -32,8 +32,10 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
     """Yield the files, and maybe others beside them, that a data set was read from."""
     source = dataset.source
     if source.labels is not None:
-        yield label_file(source.labels)[0]
-    folder = find_named(source.location) if source.location in NAMED else Path(source.location)
+        yield located(source.labels)[0]
+    folder = (
+        find_named(source.location) if source.location in NAMED else located(source.location)[0]
+    )
     if folder is None or kind_of(folder) != "folder":
         if folder is not None:
             yield folder

@@ -1,5 +1,6 @@
-"""Parquet files: opened and read a few rows at a time, so that damage and size are one line."""
+"""Parquet and Arrow files: read a few rows at a time, so that damage and size are one line."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,31 +17,85 @@ _BATCH_BYTES = 500_000_000
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, OverflowError)
 
 
+class FileTable(ABC):
+    """An open file of columns. `schema`: pyarrow's description of them."""
+
+    schema: Any
+
+    @abstractmethod
+    def rows(self) -> int:
+        """Return how many rows the file promises."""
+
+    @abstractmethod
+    def _batches(self, column: str, leaf: str) -> Iterator[Any]:
+        """Yield a few rows of a column at a time, of the field `leaf` in it."""
+
+    def values(self, column: str, field: str | None = None) -> Iterator[list[Any]]:
+        """Yield the values of a column, or of a field of one, as many as memory takes at a time."""
+        for batch in self._batches(column, f"{column}.{field}" if field else column):
+            values = batch.column(column)
+            yield (values.field(field) if field else values).to_pylist()
+
+
+class _Parquet(FileTable):
+    def __init__(self, file: IO[bytes]) -> None:
+        import pyarrow.parquet as pq
+
+        # Column chunks may be larger than memory: they are read a buffer at a time.
+        self._file = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        self.schema = self._file.schema_arrow
+
+    def rows(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def _batches(self, column: str, leaf: str) -> Iterator[Any]:
+        rows = _rows_at_a_time(self._file.metadata)
+        yield from self._file.iter_batches(rows, columns=[leaf])
+
+
+class _Arrow(FileTable):
+    """Arrow's stream of batches, each of which is read whole."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import pyarrow as pa
+
+        self._file = file
+        self.schema = pa.ipc.open_stream(pa.PythonFile(file, "r")).schema
+
+    def rows(self) -> int:
+        return sum(batch.num_rows for batch in self._stream([]))
+
+    def _batches(self, column: str, leaf: str) -> Iterator[Any]:
+        for batch in self._stream([self.schema.get_field_index(column)]):
+            # Places of values beyond the end would end the process.
+            batch.validate(full=True)
+            for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
+                yield batch.slice(start, _ROWS_AT_A_TIME)
+
+    def _stream(self, fields: list[int]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        self._file.seek(0)
+        options = pa.ipc.IpcReadOptions(included_fields=fields or [0], use_threads=False)
+        yield from pa.ipc.open_stream(pa.PythonFile(self._file, "r"), options=options)
+
+
 @contextmanager
-def open_parquet(file: IO[bytes], path: Path) -> Iterator[Any]:
-    """Read a file as Parquet; pyarrow's errors become an `InputError` that names it."""
+def open_table(file: IO[bytes], path: Path) -> Iterator[FileTable]:
+    """Read a file as Parquet or Arrow; pyarrow's errors become an `InputError` that names it."""
     try:
         import pyarrow as pa
-        import pyarrow.parquet as pq
     except ImportError as error:
         raise InputError(f"reading {path} needs pyarrow: pip install 'aecli[parquet]'") from error
+    is_arrow = path.suffix == ".arrow"
     try:
-        # Column chunks may be larger than memory: they are read a buffer at a time.
-        with pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as parquet:
-            yield parquet
+        yield _Arrow(file) if is_arrow else _Parquet(file)
     except MemoryError:
         raise
     except (pa.ArrowException, *_DAMAGE) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is a damaged Parquet file: {reason}") from error
-
-
-def column_values(parquet: Any, column: str, field: str | None = None) -> Iterator[list[Any]]:
-    """Yield the values of a column, or of a field of one, as many as memory takes at a time."""
-    leaf = f"{column}.{field}" if field else column
-    for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata), columns=[leaf]):
-        values = batch.column(column)
-        yield (values.field(field) if field else values).to_pylist()
+        kind = "Arrow" if is_arrow else "Parquet"
+        raise InputError(f"{path} is a damaged {kind} file: {reason}") from error
 
 
 def _rows_at_a_time(metadata: Any) -> int:

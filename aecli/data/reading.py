@@ -1,6 +1,7 @@
 """Open the files of a data set: regular ones, that stay as they are while they are read."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,14 +44,61 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def first_bytes(path: Path, count: int = 8) -> bytes:
-    """Return the first bytes of a file.
+class Span(NamedTuple):
+    """Data within a file: `size` bytes, stored from `offset` on, or deflated to `packed` bytes."""
+
+    path: Path
+    offset: int
+    size: int
+    packed: int | None = None
+
+
+# What of a deflated span is enough for its first bytes.
+_START_BYTES = 4096
+
+
+def read_span(span: Span, name: str, most: int | None = None) -> bytes:
+    """Return the bytes of a span, or the first `most` of them; `name` is what errors call it.
+
+    Never more bytes are made than the span says that it has.
+
+    Raises:
+        InputError: they cannot be read, or are others than the span says.
+
+    """
+    held = span.size if span.packed is None else span.packed
+    size = span.size if most is None else min(most, span.size)
+    if most is not None:
+        held = min(held, size if span.packed is None else _START_BYTES)
+    with reading(span.path) as file:
+        data = os.pread(file.fileno(), held, span.offset)
+    if len(data) != held:
+        raise InputError(f"{name} is truncated: it ends beyond the end of its file")
+    if span.packed is None:
+        return data
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        # Without a limit where that is 0.
+        found = unpacking.decompress(data, size + 1)
+    except zlib.error as error:
+        raise InputError(f"{name} is damaged: {error}") from error
+    if most is not None:
+        return found[:size]
+    if len(found) != size or not unpacking.eof:
+        raise InputError(f"{name} is damaged: it is longer or shorter than its {size:,} bytes")
+    return found
+
+
+def first_bytes(data: Path | Span, count: int = 8) -> bytes:
+    """Return the first bytes of a file, or of a span of one.
 
     Raises:
         InputError: it is not a regular file, or cannot be read.
 
     """
-    with reading(path) as file:
+    if isinstance(data, Span):
+        return read_span(data, str(data.path), count)
+    with reading(data) as file:
         return file.read(count)
 
 

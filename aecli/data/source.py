@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import DEFAULT_SHARE, DEFAULT_SPLIT_SEED
 from aecli.errors import InputError
+from aecli.files import kind_of
 from aecli.validated import Count, Finite, Text, read_as
 
 _MOST_PIXELS = 4096
@@ -17,15 +19,16 @@ _MOST_PIXELS = 4096
 class Source:
     """Where a data set is, and how it is read and split.
 
-    `location` is a known name or an absolute path, `labels` an absolute path or None. Where the
-    data have no splits of their own, `validation` and `test` are the shares of rows drawn for
-    them, and `split_seed` seeds the draw. `rescale` is (low, high), the pixel values that become 0
-    and 1, or None for the scaling of the pixels' type; "auto" finds it in the training images.
-    `size` is the (height, width) that image files are stretched to, and `grayscale` whether they
-    are converted to grayscale. `ground` is what transparent images lie on, black where it is None;
-    "auto" chooses it by the images. `columns` are the mean and the deviation of each column of
-    vectors, which are standardised by them, whatever `rescale` is. A `Dataset.source` has the
-    choices instead of "auto". With `no_labels` the data are read as if they had none.
+    `location` is a known name or an absolute path, `PATH:NAME` for an array in a file; `labels` is
+    an absolute path, maybe `PATH:NAME` too, or None. Where the data have no splits of their own,
+    `validation` and `test` are the shares of rows drawn for them, and `split_seed` seeds the draw.
+    `rescale` is (low, high), the pixel values that become 0 and 1, or None for the scaling of the
+    pixels' type; "auto" finds it in the training images. `size` is the (height, width) that image
+    files are stretched to, and `grayscale` whether they are converted to grayscale. `ground` is
+    what transparent images lie on, black where it is None; "auto" chooses it by the images.
+    `columns` are the mean and the deviation of each column of vectors, which are standardised by
+    them, whatever `rescale` is. A `Dataset.source` has the choices instead of "auto". With
+    `no_labels` the data are read as if they had none.
 
     Raises:
         InputError: a value is out of range.
@@ -72,6 +75,11 @@ class Source:
                 raise InputError(
                     f"--rescale {low:g},{high:g}: expected LOW,HIGH with LOW below HIGH"
                 )
+
+    @property
+    def own_labels(self) -> bool:
+        """Whether labels are those of the data themselves, if there are any."""
+        return self.labels is None and not self.no_labels
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON's types."""
@@ -122,6 +130,19 @@ def choose_source(
     if "rescale" in given:
         known["columns"] = None
     return Source(location, **known | given)
+
+
+def located(location: str) -> tuple[Path, str | None]:
+    """Split `PATH:NAME`, an array in a file, at its last colon; a path that exists is whole.
+
+    Raises:
+        InputError: the path cannot be followed.
+
+    """
+    path, colon, name = location.rpartition(":")
+    if colon and path and name and kind_of(Path(location)) == "nothing":
+        return Path(path), name
+    return Path(location), None
 
 
 def parse_size(text: str) -> tuple[int, int]:

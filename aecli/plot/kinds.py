@@ -145,7 +145,7 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
         InputError: as `read_codes_of`, or there are no numbers to colour the codes by.
 
     """
-    from aecli.data.label_files import label_file
+    from aecli.data.source import located
     from aecli.plot.colors import ContinuousColors, shortened
     from aecli.plot.maps import map_figure
     from aecli.run.codes import labels_path, read_point_values
@@ -157,7 +157,7 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
         if codes.numbers is None:
             return map_figure(codes, path.name)
         own = options.labels or labels_path(path)
-        name = shortened(label_file(str(own))[0].name)
+        name = shortened(located(str(own))[0].name)
         return map_figure(codes, path.name, ContinuousColors(name, codes.numbers))
     name = PER_POINT[options.color_by].meaning
     values = read_point_values(path, options.color_by, codes.values)

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -158,15 +159,57 @@ def flipped(data: bytes, index: int) -> bytes:
     return bytes(changed)
 
 
+def write_zip(path: Path) -> None:
+    """Write a zip of two labels, six images each."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for row, pixels in enumerate(PIXELS[:12]):
+            archive.writestr(f"{'cat' if row < 6 else 'dog'}/{row:02}.png", png(pixels))
+
+
+def write_tar(path: Path) -> None:
+    """Write a tar of two labels, six images each."""
+    with tarfile.open(path, "w") as archive:
+        for row, pixels in enumerate(PIXELS[:12]):
+            data = png(pixels)
+            info = tarfile.TarInfo(f"{'cat' if row < 6 else 'dog'}/{row:02}.png")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def write_table(path: Path) -> None:
+    """Write the images as rows of pixels after their labels."""
+    rows = np.column_stack([LABELS, PIXELS.reshape(90, -1)])
+    header = ",".join(["label", *(f"pixel{place}" for place in range(30))])
+    np.savetxt(path, rows, "%d", ",", header=header, comments="")
+
+
+def write_hdf5(path: Path) -> None:
+    """Write the images as an array of HDF5."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["images"] = PIXELS
+
+
+def write_mat(path: Path) -> None:
+    """Write the images as MATLAB does, the last axis counts them."""
+    from scipy.io import savemat
+
+    with path.open("wb") as file:
+        savemat(file, {"X": np.moveaxis(PIXELS, 0, -1)})
+
+
 # A small one of each format, by the names of the modules in aecli.data.formats.
 FORMATS: dict[str, list[Act]] = {
     "cifar10": [write_cifar10],
+    "hdf5": [write_hdf5],
     "idx_file": [
         lambda path: write_idx(path, PIXELS),
         lambda path: write_idx(path.with_suffix(".gz"), PIXELS),
     ],
     "idx_folder": [write_idx_folder],
     "image_folder": [write_images],
+    "matlab": [write_mat],
     "npy": [write_bytes(npy(PIXELS))],
     "npz": [write_bytes(npz(a=npy(PIXELS)))],
     "parquet": [
@@ -174,4 +217,8 @@ FORMATS: dict[str, list[Act]] = {
         lambda path: write_parquet(path / "train.parquet"),
         lambda path: write_parquet(path / "data" / "train.parquet"),
     ],
+    "refused": [],
+    "table": [lambda path: write_table(path.with_suffix(".csv"))],
+    "tar_archive": [write_tar],
+    "zip_archive": [write_zip],
 }

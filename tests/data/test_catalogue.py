@@ -91,7 +91,6 @@ def test_what_does_not_belong_together_is_refused(
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", PIXELS)
     np.save("short.npy", LABELS[:5])
-    np.save("float.npy", LABELS / 2)
     np.savez("k.npz", x_train=PIXELS, x_test=PIXELS)
     os.mkfifo("fifo")
     # It promises a terabyte and has it, but no disk.

@@ -36,7 +36,7 @@ def test_any_array_comes_back_exactly(tmp_path: Path, values: npt.NDArray[Any]) 
     np.save(tmp_path / "a.npy", values)
     np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), values)
     np.savez_compressed(tmp_path / "a.npz", values)
-    np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")["all"][0], values)
+    np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")[0]["all"][0], values)
 
 
 @FUZZ

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
-from aecli.data.idx import GZIP_MAGIC, MAGIC, open_idx
+from aecli.data.idx import GZIP_MAGIC, MAGICS, open_idx
 from aecli.data.progress import Bar
 from aecli.data.single_array import dataset_of_array
 from aecli.data.source import Source
@@ -16,6 +16,6 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 FORMAT = Format(
     description="an IDX file",
-    matches=lambda path, first_bytes: first_bytes.startswith((GZIP_MAGIC, MAGIC)),
+    matches=lambda path, first_bytes: first_bytes.startswith((GZIP_MAGIC, *MAGICS)),
     read=_read,
 )

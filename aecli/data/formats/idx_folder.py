@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from aecli.data.arrays import to_images
 from aecli.data.dataset import Dataset
@@ -16,8 +15,9 @@ from aecli.data.source import Source
 from aecli.data.splits import split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
-from aecli.labels import Array, Labelling, labels_of_parts
+from aecli.labels import Labelling, labels_of_parts
 from aecli.memory import refuse_beyond_memory
+from aecli.npy import Array
 
 
 def read_idx_folder(
@@ -106,7 +106,7 @@ def _find(folder: Path, part: str, kind: str) -> Path | None:
     return None
 
 
-def _size(images: npt.NDArray[np.uint8]) -> str:
+def _size(images: Array) -> str:
     return f"{images.shape[1]}x{images.shape[2]}"
 
 

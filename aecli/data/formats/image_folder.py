@@ -42,9 +42,8 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
             f"{folder} has no images{left_out_text(left_out)}: expected files that end in "
             f"{', '.join(SUFFIXES)}, or IDX files in MNIST's naming"
         )
-    own_classes = source.labels is None and not source.no_labels
     places = [path.relative_to(folder).parts for path in found]
-    layout = layout_of(places, str(folder), classes=own_classes)
+    layout = layout_of(places, str(folder), classes=source.own_labels)
     files = [found[index] for index in layout.order]
     row_ids = tuple(_as_unicode(str(path.relative_to(folder))) for path in files)
     labelling = labels_for(

@@ -1,5 +1,6 @@
-"""Parquet files as Hugging Face writes them: a column of encoded images, and one of labels."""
+"""Parquet and Arrow files as Hugging Face writes them: a column of encoded images, and labels."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +14,15 @@ from aecli.data.dataset import Dataset
 from aecli.data.decoding import EncodedImage
 from aecli.data.format import Format
 from aecli.data.label_files import labels_for
-from aecli.data.parquet_file import MAGIC, column_values, label_kind, open_parquet
+from aecli.data.layout import split_of
+from aecli.data.parquet_file import MAGIC, label_kind, open_table
 from aecli.data.progress import Bar
 from aecli.data.reading import FileState, changed, reading, state_of
 from aecli.data.source import Source
 from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
 from aecli.errors import InputError
-from aecli.labels import UNKNOWN, Labelling, labels_of_values
+from aecli.files import kind_of
+from aecli.labels import MOST_CLASSES_SHARE, UNKNOWN, Labelling, labels_of_values
 from aecli.memory import default_memory, refuse_beyond_memory
 from aecli.validated import Text, read_as
 
@@ -28,10 +31,11 @@ _LABELS = ("label", "labels")
 # Columns that may have labels too, where none is called so, in this order.
 _OTHER_LABELS = ("class", "target", "category", "y")
 # Columns of numbers that count rows.
-_IDS = ("id", "index", "idx", "image_id", "__index_level_0__")
+_IDS = ("id", "ids", "index", "idx", "image_id", "__index_level_0__")
+# What `datasets.save_to_disk` writes beside Arrow files.
+_SAVED = ("state.json", "dataset_info.json")
 # What a row takes in memory besides its pixels: its label, its place, and its name, if it is short.
 _ROW_BYTES = 150
-
 
 # A column, and a field in it where the column is a struct.
 _Field = tuple[str, str | None]
@@ -66,29 +70,58 @@ class _Part:
 
 
 def find_parquet(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder, or of its folder `data`, sorted by name."""
+    """Return the Parquet or Arrow files of a folder, or those below it, sorted by name.
+
+    Those below it are in `data`, or in folders of splits, or in one folder around all. Arrow files
+    are those that `datasets.save_to_disk` writes.
+    """
     for place in (folder, folder / "data"):
-        found = sorted(path for path in place.glob("*.parquet") if not path.name.startswith("."))
+        found = _files(place)
         if found:
             return found
-    return []
+    below = [path for path in _folders(folder) if not path.name.startswith(".")]
+    splits = [path for path in below if split_of(path.name) is not None]
+    if splits:
+        return [path for place in splits for path in _files(place)]
+    return find_parquet(below[0]) if len(below) == 1 else []
+
+
+def _files(folder: Path) -> list[Path]:
+    is_saved = any(kind_of(folder / name) == "file" for name in _SAVED)
+    patterns = ("*.parquet", "*.arrow") if is_saved else ("*.parquet",)
+    return sorted(
+        path
+        for pattern in patterns
+        for path in folder.glob(pattern)
+        if not path.name.startswith((".", "cache-"))
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            # Links may go round in circles.
+            return sorted(
+                Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)
+            )
+    except OSError:
+        return []
 
 
 def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
-    """Read Parquet files with a column of images, each `{bytes, path}` or bytes alone.
+    """Read Parquet or Arrow files with a column of images, each `{bytes, path}` or bytes alone.
 
     Labels are the column that `_label_column` chooses, or those of `source.labels`. Files with
-    `train` and `test` (maybe `validation`) in their names are these splits.
+    `train` and `test` (maybe `validation`) in their names, or those of their folders, are these
+    splits; without `test`, `validation` is.
 
     Raises:
         InputError: a file is damaged or has no images, does not fit the others, or was changed.
 
     """
     location = Path(source.location)
-    splits = {
-        split: [_look(path) for path in members]
-        for split, members in _split_paths(paths, location).items()
-    }
+    paths_of_splits, split_names = _split_paths(paths, location)
+    splits = {split: [_look(path) for path in found] for split, found in paths_of_splits.items()}
     parts = [part for members in splits.values() for part in members]
     columns = parts[0].columns
     for part in parts:
@@ -135,19 +168,29 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         row_ids=row_ids,
         left_out=labelling.left_out,
         widened=decoded.widened,
+        split_names=split_names,
     )
 
 
-def _split_paths(paths: Sequence[Path], location: Path) -> Mapping[str, list[Path]]:
+def _split_paths(
+    paths: Sequence[Path], location: Path
+) -> tuple[Mapping[str, list[Path]], Mapping[str, str]]:
+    """Return the files of each split, and what splits are called where one stands for another."""
     found: dict[str, list[Path]] = {}
     for path in paths:
-        words = re.split(r"[^a-z]+", path.stem.lower())
-        splits = [split for split, names in SPLIT_WORDS.items() if any(n in words for n in names)]
+        folders = path.relative_to(location).parts[:-1] if path != location else ()
+        words = {split_of(word) for word in re.split(r"[^a-z]+", path.stem.lower())}
+        words |= {split_of(name) for name in folders}
+        splits = [word for word in words if word is not None]
         found.setdefault(splits[0] if len(splits) == 1 else "all", []).append(path)
+    split_names = {}
+    if found.keys() == {"train", "validation"}:
+        found["test"] = found.pop("validation")
+        split_names = {"train": "train", "test": "validation"}
     if {"train", "test"} <= found.keys() <= SPLIT_WORDS.keys():
-        return {split: found[split] for split in SPLIT_WORDS if split in found}
+        return {split: found[split] for split in SPLIT_WORDS if split in found}, split_names
     if len(found) == 1:
-        return {"all": list(paths)}
+        return {"all": list(paths)}, {}
     raise InputError(
         f"{location} has files of {', '.join(sorted(found))}: expected train and test, maybe "
         "validation, in their names, or none of these words"
@@ -155,11 +198,11 @@ def _split_paths(paths: Sequence[Path], location: Path) -> Mapping[str, list[Pat
 
 
 def _look(path: Path) -> _Part:
-    with reading(path) as file, open_parquet(file, path) as parquet:
-        rows = parquet.metadata.num_rows
+    with reading(path) as file, open_table(file, path) as table:
+        rows = table.rows()
         if rows < 0:
             raise InputError(f"{path} is a damaged Parquet file: it promises {rows} rows")
-        return _Part(path, state_of(file), _columns(parquet.schema_arrow, path), rows)
+        return _Part(path, state_of(file), _columns(table.schema, path), rows)
 
 
 def _check_state(file: IO[bytes], part: _Part) -> None:
@@ -234,12 +277,13 @@ def _label_column(schema: Any, class_names: Mapping[str, Any]) -> str | None:
     """Return the column of labels, or None.
 
     It is one of `_LABELS`, else the first ClassLabel, else one of `_OTHER_LABELS`, else the only
-    column of integers that does not count the rows.
+    column of integers that does not count the rows, else the only one of texts.
     """
     kinds = {field.name: label_kind(field.type) for field in schema}
     classes = [name for name in kinds if name in class_names]
-    whole = [name for name, kind in kinds.items() if kind == "whole" and name.lower() not in _IDS]
-    only = whole if len(whole) == 1 else []
+    others = {name: kind for name, kind in kinds.items() if name.lower() not in _IDS}
+    whole, texts = ([n for n, kind in others.items() if kind == one] for one in ("whole", "text"))
+    only = next((found for found in (whole, texts) if len(found) == 1), [])
     names = (*_LABELS, *classes, *_OTHER_LABELS, *only)
     return next((name for name in names if kinds.get(name)), None)
 
@@ -286,6 +330,10 @@ def _labels(parts: Sequence[_Part], columns: _Columns, count: int, where: str) -
     if labels is not None and len(labels) != count:
         raise InputError(f"{where} is damaged: expected {count:,} labels, got {len(labels):,}")
     if names is None or labels is None:
+        of_texts = labelling.class_names if columns.label_kind == "text" else None
+        is_named = column[0] in (*_LABELS, *_OTHER_LABELS)
+        if of_texts and not is_named and len(of_texts) > max(1, MOST_CLASSES_SHARE * count):
+            return Labelling()
         return labelling
     known = labels[labels != UNKNOWN]
     if len(known) == 0:
@@ -321,9 +369,9 @@ def _row_ids(
 
 def _lists(part: _Part, wanted: _Field) -> Iterator[list[Any]]:
     """Yield the values of a column, or of a field of one, as many as memory takes at a time."""
-    with reading(part.path) as file, open_parquet(file, part.path) as parquet:
+    with reading(part.path) as file, open_table(file, part.path) as table:
         _check_state(file, part)
-        yield from column_values(parquet, *wanted)
+        yield from table.values(*wanted)
 
 
 def _matches(path: Path, first_bytes: bytes) -> bool:
@@ -336,7 +384,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 
 FORMAT = Format(
-    description="Parquet",
+    description="Parquet or saved Arrow",
     matches=_matches,
     read=_read,
 )

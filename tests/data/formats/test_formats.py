@@ -33,15 +33,21 @@ def test_every_module_is_in_the_table_and_has_an_example() -> None:
 def test_formats_are_tried_in_a_fixed_order() -> None:
     names = {module.FORMAT: name for name, module in MODULES.items()}
     assert [names[form] for form in formats.FORMATS] == [
+        "refused",
         "idx_folder",
+        "tar_archive",
+        "zip_archive",
         "cifar10",
+        "hdf5",
         "idx_file",
+        "matlab",
         "npy",
         "npz",
         "parquet",
+        "table",
         "image_folder",
     ]
-    assert [form.fallback for form in formats.FORMATS] == [False] * 6 + [True]
+    assert [form.fallback for form in formats.FORMATS] == [False] * 12 + [True]
 
 
 @pytest.mark.parametrize("name", examples.FORMATS)
@@ -101,7 +107,7 @@ def test_a_folder_of_two_formats_is_the_one_that_is_tried_first(tmp_path: Path) 
 def test_the_message_lists_every_format(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("text")
     os.mkfifo(tmp_path / "fifo")
-    expected = ", ".join(form.description for form in formats.FORMATS)
+    expected = ", ".join(form.description for form in formats.FORMATS if not form.is_refused)
     for name in ("x", "fifo"):
         with pytest.raises(InputError) as caught:
             open_dataset(str(tmp_path / name))

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from aecli.data import open_dataset
+from aecli.data import files_of, open_dataset, reopen_dataset
+from aecli.data.source import Source
 from aecli.errors import InputError
 from aecli.labels import UNKNOWN
 from tests.data.examples import LABELS, NPY_OF_TERABYTES, PIXELS, flipped, npy, npy_header, npz
@@ -79,8 +80,8 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "no member, but its name": (npz(a=b""), ", a is not a whole .npy array"),
     "encrypted": (_encrypted(npz(a=GOOD)), "is encrypted"),
     "empty": (npz(), "holds nothing: expected Keras'"),
-    "an unknown layout": (npz(a=GOOD, b=GOOD), "holds a, b: expected Keras'"),
-    "half of Keras": (npz(x_train=GOOD, y_train=GOOD), "holds x_train, y_train: expected"),
+    "an unknown layout": (npz(a=GOOD, b=GOOD), "several arrays that can be images, a, b: name one"),
+    "half of Keras": (npz(x_train=GOOD, y_train=GOOD), "images, x_train, y_train: name one"),
     "a member that is cut": (npz(a=GOOD[:-1]), ", a is truncated"),
     "terabytes promised": (npz(a=NPY_OF_TERABYTES), ", a is truncated: its header promises 1,000"),
     "objects": (npz(a=OBJECTS), ", a holds object: expected numbers"),
@@ -127,3 +128,65 @@ def test_a_part_may_have_no_labels(tmp_path: Path) -> None:
     dataset = open_dataset(str(tmp_path / "x.npz"))
     assert set(dataset.labels_of("test")) == {UNKNOWN}  # type: ignore[arg-type]
     assert UNKNOWN not in dataset.labels_of("train")  # type: ignore[operator]
+
+
+def test_one_of_several_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "any.npz"
+    np.savez(path, images=PIXELS, latents=np.zeros((90, 3)), Labels=LABELS, ids=LABELS)
+    dataset = open_dataset(str(path))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == LABELS.tolist()
+    assert dataset.left_out == {"array latents": 1, "array ids": 1}
+    named = open_dataset(f"{path}:latents")
+    assert named.images.shape == (90, 1, 3, 1)
+    assert named.source.location == f"{path}:latents"
+    assert named.name == "any"
+    assert reopen_dataset(named.source).fingerprint == named.fingerprint
+    assert path in files_of(named)
+    for name, words in (("nothing", "has no array 'nothing'"), ("ids", "has the shape")):
+        with pytest.raises(InputError, match=words):
+            open_dataset(f"{path}:{name}")
+    np.savez(path, a=PIXELS, b=PIXELS)
+    with pytest.raises(InputError, match=r"several arrays that can be images, a, b: name one, as"):
+        open_dataset(str(path))
+
+
+def test_a_path_with_a_colon_wins(tmp_path: Path) -> None:
+    (tmp_path / "x.npz:a").write_bytes(npy(PIXELS))
+    (tmp_path / "x.npz").write_bytes(npz(a=npy(PIXELS[:50])))
+    assert len(open_dataset(str(tmp_path / "x.npz:a")).images) == 90
+    (tmp_path / "x.npz:a").unlink()
+    assert len(open_dataset(str(tmp_path / "x.npz:a")).images) == 50
+    (tmp_path / "x.npy").write_bytes(npy(PIXELS))
+    with pytest.raises(InputError, match=r"x.npy has no arrays with names"):
+        open_dataset(str(tmp_path / "x.npy:a"))
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation"])
+def test_keras_validation(word: str, tmp_path: Path) -> None:
+    parts = {"train": slice(0, 60), word: slice(60, 75), "test": slice(75, 90)}
+    members = {f"x_{part}": PIXELS[rows] for part, rows in parts.items()}
+    members |= {f"y_{part}": LABELS[rows] for part, rows in parts.items()}
+    np.savez(tmp_path / "x.npz", **members)  # type: ignore[arg-type]
+    dataset = open_dataset(str(tmp_path / "x.npz"))
+    assert [dataset.count(name) for name in ("train", "validation", "test")] == [60, 15, 15]
+    del members["x_test"], members["y_test"]
+    np.savez(tmp_path / "x.npz", **members)  # type: ignore[arg-type]
+    dataset = open_dataset(str(tmp_path / "x.npz"))
+    assert [dataset.count(name) for name in ("train", "validation", "test")] == [55, 5, 15]
+    assert dataset.split_names == {"train": "x_train", "test": f"x_{word}"}
+
+
+def test_labels_beside_one_of_several_arrays_may_be_texts_or_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "any.npz"
+    np.savez(path, images=PIXELS, label=np.array(["b", "a", ""] * 30), ids=LABELS)
+    dataset = open_dataset(str(path))
+    assert dataset.class_names == ("a", "b")
+    assert dataset.labels_of("train") is not None
+    assert dataset.left_out == {"array ids": 1}
+    np.save(tmp_path / "y.npy", LABELS)
+    other = open_dataset(Source(str(path), labels=str(tmp_path / "y.npy")))
+    assert other.labels is not None
+    assert other.labels.tolist() == LABELS.tolist()
+    assert other.left_out == {"array ids": 1, "labels of the data themselves": 90}
