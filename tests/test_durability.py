@@ -235,7 +235,7 @@ def test_a_device_without_memory_is_said(
 
 
 def test_a_run_has_one_writer(aecli: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "1000000", "-o", "run"]
+    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "100000", "-o", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as holder:
         assert holder.stderr is not None
         while "saved epoch 1\n" not in holder.stderr.readline():
@@ -246,9 +246,9 @@ def test_a_run_has_one_writer(aecli: Run, tmp_path: Path) -> None:
             assert f"run is being trained by process {holder.pid}" in refused.stderr
         holder.kill()
     # The lock of one that was killed is no lock.
-    assert (tmp_path / "run" / ".lock").exists()
+    assert (tmp_path / "run" / ".aecli.lock").exists()
     assert aecli("train", "--force", "-o", "run", *QUICK).returncode == 0
-    assert not (tmp_path / "run" / ".lock").exists()
+    assert not (tmp_path / "run" / ".aecli.lock").exists()
 
 
 def test_what_is_read_is_not_written_over(
@@ -411,7 +411,7 @@ def test_a_run_that_cannot_be_replaced_stays(digits_run: Path, tmp_path: Path) -
         text=True,
     )
     assert done.returncode == 1
-    assert "last.safetensors: File too large, it needs " in done.stderr
+    assert "best.safetensors: File too large, it needs " in done.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
@@ -475,11 +475,11 @@ def test_a_run_that_was_replaced_meanwhile_is_left_alone(
 
 def test_what_others_are_writing_is_not_swept_away(tmp_path: Path) -> None:
     path = tmp_path / "codes.npy"
-    (tmp_path / ".codes.npy.left.tmp").write_bytes(b"of a process that was killed")
+    (tmp_path / ".codes.npy.aecli-left.tmp").write_bytes(b"of a process that was killed")
     with files.writing(path) as first:
         first.write(b"first")
         files.write_bytes(path, b"second")
-        assert not (tmp_path / ".codes.npy.left.tmp").exists()
+        assert not (tmp_path / ".codes.npy.aecli-left.tmp").exists()
     assert path.read_bytes() == b"first"
     assert [file.name for file in tmp_path.iterdir()] == ["codes.npy"]
 
