@@ -240,7 +240,7 @@ def test_labels_of_another_file_may_be_of_any_kind(path: Path, tmp_path: Path) -
     np.save(tmp_path / "y.npy", np.arange(6) / 4)
     codes = read_codes(path, tmp_path / "y.npy")
     assert (codes.labels, codes.class_names) == (None, None)
-    np.testing.assert_array_equal(codes.numbers, np.arange(6) / 4)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(codes.numbers, np.arange(6) / 4)
     np.save(tmp_path / "y.npy", np.ones((6, 2)))
     with pytest.raises(InputError, match=r"has no classes: .* got rows of several labels"):
         read_codes(path, tmp_path / "y.npy")
