@@ -38,7 +38,7 @@ QUICK = ("--recipe", "plain", "--epochs", "3", "--hidden", "4")
 @pytest.mark.parametrize(
     ("options", "kinds"),
     [
-        (["--train", "4", "--encode", "3", "--plot", "3", "--races", "3"], 4),
+        (["--train", "2", "--encode", "2", "--plot", "2", "--races", "3"], 4),
         (["--calls", "--every", "20"], 1),
     ],
     ids=["at random times", "at calls"],

@@ -214,4 +214,4 @@ def test_signals_at_random_times(digits_run: Path, tmp_path: Path) -> None:
     for path in digits_run.iterdir():
         (run / path.name).write_bytes(path.read_bytes())
     assert main(["encode", str(run), "--force"]) == 0
-    signal_commands(tmp_path, run, 7)
+    signal_commands(tmp_path, run, 3)
