@@ -39,7 +39,7 @@ QUICK = ("--recipe", "plain", "--epochs", "3", "--hidden", "4")
     ("options", "kinds"),
     [
         (["--train", "2", "--encode", "2", "--plot", "2", "--races", "3"], 4),
-        (["--calls", "--every", "20"], 1),
+        (["--calls", "--every", "40"], 1),
     ],
     ids=["at random times", "at calls"],
 )

@@ -33,7 +33,7 @@ from aecli.run.folder import RunFolder
 from tests.data.examples import PIXELS, npy
 
 FUZZ = settings(
-    max_examples=int(os.environ.get("AECLI_EXAMPLES", "50")),
+    max_examples=int(os.environ.get("AECLI_EXAMPLES", "20")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
