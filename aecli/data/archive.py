@@ -15,7 +15,7 @@ from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset, left_out_text
 from aecli.data.decoding import SUFFIXES, EncodedImage, is_image
 from aecli.data.label_files import labels_for
-from aecli.data.layout import Parts, layout_of, splits_of_layout
+from aecli.data.layout import Parts, as_unicode, layout_of, splits_of_layout
 from aecli.data.progress import Bar
 from aecli.data.reading import Span, first_bytes, read_span
 from aecli.data.source import Source
@@ -147,7 +147,7 @@ def dataset_of_archives(source: Source, archives: Mapping[Path, Contents], bar: 
         left_out += Counter(Path(label.name).suffix.lower() for label in contents.labels)
         images += contents.images
         above = () if contents.split is None else (contents.split,)
-        parts += [above + parts_of(_as_unicode(image.name)) for image in contents.images]
+        parts += [above + parts_of(as_unicode(image.name)) for image in contents.images]
     if not images:
         raise InputError(
             f"{location} has no images{left_out_text(left_out)}: expected files that end in "
@@ -200,12 +200,8 @@ def _encoded(member: Member) -> EncodedImage:
 
 
 def _row_id(member: Member, several: bool) -> str:
-    name = _as_unicode(member.name)
+    name = as_unicode(member.name)
     return f"{member.span.path.name}/{name}" if several else name
-
-
-def _as_unicode(name: str) -> str:
-    return os.fsencode(name).decode(errors="replace")
 
 
 def _labels_beside(

@@ -250,7 +250,9 @@ class DataDescription:
 
 def left_out_text(left_out: Mapping[str, int]) -> str:
     """Return what was left out as a bracket to end a sentence with; nothing where all was read."""
-    if not left_out:
-        return ""
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
-    return f" (left out: {counts})"
+    return f" (left out: {counted(left_out)})" if left_out else ""
+
+
+def counted(left_out: Mapping[str, int]) -> str:
+    """Return how many files were left out for each reason, as words."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.config import SplitName
-from aecli.data.dataset import Dataset
+from aecli.data.dataset import Dataset, counted
 from aecli.data.rows import count_of, rows_between
 from aecli.data.stored import extremes, rows_at_a_time
 from aecli.labels import UNKNOWN
@@ -143,8 +143,7 @@ def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    left_out = about["left_out"]
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+    counts = counted(about["left_out"])
     return [("left out", counts)] if counts else []
 
 

@@ -1,5 +1,6 @@
 """What the folders of image files mean: splits, classes, or nothing."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ class Layout:
     split_names: Mapping[str, str]
     outside: int
     in_folders: int
+
+
+def as_unicode(name: str) -> str:
+    """Return the name of a file or folder, whose bytes may be no UTF-8, as text."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def split_of(name: str) -> str | None:

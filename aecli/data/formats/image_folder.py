@@ -14,7 +14,7 @@ from aecli.data.dataset import Dataset, left_out_text
 from aecli.data.decoding import SUFFIXES, EncodedImage, is_image
 from aecli.data.format import Format
 from aecli.data.label_files import labels_for
-from aecli.data.layout import Layout, layout_of, splits_of_layout
+from aecli.data.layout import Layout, as_unicode, layout_of, splits_of_layout
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.errors import InputError
@@ -45,7 +45,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
     places = [path.relative_to(folder).parts for path in found]
     layout = layout_of(places, str(folder), classes=source.own_labels)
     files = [found[index] for index in layout.order]
-    row_ids = tuple(_as_unicode(str(path.relative_to(folder))) for path in files)
+    row_ids = tuple(as_unicode(str(path.relative_to(folder))) for path in files)
     labelling = labels_for(
         source,
         partial(_of_folders, layout),
@@ -79,11 +79,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
 def _of_folders(layout: Layout) -> Labelling:
     names = layout.class_names
-    return Labelling(layout.labels, None if names is None else tuple(map(_as_unicode, names)))
-
-
-def _as_unicode(name: str) -> str:
-    return os.fsencode(name).decode(errors="replace")
+    return Labelling(layout.labels, None if names is None else tuple(map(as_unicode, names)))
 
 
 def _find_images(folder: Path) -> tuple[list[Path], Counter[str]]:
