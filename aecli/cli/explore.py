@@ -28,6 +28,13 @@ def explore(
         ),
     ] = None,
     split: SplitOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels of CODES, as for aecli train, or numbers.",
+            show_default="CODES.labels.npy",
+        ),
+    ] = None,
     thumbnails: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +67,7 @@ def explore(
     """
     from aecli.cli.console import Reporter
     from aecli.data import refuse_data_files
+    from aecli.data.source import located
     from aecli.explore.job import MOST_THUMBNAILS, PageOptions, write_page
     from aecli.explore.subject import find_subject
     from aecli.files import kind_of
@@ -74,9 +82,11 @@ def explore(
     require_suffix(out, ".html", ".htm")
     refuse_existing(out, force=force)
     most = MOST_THUMBNAILS if thumbnails is None else _parse_thumbnails(thumbnails)
-    subject = find_subject(source, split, reporter.say, reporter.bar)
+    subject = find_subject(source, split, labels, reporter.say, reporter.bar)
     own = [] if of_codes else folder_of(source).files
-    refuse_inputs([out], [*own, *codes_files(subject.path), *point_files(subject.path)])
+    named = [located(str(labels))[0]] if labels else []
+    read = [*own, *named, *codes_files(subject.path), *point_files(subject.path)]
+    refuse_inputs([out], read)
     if subject.dataset is not None:
         refuse_data_files([out], subject.dataset)
     options = PageOptions(most, title, reporter.bar)

@@ -41,10 +41,17 @@ class Subject:
         return self.checkpoint.data.name if self.checkpoint else self.path.name
 
 
-def find_subject(source: Path, split: SplitName | None, say: Say, bar: Bar = no_bar) -> Subject:
+def find_subject(
+    source: Path,
+    split: SplitName | None = None,
+    labels: Path | None = None,
+    say: Say = lambda line: None,
+    bar: Bar = no_bar,
+) -> Subject:
     """Return what is to be shown of a run (its folder or a checkpoint), or of codes (`.npy`).
 
-    A run's images are encoded where it has no codes of them yet. What is missing is said.
+    A run's images are encoded where it has no codes of them yet. `labels` names a file of labels
+    for CODES that takes the place of their own. What is missing is said.
 
     Raises:
         InputError: there is no such run or file, or it cannot be read.
@@ -54,7 +61,9 @@ def find_subject(source: Path, split: SplitName | None, say: Say, bar: Bar = no_
     if kind_of(source) != "folder" and source.suffix == ".npy":
         if split is not None:
             raise InputError("--split goes with a RUN: codes are of the split they were made of")
-        return _subject_of_codes(source, say, bar)
+        return _subject_of_codes(source, labels, say, bar)
+    if labels is not None:
+        raise InputError("--labels goes with CODES: a run has the labels of its data set")
     return _subject_of_run(source, split or "test", say, bar)
 
 
@@ -90,8 +99,10 @@ def _encode(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar
     return Codes(values, encoded.labels, encoded.provenance)
 
 
-def _subject_of_codes(path: Path, say: Say, bar: Bar) -> Subject:
-    codes = read_codes(path)
+def _subject_of_codes(path: Path, labels: Path | None, say: Say, bar: Bar) -> Subject:
+    codes = read_codes(path, labels)
+    for reason, count in codes.left_out.items():
+        say(f"left out: {count:,} {reason}")
     provenance = codes.provenance
     if provenance is None:
         say(f"{path} does not say what images it is of: the page has dots, without images")

@@ -29,9 +29,10 @@ class Card {
     const { app } = this;
     const { camera, points, view } = app;
     let best = -1;
+    const half = cellSide(camera.zoom) / 2;
     for (const row of view.shown ?? []) {
       const [sx, sy] = camera.toScreen(view.place(row));
-      if (Math.abs(sx - x) <= CELL / 2 && Math.abs(sy - y) <= CELL / 2) best = row; // The topmost.
+      if (Math.abs(sx - x) <= half && Math.abs(sy - y) <= half) best = row; // The topmost.
     }
     if (best >= 0) return best;
     if (camera.flat) {

@@ -2,6 +2,7 @@
 
 const UNKNOWN_RGB = { light: [184, 188, 194], dark: [90, 96, 104] };
 const OUTLIERS = 0.01;
+const FAINT = 56; // The opacity, of 255, of what is not selected.
 
 function parseHex(hex) {
   return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
@@ -56,7 +57,7 @@ class Colors {
       this.rgba[4 * row] = color[0];
       this.rgba[4 * row + 1] = color[1];
       this.rgba[4 * row + 2] = color[2];
-      this.rgba[4 * row + 3] = mask && !mask[row] ? 40 : 255;
+      this.rgba[4 * row + 3] = mask && !mask[row] ? FAINT : 255;
     }
   }
 }

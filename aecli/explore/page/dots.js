@@ -2,7 +2,7 @@
 
 // The size of a dot in CSS pixels, and how opaque it is, by how many are in view and how near.
 function dotLook(visible, zoom) {
-  const size = Math.min(9, Math.max(1.6, 60 / Math.sqrt(Math.sqrt(visible + 1)) / 2.6) * Math.min(2, zoom ** 0.35));
+  const size = Math.min(9, Math.max(1.6, 26 / (visible + 1) ** 0.25) * Math.min(2, zoom ** 0.35));
   const opacity = visible > 200000 ? 0.45 : visible > 20000 ? 0.65 : 0.85;
   return { size, opacity };
 }

@@ -4,6 +4,11 @@ const CELL = 44; // The side of a small image on the screen, at the least, in CS
 const NEAR = 2.2; // The zoom from which on images take the place of dots.
 const MOST_DRAWN = 1500;
 
+// The side of the cell that an image has: twice as large far in.
+function cellSide(zoom) {
+  return CELL * Math.min(2, Math.max(1, Math.sqrt(zoom / 10)));
+}
+
 class Thumbnails {
   constructor(fact, count) {
     this.fact = fact;
@@ -45,7 +50,7 @@ class Thumbnails {
   choose(points, camera) {
     if (!camera.flat || camera.zoom < NEAR) return [];
     const [left, bottom, right, top] = camera.box();
-    const side = 2 ** Math.ceil(Math.log2(CELL / camera.scale));
+    const side = 2 ** Math.ceil(Math.log2(cellSide(camera.zoom) / camera.scale));
     const cells = new Map();
     const distances = new Map();
     points.inBox(left - side, bottom - side, right + side, top + side, (row) => {

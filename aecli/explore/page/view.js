@@ -70,7 +70,7 @@ class View {
   drawThumbnail(row) {
     const { app, over } = this;
     const [x, y] = app.camera.toScreen(this.place(row));
-    const [width, height] = app.thumbnails.size(CELL - 6);
+    const [width, height] = app.thumbnails.size(cellSide(app.camera.zoom) - 6);
     const [left, top] = [x - width / 2, y - height / 2];
     const faint = app.selection.size && !app.selection.mask[row];
     over.globalAlpha = faint ? 0.25 : 1;
@@ -107,7 +107,7 @@ class View {
     const { over, app } = this;
     const [x, y] = app.camera.toScreen(this.place(this.current));
     const isImage = this.shown.includes(this.current);
-    const reach = isImage ? CELL / 2 + 2 : 8;
+    const reach = isImage ? cellSide(app.camera.zoom) / 2 + 2 : 8;
     for (const [width, color] of [[4, "--ground"], [2, "--text"]]) {
       over.lineWidth = width;
       over.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue(color);
