@@ -30,8 +30,18 @@ class Opened:
         """Evaluate an expression in the page."""
         return self.page.evaluate(expression, argument)
 
+    def wait(self, expression: str) -> None:
+        """Wait until an expression is true; Playwright's own way is one that the policy refuses."""
+        for _ in range(200):
+            if self.call(expression):
+                return
+            self.page.wait_for_timeout(50)
+        pytest.fail(f"not true in time: {expression}")
 
-def _start(flags: tuple[str, ...]) -> Iterator["Browser"]:
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator["Callable[[tuple[str, ...]], Browser]"]:
+    """Return a function that starts the browser with flags; skip, or fail, where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         if os.environ.get(_REQUIRED):
@@ -40,16 +50,16 @@ def _start(flags: tuple[str, ...]) -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+        yield lambda flags: playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", *flags]
         )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator["Browser"]:
-    yield from _start(_SOFTWARE_GL)
+def chromium(launch: "Callable[[tuple[str, ...]], Browser]") -> Iterator["Browser"]:
+    browser = launch(_SOFTWARE_GL)
+    yield browser
+    browser.close()
 
 
 Open = Callable[..., Opened]
@@ -82,7 +92,8 @@ def open_page(chromium: "Browser") -> Iterator[Open]:
 
 
 @pytest.fixture
-def open_without_gl() -> Iterator[Open]:
+def open_without_gl(launch: "Callable[[tuple[str, ...]], Browser]") -> Iterator[Open]:
     """Return the same for a browser that has no WebGL."""
-    for browser in _start(_NO_GL):
-        yield from opener(browser)
+    browser = launch(_NO_GL)
+    yield from opener(browser)
+    browser.close()

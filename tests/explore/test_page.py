@@ -215,9 +215,6 @@ def test_an_accessibility_check_finds_no_serious_fault(
     opened.call("() => aecli.select([1, 2, 3])")
     for summary in opened.page.locator("summary").all():
         summary.click()
-    # The policy of the page lets no script in; the check goes in beside it.
-    session = opened.page.context.new_cdp_session(opened.page)
-    session.send("Page.enable")
     found = Axe().run(opened.page).response["violations"]
     grave = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
     assert grave == []
@@ -299,7 +296,7 @@ def test_what_is_under_the_cursor_is_shown(digits_page: Path, open_page: Open) -
     card.wait_for(state="visible")
     assert "class:" in card.inner_text()
     opened.page.mouse.move(box["x"] + 3, box["y"] + 3)
-    opened.page.wait_for_function("document.getElementById('card').innerText.includes('from')")
+    opened.wait("document.getElementById('card').innerText.includes('from')")
     drawn = opened.call(
         """() => new Promise((done) => setTimeout(() => {
             const canvas = document.querySelector("#card-decoded canvas");
@@ -335,7 +332,7 @@ def test_images_along_a_line_are_decoded_and_saved(digits_page: Path, open_page:
 def test_the_address_keeps_the_view(digits_page: Path, open_page: Open) -> None:
     opened = open_page(digits_page)
     opened.call("() => aecli.show({x: 1.5, y: -2, zoom: 5})")
-    opened.page.wait_for_function("location.hash.includes('zoom=5')")
+    opened.wait("location.hash.includes('zoom=5')")
     again = open_page(digits_page, opened.call("location.hash"))
     view = again.call("aecli.view()")
     assert (view["x"], view["y"], round(view["zoom"], 3)) == (1.5, -2, 5)
@@ -358,14 +355,14 @@ def test_a_file_is_placed_where_the_command_places_it(
     opened = open_page(digits_page)
     opened.page.set_input_files("#place-file", tmp_path / "new.png")
     text = opened.page.locator("#place-text")
-    opened.page.wait_for_function("document.getElementById('place-text').innerText.includes('lies at')")
+    opened.wait("document.getElementById('place-text').innerText.includes('lies at')")
     shown = [float(part) for part in text.inner_text().split(" lies at ")[1].split(";")[0].split(",")]
     np.testing.assert_allclose(shown, expected, rtol=0.02, atol=0.05)
     assert opened.page.locator("#place-neighbors button").count() == 6
     opened.page.set_input_files(
         "#place-file", {"name": "x.png", "mimeType": "image/png", "buffer": b"not an image"}
     )
-    opened.page.wait_for_function("document.getElementById('place-text').innerText.includes('is not an image')")
+    opened.wait("document.getElementById('place-text').innerText.includes('is not an image')")
     pad = opened.page.locator("#pad").bounding_box()
     opened.page.locator("#pad").scroll_into_view_if_needed()
     pad = opened.page.locator("#pad").bounding_box()
@@ -373,7 +370,7 @@ def test_a_file_is_placed_where_the_command_places_it(
     opened.page.mouse.down()
     opened.page.mouse.move(pad["x"] + 90, pad["y"] + 100, steps=3)
     opened.page.mouse.up()
-    opened.page.wait_for_function("document.getElementById('place-text').innerText.includes('the drawing lies')")
+    opened.wait("document.getElementById('place-text').innerText.includes('the drawing lies')")
     assert not opened.errors
 
 
