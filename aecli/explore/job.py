@@ -236,7 +236,7 @@ def _thumbnails(
     if shown < count:
         chosen = spread_evenly(count, shown)
         rows = rows_at(rows, chosen)
-        notes.append(f"{shown:,} of the {count:,} images, evenly spread, have a picture in the page")
+        notes.append(f"{shown:,} of the {count:,} images, evenly spread, have a picture")
     limits = _limits(dataset, rows) if dataset.standardised else None
     plan = plan_sheets(shown, dataset.image_shape, lines=limits is not None)
     step = max(1, _BATCH_BYTES // dataset.image_bytes)

@@ -86,7 +86,7 @@ def _subject_of_run(source: Path, split: SplitName, say: Say, bar: Bar) -> Subje
         assert dataset is not None
         codes = _encode(checkpoint, dataset, split, bar)
     elif dataset is not None and not _belong(codes, dataset, split):
-        raise InputError(f"{path} is not of the {split} images of this run: encode them with --force")
+        raise InputError(f"{path} is not of the {split} images of this run: encode them anew")
     return Subject(codes, path, checkpoint, dataset, split)
 
 

@@ -92,7 +92,7 @@ def test_the_page_encodes_and_decodes_as_the_commands_do(
     images = dataset.split("test").images[:20]
     codes = encode(model, images)
     pixels = dataset.split("test").images[:20].astype(np.float32).reshape(len(images), -1)
-    pixels = pixels / (255 if images.dtype == np.uint8 else 1)
+    pixels /= np.float32(255 if images.dtype == np.uint8 else 1)
     script = "(rows) => Promise.all(rows.map(async (row) => Array.from(await aecli.{}(row))))"
     encoded = np.array(opened.call(script.format("encode"), pixels.tolist()))
     decoded = np.array(opened.call(script.format("decode"), codes.tolist()))
@@ -119,9 +119,12 @@ def test_the_page_asks_no_network_and_its_policy_refuses(
     refused = opened.call(
         """async () => {
             const found = [];
-            document.addEventListener("securitypolicyviolation", (e) => found.push(e.violatedDirective));
+            document.addEventListener("securitypolicyviolation",
+                (event) => found.push(event.violatedDirective));
             await fetch("https://example.org/").catch(() => {});
-            const image = new Image(); image.src = "https://example.org/x.png"; document.body.append(image);
+            const image = new Image();
+            image.src = "https://example.org/x.png";
+            document.body.append(image);
             const script = document.createElement("script");
             script.textContent = "window.injected = 1"; document.body.append(script);
             await new Promise((done) => setTimeout(done, 200));
@@ -149,9 +152,7 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path, open_page: Open) -> N
     shown = opened.call(
         "() => [...document.querySelectorAll('#legend .name')].map((e) => e.textContent)"
     )
-    assert set(shown) == {" ".join(name.split()) if "\n" in name else name for name in EVIL} or set(
-        shown
-    ) == set(EVIL)
+    assert set(shown) == set(EVIL)
     assert opened.page.title() == title
     assert opened.call("document.querySelectorAll('img').length") == 0
     opened.page.fill("#search", "img src")
@@ -193,7 +194,8 @@ def test_an_image_is_found_read_selected_and_exported_by_keyboard(
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
     assert [int(row["row"]) for row in rows] == selected
     codes = encode(
-        load_model(load(digits_run / "best.safetensors")), open_dataset("digits").split("test").images
+        load_model(load(digits_run / "best.safetensors")),
+        open_dataset("digits").split("test").images,
     )
     exported = [[float(row["code 1"]), float(row["code 2"])] for row in rows]
     np.testing.assert_allclose(exported, codes[selected], atol=1e-3 * np.abs(codes).max())
@@ -216,7 +218,11 @@ def test_an_accessibility_check_finds_no_serious_fault(
     for summary in opened.page.locator("summary").all():
         summary.click()
     found = Axe().run(opened.page).response["violations"]
-    grave = [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+    grave = [
+        f"{v['id']}: {v['nodes'][0]['html']}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
     assert grave == []
 
 
@@ -228,7 +234,8 @@ def test_without_webgl_the_page_is_the_same(digits_page: Path, open_without_gl: 
             const canvas = document.getElementById("dots");
             const [x, y] = aecli.screen(7);
             const ratio = canvas.width / document.getElementById("map").clientWidth;
-            const { data } = canvas.getContext("2d").getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1);
+            const place = [Math.round(x * ratio), Math.round(y * ratio)];
+            const { data } = canvas.getContext("2d").getImageData(...place, 1, 1);
             done([...data]);
         }, 300))"""
     )
@@ -304,13 +311,8 @@ def test_what_is_under_the_cursor_is_shown(digits_page: Path, open_page: Open) -
         }, 50))"""
     )
     place = opened.call("() => aecli.view()")
-    left = place["x"] + (3 - place["width"] / 2) / opened.call(
-        "() => { const a = aecli.screen(0), b = aecli.screen(1), p = aecli.points.place(0), q = aecli.points.place(1); return (b[0] - a[0]) / (q[0] - p[0]); }"
-    )
-    scale = opened.call(
-        "() => { const a = aecli.screen(0), b = aecli.screen(1), p = aecli.points.place(0), q = aecli.points.place(1); return (a[1] - b[1]) / (q[1] - p[1]); }"
-    )
-    top = place["y"] + (place["height"] / 2 - 3) / scale
+    left = place["x"] + (3 - place["width"] / 2) / place["scale"]
+    top = place["y"] + (place["height"] / 2 - 3) / place["scale"]
     expected = opened.call("async (code) => Array.from(await aecli.decode(code))", [left, top])
     shown = np.array(drawn).reshape(112, 112, 4)[7::14, 7::14, 0]
     np.testing.assert_allclose(shown.reshape(-1) / 255, expected, atol=0.03)
@@ -356,7 +358,9 @@ def test_a_file_is_placed_where_the_command_places_it(
     opened.page.set_input_files("#place-file", tmp_path / "new.png")
     text = opened.page.locator("#place-text")
     opened.wait("document.getElementById('place-text').innerText.includes('lies at')")
-    shown = [float(part) for part in text.inner_text().split(" lies at ")[1].split(";")[0].split(",")]
+    shown = [
+        float(part) for part in text.inner_text().split(" lies at ")[1].split(";")[0].split(",")
+    ]
     np.testing.assert_allclose(shown, expected, rtol=0.02, atol=0.05)
     assert opened.page.locator("#place-neighbors button").count() == 6
     opened.page.set_input_files(

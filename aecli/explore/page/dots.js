@@ -45,8 +45,9 @@ class GlDots {
       ["across", "up", "offset", "size", "opacity"].map((name) => [name, gl.getUniformLocation(this.program, name)]),
     );
     gl.bindVertexArray(gl.createVertexArray());
-    this.attribute("place", points.positions, points.size, gl.FLOAT, false);
-    this.colors = this.attribute("color", new Uint8Array(4 * points.count), 4, gl.UNSIGNED_BYTE, true);
+    this.places = this.attribute("place", points.positions);
+    this.colors = this.attribute("color", new Uint8Array(4 * points.count));
+    this.skip(1);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
@@ -67,24 +68,34 @@ class GlDots {
     return program;
   }
 
-  attribute(name, data, size, type, normalized) {
+  attribute(name, data) {
     const { gl } = this;
     const buffer = gl.createBuffer();
     gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
     gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
     const location = gl.getAttribLocation(this.program, name);
     gl.enableVertexAttribArray(location);
-    gl.vertexAttribPointer(location, size, type, normalized, 0, 0);
-    return buffer;
+    return { buffer, location };
+  }
+
+  // Let the attributes of a dot be followed by those of the `step`-th after it.
+  skip(step) {
+    const { gl, points } = this;
+    this.step = step;
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.places.buffer);
+    gl.vertexAttribPointer(this.places.location, points.size, gl.FLOAT, false, 4 * points.size * step, 0);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.colors.buffer);
+    gl.vertexAttribPointer(this.colors.location, 4, gl.UNSIGNED_BYTE, true, 4 * step, 0);
   }
 
   recolor(rgba) {
     const { gl } = this;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.colors);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.colors.buffer);
     gl.bufferData(gl.ARRAY_BUFFER, rgba, gl.STATIC_DRAW);
   }
 
-  draw(camera, { size, opacity }, ratio) {
+  // Draw every `step`-th dot.
+  draw(camera, { size, opacity }, ratio, step) {
     const { gl, uniforms } = this;
     gl.viewport(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight);
     gl.clearColor(0, 0, 0, 0);
@@ -98,7 +109,8 @@ class GlDots {
     gl.uniform2f(uniforms.offset, -(camera.x + shift(across)) * sx, -(camera.y + shift(up)) * sy);
     gl.uniform1f(uniforms.size, size * ratio);
     gl.uniform1f(uniforms.opacity, opacity);
-    gl.drawArrays(gl.POINTS, 0, this.points.count);
+    if (step !== this.step) this.skip(step);
+    gl.drawArrays(gl.POINTS, 0, Math.ceil(this.points.count / step));
   }
 }
 
@@ -125,7 +137,7 @@ class CanvasDots {
     return { reach, side, cover };
   }
 
-  draw(camera, { size, opacity }, ratio) {
+  draw(camera, { size, opacity }, ratio, step) {
     const { context, points, rgba } = this;
     const { width, height } = context.canvas;
     const image = new ImageData(width, height);
@@ -155,9 +167,9 @@ class CanvasDots {
       const { positions, count } = points;
       const { scale } = camera;
       const [left, top] = [camera.width / 2 - camera.x * scale, camera.height / 2 + camera.y * scale];
-      for (let row = 0; row < count; row++) put(left + positions[2 * row] * scale, top - positions[2 * row + 1] * scale, row);
+      for (let row = 0; row < count; row += step) put(left + positions[2 * row] * scale, top - positions[2 * row + 1] * scale, row);
     } else {
-      for (let row = 0; row < points.count; row++) {
+      for (let row = 0; row < points.count; row += step) {
         const [px, py] = camera.toScreen(points.positions.subarray(3 * row, 3 * row + 3));
         put(px, py, row);
       }

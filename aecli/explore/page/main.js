@@ -26,7 +26,7 @@ async function start() {
   app.line = new Line(app);
   app.network = null;
   app.moved = () => {
-    app.view.redraw();
+    app.view.move();
     app.remember();
   };
   app.remember = remember(app);
@@ -146,7 +146,10 @@ function door(app) {
     },
     select: (rows) => app.selection.set(rows),
     selection: () => Array.from(app.selection.rows),
-    view: () => ({ x: app.camera.x, y: app.camera.y, zoom: app.camera.zoom, width: app.camera.width, height: app.camera.height }),
+    view: () => {
+      const { x, y, zoom, scale, width, height } = app.camera;
+      return { x, y, zoom, scale, width, height };
+    },
     show: (view) => {
       app.camera.show(view);
       app.moved();

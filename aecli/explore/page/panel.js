@@ -134,10 +134,12 @@ class Panel {
 
   prepareSelection() {
     const { app } = this;
-    const on = (id, act) => (document.getElementById(id).onclick = act);
-    on("selection-clear", () => app.selection.set([]));
-    on("export-csv", () => download("selection.csv", this.csv(), "text/csv"));
-    on("export-npy", () => download("selection.npy", toNpy(app.selection.rows), "application/octet-stream"));
+    const acts = {
+      "selection-clear": () => app.selection.set([]),
+      "export-csv": () => download("selection.csv", this.csv(), "text/csv"),
+      "export-npy": () => download("selection.npy", toNpy(app.selection.rows), "application/octet-stream"),
+    };
+    for (const [id, act] of Object.entries(acts)) document.getElementById(id).onclick = act;
     document.getElementById("keep").onsubmit = (event) => {
       event.preventDefault();
       const input = document.getElementById("keep-name");
@@ -165,7 +167,7 @@ class Panel {
 
   showSelection() {
     const { app } = this;
-    const { size, rows, mask } = app.selection;
+    const { size, rows } = app.selection;
     const text = size ? `${size.toLocaleString("en")} of ${app.facts.count.toLocaleString("en")} images` : "Nothing is selected: click a class, search, or use Rectangle or Lasso.";
     document.getElementById("selection-count").textContent = text;
     document.getElementById("selection-tools").hidden = size === 0;

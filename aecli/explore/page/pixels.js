@@ -66,10 +66,13 @@ function resampling(from, to) {
   });
 }
 
+function roundByte(value) {
+  return Math.min(255, Math.max(0, Math.round(value)));
+}
+
 // Stretch an image of values (h, w, c) in 0..255 with Lanczos' filter, rounded after each
 // direction, as Pillow does it.
 function stretch(values, height, width, channels, toHeight, toWidth) {
-  const round = (x) => Math.min(255, Math.max(0, Math.round(x)));
   let [data, w] = [values, width];
   if (toWidth !== width) {
     const across = resampling(width, toWidth);
@@ -80,7 +83,7 @@ function stretch(values, height, width, channels, toHeight, toWidth) {
           const { first, weights } = across[x];
           let sum = 0;
           for (let i = 0; i < weights.length; i++) sum += weights[i] * data[(y * width + first + i) * channels + c];
-          next[(y * toWidth + x) * channels + c] = round(sum);
+          next[(y * toWidth + x) * channels + c] = roundByte(sum);
         }
     [data, w] = [next, toWidth];
   }
@@ -93,7 +96,7 @@ function stretch(values, height, width, channels, toHeight, toWidth) {
         const { first, weights } = down[y];
         let sum = 0;
         for (let i = 0; i < weights.length; i++) sum += weights[i] * data[((first + i) * w + x) * channels + c];
-        result[(y * w + x) * channels + c] = round(sum);
+        result[(y * w + x) * channels + c] = roundByte(sum);
       }
   return result;
 }

@@ -2,6 +2,10 @@
 
 const NAMES_UP_TO = 60; // More names of classes would cover the map.
 const MOST_PIXEL_RATIO = 2;
+// While a map of many dots moves, and frames take longer than this, only some dots are drawn.
+const SLOW_FRAME_MILLISECONDS = 55;
+const MANY_DOTS = 50_000;
+const REST_MILLISECONDS = 160;
 
 class View {
   constructor(app) {
@@ -14,6 +18,7 @@ class View {
     this.placed = null; // The place of an image of the user's, as many numbers as positions have.
     this.frames = 0;
     this.drawing = false;
+    [this.step, this.movedAt, this.movedFrame] = [1, 0, 0];
     this.names = app.points.size === 2 ? placeNames(app) : [];
     new ResizeObserver(() => this.resize()).observe(this.map);
     this.resize();
@@ -37,6 +42,28 @@ class View {
     this.redraw();
   }
 
+  // Draw the map while it moves: every `step`-th dot, as few as it takes to be quick, then all.
+  move() {
+    const now = performance.now();
+    const moving = now - this.movedAt < REST_MILLISECONDS * 3;
+    if (moving && this.frames > this.movedFrame && this.app.points.count / this.step > MANY_DOTS) {
+      const frame = (now - this.movedAt) / (this.frames - this.movedFrame);
+      if (frame > SLOW_FRAME_MILLISECONDS) this.step = Math.min(64, this.step * 2);
+    }
+    [this.movedAt, this.movedFrame] = [now, this.frames];
+    this.redraw();
+    clearTimeout(this.resting);
+    if (this.step > 1) {
+      this.resting = setTimeout(() => {
+        const { step } = this;
+        this.step = 1;
+        this.draw();
+        // The next move begins with what was quick enough.
+        this.step = step;
+      }, REST_MILLISECONDS);
+    }
+  }
+
   redraw() {
     if (this.drawing) return;
     this.drawing = true;
@@ -50,7 +77,7 @@ class View {
     const { app, over } = this;
     const { camera, points } = app;
     const visible = camera.flat ? points.countInBox(...camera.box(), points.count) : points.count;
-    this.dots.draw(camera, dotLook(visible, camera.zoom), this.ratio);
+    this.dots.draw(camera, dotLook(visible / this.step, camera.zoom), this.ratio, this.step);
     over.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     over.clearRect(0, 0, camera.width, camera.height);
     this.shown = app.thumbnails ? app.thumbnails.choose(points, camera) : [];
@@ -59,7 +86,7 @@ class View {
     for (const mark of this.marks) this.drawMark(mark);
     if (this.current >= 0) this.drawCurrent();
     if (this.placed) this.drawPlaced();
-    this.frames++;
+    if (this.frames++ === 0) performance.mark("first-picture");
   }
 
   place(row) {
