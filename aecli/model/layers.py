@@ -116,7 +116,7 @@ class Network:
 
     @property
     def clips(self) -> bool:
-        """Whether decoded images are clipped to 0..1: vectors with a linear output have no range."""
+        """Whether decoded images are clipped to 0..1; not vectors with a linear output."""
         height, _, channels = self.image_shape
         return (height, channels) != (1, 1) or self.decoder[-1].activation != "linear"
 

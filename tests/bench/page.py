@@ -22,12 +22,8 @@ from aecli.run.checkpoint import load
 from aecli.run.folder import find_checkpoint
 from aecli.run.reopen import reopen
 
-_FLAGS = [
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
+# Rendering by software.
+_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 _COMPARED = 200
 _DRAWN = 100
 _PAD = 140
@@ -150,7 +146,9 @@ def main() -> None:
     parser.add_argument("--dots", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", *_GL]
+        )
         if arguments.run:
             _measure_run(browser, arguments.run, Path(folder) / "page.html")
         if arguments.dots:
