@@ -7,6 +7,7 @@ of their own class. With `--dots N` also the first picture and the frames of N d
 """
 
 import argparse
+import shutil
 import tempfile
 import time
 from pathlib import Path
