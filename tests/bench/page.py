@@ -148,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", *_GL]
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", *_GL]
         )
         if arguments.run:
             _measure_run(browser, arguments.run, Path(folder) / "page.html")
