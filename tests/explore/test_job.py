@@ -112,7 +112,7 @@ def test_images_that_are_gone_are_said_and_codes_stay(
     ("words", "expected"),
     [
         (["{run}", "-o", "{tmp}/map.png"], "expected NAME.html"),
-        (["{run}", "-o", "{tmp}"], "is a folder"),
+        (["{run}", "-o", "{tmp}"], "expected NAME.html"),
         (["{run}", "--thumbnails", "-3"], "expected a number in 1..10000000, or none"),
         (["{run}", "--thumbnails", "many"], "expected a number in 1..10000000, or none"),
         (["{run}", "--labels", "x.csv"], "--labels goes with CODES"),
