@@ -20,7 +20,7 @@ config pixels labels plot.library
 kept
 data.source tensor_file
 npy data.named_arrays data.progress data.reading data.rows run.states run.points
-model.layers plot.colors score.metrics
+model.layers plot.colors plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
 data.idx data.npz_file data.parquet_file run.provenance
 data.label_files
@@ -34,7 +34,8 @@ data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
-plot.kinds score.baselines train.stream train.step train.environment explore.blocks explore.subject
+subject plot.mosaics plot.planes
+plot.kinds score.baselines train.stream train.step train.environment explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.scores train.evaluation train.job encode_job
 train.epochs train.saving score.job explore.job

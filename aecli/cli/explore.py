@@ -69,10 +69,10 @@ def explore(
     from aecli.data import refuse_data_files
     from aecli.data.source import located
     from aecli.explore.job import MOST_THUMBNAILS, PageOptions, write_page
-    from aecli.explore.subject import find_subject
     from aecli.files import kind_of
     from aecli.run.codes import codes_files, point_files
     from aecli.run.folder import folder_of
+    from aecli.subject import find_subject
 
     reporter = Reporter(quiet, as_json)
     of_codes = kind_of(source) != "folder" and source.suffix == ".npy"

@@ -17,14 +17,15 @@ from aecli.explore.drawing import drawing_facts
 from aecli.explore.html import page
 from aecli.explore.network import network_facts
 from aecli.explore.sheets import add_sheets, plan_sheets
-from aecli.explore.subject import Subject
 from aecli.files import kind_of, writing
 from aecli.labels import UNKNOWN
 from aecli.memory import refuse_beyond_memory
 from aecli.pca import fit_pca
 from aecli.pixels import unit_range
+from aecli.plot.tiles import vector_limits
 from aecli.run.codes import point_path, read_point_values
 from aecli.run.points import PER_POINT
+from aecli.subject import Subject
 
 MOST_THUMBNAILS = 100_000
 # Codes of more numbers than are shown go into the page too where all of them take at most this.
@@ -252,6 +253,4 @@ def _thumbnails(
 
 def _limits(dataset: Dataset, rows: Rows) -> tuple[float, float]:
     """Return the values between which vectors are drawn: those of a sample of them."""
-    values = unit_range(dataset.images[rows_between(rows, 0, 1_000)])
-    low, high = np.quantile(values, [0.001, 0.999])
-    return float(low), float(high)
+    return vector_limits(unit_range(dataset.images[rows_between(rows, 0, 1_000)]))

@@ -6,21 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from aecli.explore.blocks import Blocks, Facts
 from aecli.pixels import Images, unit_range
+from aecli.plot.tiles import LINE_SHAPE, Bytes, image_tile, line_tile
 
 # Every graphics card and browser takes pictures of this many pixels a side.
 _MOST_SIDE = 2048
 _QUALITY = 80
 # The longest side of a small image, by how many there are: (at most so many, pixels).
 _SIDES = ((2_000, 64), (20_000, 48), (math.inf, 32))
-# Vectors are drawn as lines of this height and width.
-_LINE_SHAPE = (32, 48)
-
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -32,10 +28,15 @@ class SheetPlan:
     columns: int
     per_sheet: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The height and width of an image on a sheet."""
+        return self.height, self.width
+
 
 def plan_sheets(count: int, image_shape: tuple[int, int, int], *, lines: bool = False) -> SheetPlan:
     """Return how `count` images of a shape (h, w, c) lie on sheets; `lines` are vectors' lines."""
-    height, width = _LINE_SHAPE if lines else image_shape[:2]
+    height, width = LINE_SHAPE if lines else image_shape[:2]
     most = next(side for limit, side in _SIDES if count <= limit)
     shrink = max(1.0, max(height, width) / most)
     height, width = max(1, round(height / shrink)), max(1, round(width / shrink))
@@ -96,46 +97,7 @@ def _small(
     """Yield each image as RGB, uint8 (h, w, 3) of the plan's size."""
     for batch in batches:
         if limits is not None:
-            yield from (_line(plan, row.reshape(-1), limits) for row in batch)
+            yield from (line_tile(row.reshape(-1), plan.shape, limits) for row in batch)
         else:
-            bright = np.rint(np.clip(unit_range(batch), 0, 1) * 255).astype(np.uint8)
-            for image in bright:
-                yield _resized(as_rgb(image), plan)
+            yield from (image_tile(image, plan.shape) for image in unit_range(batch))
         report(len(batch))
-
-
-def as_rgb(image: Bytes) -> Bytes:
-    """Return an image of 1 to 4 channels, uint8 (h, w, c), as RGB, as pictures of it are drawn.
-
-    One channel is grey; of two the first is red and the second green; a fourth is the opacity, on
-    white.
-    """
-    channels = image.shape[2]
-    if channels == 1:
-        return np.repeat(image, 3, axis=2)
-    if channels == 2:
-        return np.pad(image, [(0, 0), (0, 0), (0, 1)])
-    if channels == 4:
-        opacity = image[..., 3:] / 255
-        blended: Bytes = np.rint(image[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
-        return blended
-    return image
-
-
-def _resized(image: Bytes, plan: SheetPlan) -> Bytes:
-    if image.shape[:2] == (plan.height, plan.width):
-        return image
-    resized = Image.fromarray(image).resize((plan.width, plan.height), Image.Resampling.LANCZOS)
-    return np.asarray(resized)
-
-
-def _line(plan: SheetPlan, values: npt.NDArray[np.float32], limits: tuple[float, float]) -> Bytes:
-    """Draw a vector (p,) as a dark line on white; its values lie between `limits`."""
-    low, high = limits
-    span = high - low or 1.0
-    heights = (1 - (np.clip(values, low, high) - low) / span) * (plan.height - 1)
-    places = np.linspace(0, plan.width - 1, len(values))
-    picture = Image.new("L", (plan.width, plan.height), 255)
-    points = list(zip(places.tolist(), heights.tolist(), strict=True))
-    ImageDraw.Draw(picture).line(points, fill=40)
-    return as_rgb(np.asarray(picture)[..., np.newaxis])

@@ -1,4 +1,4 @@
-"""What a page shows: codes, and what is known of them. Importing this imports no jax."""
+"""Codes, and the model and the images that belong to them. Importing this imports no jax."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
