@@ -41,7 +41,7 @@ Mask = npt.NDArray[np.bool_]
 
 def one_name(name: str) -> str:
     """Return a name as one printable line."""
-    return printable(" ".join(name.split()))
+    return printable(name).strip()
 
 
 def shortened(name: str, most: int = LONGEST_NAME) -> str:

@@ -73,7 +73,7 @@ def _oklab(colors: list[str], vision: list[list[float]]) -> np.ndarray[tuple[int
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1; how far apart colours of the palette are.
-VISIONS = {
+VISIONS: dict[str, tuple[list[list[float]], float]] = {
     "full": ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 0.1),
     "no red cones": (
         [

@@ -317,7 +317,7 @@ def test_many_equal_codes_are_one_square(value: float) -> None:
     assert bottom < top
     opacity = np.asarray(image.get_array())[..., 3]
     down, across = np.nonzero(opacity)
-    assert (len(down), np.ptp(down), np.ptp(across)) == (4, 1, 1)
+    assert [len(down), int(np.ptp(down)), int(np.ptp(across))] == [4, 1, 1]
     assert opacity.max() > 0.99
 
 
