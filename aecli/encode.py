@@ -153,6 +153,7 @@ def encode_split(
         "dimensions": shape[1],
         "class_names": dataset.class_names,
         "row_ids": dataset.row_ids_of(split),
+        "run_classes": checkpoint.data.all_class_names,
     }
     if memory is not None:
         # As many as are computed at once, one more being read, and all but that on the device too.

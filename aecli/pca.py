@@ -70,19 +70,24 @@ def rows_to_fit(dataset: Dataset, memory: int = FIT_BYTES) -> int:
     return max(1, min(fitting, _FIT_ROWS))
 
 
-def pca_projection(values: Floats, dimensions: int) -> tuple[npt.NDArray[np.floating[Any]], float]:
-    """Project rows onto their first principal components.
+def pca_projection(
+    values: Floats, dimensions: int, fitted_to: Floats | None = None
+) -> tuple[npt.NDArray[np.floating[Any]], float]:
+    """Project rows onto the first principal components, their own or those of other rows.
 
-    `values`: float (n, p). Returns float (n, dimensions) and the share of the variance that is
-    kept, 0..1; of equal rows that is 1. Dimensions beyond min(n, p) are 0.
+    `values`: float (n, p). `fitted_to`: float (m, p). Returns float (n, dimensions) and the share
+    of the variance that is kept, 0..1; of equal rows that is 1. Dimensions beyond min(n, p), or
+    min(m, p), are 0.
     """
-    largest = float(np.abs(values).max())
+    fitted_to = values if fitted_to is None else fitted_to
+    largest = float(max(np.abs(values).max(), np.abs(fitted_to).max()))
     if not (largest == 0 or 1 / _LARGE < largest < _LARGE):
-        projected, kept = pca_projection(
-            (values / np.float64(largest)).astype(np.float32), dimensions
+        values, fitted_to = (
+            (rows / np.float64(largest)).astype(np.float32) for rows in (values, fitted_to)
         )
+        projected, kept = pca_projection(values, dimensions, fitted_to)
         return projected * np.float64(largest), kept
-    components = fit_pca(values, dimensions)
+    components = fit_pca(fitted_to, dimensions)
     projected = np.zeros((len(values), dimensions), np.float32)
     projected[:, : len(components.directions)] = components.project(values)
     return projected, components.kept

@@ -19,10 +19,10 @@ files
 config pixels labels plot.library
 kept
 data.source tensor_file
-npy data.named_arrays data.progress data.reading data.rows run.states run.points
-model.layers plot.colors plot.tiles score.metrics
+npy data.named_arrays data.progress data.reading data.rows run.states run.points plot.names
+model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
-data.idx data.npz_file data.parquet_file run.provenance
+data.idx data.npz_file data.parquet_file run.provenance plot.raster plot.legend
 data.label_files
 run.codes
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save

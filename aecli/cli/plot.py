@@ -7,13 +7,15 @@ import typer
 
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
-from aecli.plot.kinds import DEFAULT_KIND, PLOTS, ColorBy, PlotOptions
+from aecli.plot.kinds import BY_LABEL, DEFAULT_KIND, LIMITS, PLOTS, PlotOptions
 from aecli.run.points import PER_POINT
 
 if TYPE_CHECKING:
     Kind = str
+    Limits = str
 else:
     Kind = Literal[*PLOTS]
+    Limits = Literal[*LIMITS]
 
 
 def _kinds_help() -> str:
@@ -50,12 +52,49 @@ def plot(
         ),
     ] = None,
     color_by: Annotated[
-        ColorBy,
+        str,
         typer.Option(
-            metavar="NAME",
-            help=f"label; or what aecli score --per-point wrote: {', '.join(PER_POINT)}.",
+            metavar="NAME|FILE",
+            help=f"{BY_LABEL}; what aecli score --per-point wrote ({', '.join(PER_POINT)}); or a "
+            "number or class for each code: FILE.npy, FILE.csv:COLUMN.",
         ),
     ] = PlotOptions.color_by,
+    highlight: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="The only classes in colour; the others are gray."),
+    ] = None,
+    over: Annotated[
+        Path | None,
+        typer.Option(metavar="CODES|RUN", help="Draw the codes over these, which are gray."),
+    ] = None,
+    limits: Annotated[
+        Limits,
+        typer.Option(
+            metavar="|".join(LIMITS),
+            help="auto leaves a few codes far out at the border; all shows everything.",
+        ),
+    ] = LIMITS[0],
+    title: Annotated[
+        str | None, typer.Option(help="The title.", show_default="what is drawn")
+    ] = None,
+    no_names: Annotated[
+        bool, typer.Option("--no-names", help="Leave the names of classes to the legend.")
+    ] = False,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Size of the map's picture in inches.",
+            show_default="8x7, wider for a long legend",
+        ),
+    ] = None,
+    dpi: Annotated[
+        int | None, typer.Option(help="Dots an inch of the map's picture.", show_default="160")
+    ] = None,
+    dot_size: Annotated[
+        float | None,
+        typer.Option(help="Diameter of a dot in points.", show_default="by the number of codes"),
+    ] = None,
     count: Annotated[int, typer.Option(help="How many reconstructions.")] = PlotOptions.count,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -72,21 +111,40 @@ def plot(
 
       aecli plot runs/mnist --color-by trust -o trust.png
 
+      aecli plot runs/mnist --color-by ages.csv:age --title "Age in years"
+
+      aecli plot runs/mnist --highlight 3,8 -o threes.svg
+
+      aecli plot new.npy --over runs/mnist/codes-train.npy
+
       aecli plot runs/mnist --kind reconstructions
 
       aecli plot runs/mnist --kind history -o losses.svg
     """
     from aecli.cli.console import Reporter
-    from aecli.data.source import located
 
     chosen = PLOTS[kind]
     out = out or chosen.default_picture(source)
     require_suffix(out, *PICTURE_SUFFIXES)
     refuse_existing(out, force=force)
-    named = [located(str(labels))[0]] if labels else []
-    refuse_inputs([out], [*chosen.inputs(source), *named])
     reporter = Reporter(quiet, as_json)
-    options = PlotOptions(labels, color_by, count, reporter.bar, out, reporter.say)
+    options = PlotOptions(
+        labels=labels,
+        color_by=color_by,
+        over=over,
+        highlight=highlight,
+        limits=limits,
+        size=size,
+        dpi=dpi,
+        dot_size=dot_size,
+        no_names=no_names,
+        title=title,
+        count=count,
+        bar=reporter.bar,
+        out=out,
+        say=reporter.say,
+    )
+    refuse_inputs([out], [*chosen.inputs(source), *options.inputs()])
     figure = chosen.draw(source, options)
 
     from aecli.plot.save import save_figure

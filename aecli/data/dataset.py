@@ -16,9 +16,12 @@ from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source
 from aecli.data.stored import StoredImages, blocks, rows_at_a_time
 from aecli.errors import InputError
-from aecli.labels import Labels
+from aecli.labels import UNKNOWN, Labels
 from aecli.pixels import MOST_CHANNELS, Images, scale_of
 from aecli.validated import Count, PixelType, Positive, Sha256, Text
+
+# So many numbers of classes are kept with a run.
+_MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +218,15 @@ class Dataset:
             },
             splits_digest=self.splits_digest,
             labels_digest=self.labels_digest,
+            class_numbers=self._class_numbers(),
         )
+
+    def _class_numbers(self) -> tuple[int, ...] | None:
+        """Return the labels that occur in any split, in order, where they have no names."""
+        if self.labels is None or self.class_names is not None:
+            return None
+        numbers = np.unique(self.labels[self.labels != UNKNOWN])
+        return tuple(numbers.tolist()) if len(numbers) <= _MOST_CLASSES else None
 
 
 @dataclass(frozen=True)
@@ -223,6 +234,7 @@ class DataDescription:
     """A data set without its pixels: where it came from, and what identifies it.
 
     `splits_digest` is None in checkpoints of format 1, `labels_digest` in those before format 6.
+    `class_numbers`: the labels that occur, where they have no names; None in older checkpoints.
 
     Raises:
         InputError: `rows` are not those of train, validation and test.
@@ -238,6 +250,14 @@ class DataDescription:
     rows: Mapping[str, Count]
     splits_digest: Sha256 | None = None
     labels_digest: Sha256 | None = None
+    class_numbers: tuple[int, ...] | None = None
+
+    @property
+    def all_class_names(self) -> tuple[str, ...] | None:
+        """The names of all classes, or their numbers as text; None where they are not known."""
+        if self.class_names is not None or self.class_numbers is None:
+            return self.class_names
+        return tuple(map(str, self.class_numbers))
 
     def __post_init__(self) -> None:
         if set(self.rows) != {"train", "validation", "test"}:

@@ -90,9 +90,9 @@ def read_labels(
     """Read the labels of `rows` rows from a file.
 
     `.npy`, `.npz` (one array, or `FILE:NAME`) and IDX have one label for each row. Tables (`.csv`,
-    `.tsv`, Parquet) may name the rows: by the whole name of `row_ids`, else by its last part, else
-    by that without a suffix. A row that no line of the table names is `UNKNOWN`. Without `by_row`
-    nothing but such names will do.
+    `.tsv`, Parquet), of which `FILE:NAME` names a column, may name the rows: by the whole name of
+    `row_ids`, else by its last part, else by that without a suffix. A row that no line of the table
+    names is `UNKNOWN`. Without `by_row` nothing but such names will do.
 
     Raises:
         InputError: there is no such file, it is damaged, or its labels do not fit the rows.
@@ -101,7 +101,7 @@ def read_labels(
     path, member = located(name)
     if kind_of(path) in ("nothing", "folder"):
         raise InputError(f"no such file of labels: {path}")
-    table = _read_table(path, rows, row_ids)
+    table = _read_table(path, rows, row_ids, member)
     if table is None:
         if not by_row:
             raise _no_names(path)
@@ -158,19 +158,24 @@ def _choose_array(names: Collection[str], member: str | None, path: Path) -> str
     )
 
 
-def _read_table(path: Path, rows: int, row_ids: Sequence[str] | None) -> _Table | None:
-    """Return a table, or None where a file is none: by its content, or else by its suffix."""
+def _read_table(
+    path: Path, rows: int, row_ids: Sequence[str] | None, column: str | None
+) -> _Table | None:
+    """Return a table, or None where a file is none: by its content, or else by its suffix.
+
+    `column` is that of the labels; None for the one that is called so.
+    """
     from aecli.data.parquet_file import MAGIC
     from aecli.data.reading import first_bytes
 
     if first_bytes(path).startswith(MAGIC):
-        return _read_parquet(path)
+        return _read_parquet(path, column)
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return _read_text(path, rows, row_ids)
+        return _read_text(path, rows, row_ids, column)
     return None
 
 
-def _read_parquet(path: Path) -> _Table:
+def _read_parquet(path: Path, column: str | None) -> _Table:
     from aecli.data.parquet_file import label_kind, open_table
     from aecli.data.reading import reading, state_of
 
@@ -178,7 +183,7 @@ def _read_parquet(path: Path) -> _Table:
         _check_size(state_of(file).size, path)
         kinds = {field.name: label_kind(field.type) for field in table.schema}
         columns = [name for name, kind in kinds.items() if kind]
-        names, label = _choose_columns(columns, path)
+        names, label = _choose_columns(columns, path, column)
         if names is not None and kinds[columns[names]] not in ("text", "whole"):
             names = None
         of_rows = None if names is None else _column(table, columns[names])
@@ -193,13 +198,15 @@ def _column(table: "FileTable", name: str) -> list[object]:
     return [value for values in table.values(name) for value in values]
 
 
-def _read_text(path: Path, rows: int, row_ids: Sequence[str] | None) -> _Table:
+def _read_text(path: Path, rows: int, row_ids: Sequence[str] | None, column: str | None) -> _Table:
     with _lines(path) as lines:
         first = next(lines, [])
         if len(first) <= 1:
-            return _Table(None, _single_column(first, lines, rows, path), None)
-        is_row = _is_row(first, row_ids)
-        names, label = (0, 1) if is_row else _choose_columns(first, path)
+            if column is not None and column not in first:
+                raise _no_column(first, column, path)
+            return _Table(None, _single_column(first, lines, rows, path, column), None)
+        is_row = column is None and _is_row(first, row_ids)
+        names, label = (0, 1) if is_row else _choose_columns(first, path, column)
         body = itertools.chain([first] if is_row else [], lines)
         of_rows: list[str] = []
         labels: list[object] = []
@@ -225,9 +232,9 @@ def _is_row(first: Sequence[str], row_ids: Sequence[str] | None) -> bool:
 
 
 def _single_column(
-    first: Sequence[str], lines: Iterator[list[str]], rows: int, path: Path
+    first: Sequence[str], lines: Iterator[list[str]], rows: int, path: Path, column: str | None
 ) -> list[object]:
-    """Return the labels of a table of one column, which may have a name."""
+    """Return the labels of a table of one column, which may have a name, such as `column`."""
     labels: list[object] = []
     empty = 0
     for number, line in enumerate(lines, 2):
@@ -237,7 +244,7 @@ def _single_column(
         if line:
             labels += [""] * empty + [line[0]]
         empty = 0 if line else empty + 1
-    named = bool(first) and _key(first[0]) in _LABELS
+    named = bool(first) and (first[0] == column or _key(first[0]) in _LABELS)
     if len(labels) + 1 == rows and not named:
         labels.insert(0, first[0] if first else "")
     return labels
@@ -277,11 +284,18 @@ def _key(name: str) -> str:
     return "".join(c for c in name.casefold() if c not in " _-").strip()
 
 
-def _choose_columns(columns: Sequence[str], path: Path) -> tuple[int | None, int]:
-    """Return the places of the column of names, if any, and of that of labels."""
+def _choose_columns(
+    columns: Sequence[str], path: Path, wanted: str | None
+) -> tuple[int | None, int]:
+    """Return the places of the column of names, if any, and of that of labels, or the `wanted`."""
     keys = [_key(column) for column in columns]
-    label = next((keys.index(key) for key in _LABELS if key in keys), None)
     names = next((keys.index(key) for key in _NAMES if key in keys), None)
+    if wanted is not None:
+        if wanted not in columns:
+            raise _no_column(columns, wanted, path)
+        place = columns.index(wanted)
+        return (None if names == place else names), place
+    label = next((keys.index(key) for key in _LABELS if key in keys), None)
     if label is None:
         others = [i for i, key in enumerate(keys) if i != names and key not in _IDS]
         if len(others) != 1:
@@ -291,6 +305,12 @@ def _choose_columns(columns: Sequence[str], path: Path) -> tuple[int | None, int
             )
         label = others[0]
     return names, label
+
+
+def _no_column(columns: Sequence[str], wanted: str, path: Path) -> InputError:
+    return InputError(
+        f"{path} has no column {wanted}: expected one of {', '.join(columns)[:120] or 'its own'}"
+    )
 
 
 class _Places:

@@ -149,7 +149,7 @@ def grid_figure(images: Iterable[Floats], grid: Grid) -> Figure:
     zoom = round(_GRID_DOTS / (grid.columns * grid.width))
     zoom = max(1, min(zoom, _MOST_DOTS // max(_canvas_shape(grid))))
     size = (tiled.shape[1] * zoom / DOTS_PER_INCH, tiled.shape[0] * zoom / DOTS_PER_INCH)
-    figure = Figure(figsize=size)
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     draw_image(axes, tiled)

@@ -4,9 +4,10 @@ A new kind is a function and a row here; the choices of `aecli plot --kind`, the
 default names of pictures follow. Importing this module imports nothing heavy.
 """
 
+import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from aecli.data import Bar
+    from aecli.labels import Labelling
+    from aecli.plot.colors import Coloring
+    from aecli.plot.maps import Background, MapStyle
     from aecli.run.codes import Codes
-    from aecli.run.points import PerPointMetric
-
-    ColorBy = Literal["label"] | PerPointMetric
 
 DEFAULT_KIND = "map"
-
-if not TYPE_CHECKING:
-    ColorBy = Literal["label", *PER_POINT]
+BY_LABEL = "label"
+LIMITS = ("auto", "all")
+# In inches, dots an inch, and points.
+_SIZES, _DPI, _DOT_SIZES = (1.5, 60.0), (20, 1200), (0.1, 72.0)
+_MOST_DOTS = 150_000_000
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,57 @@ class PlotOptions:
     """The options of all kinds of plot; each kind reads those that it needs.
 
     `labels`: a file of labels that takes the place of the codes' own. `color_by`: what codes are
-    coloured by. `count`: how many reconstructions. `bar` shows the reading of images. `out`: the
-    picture, which must be none of the images. `say` is called with what is to be known of it.
+    coloured by: `label`, a number that `aecli score --per-point` wrote, or a file, also
+    `FILE:COLUMN`. `over`: codes, or a run, that the codes are drawn over, in grey. `highlight`:
+    names of classes, separated by commas; all others are grey. `limits`: `auto` or `all`. `size`:
+    width and height in inches, as in `8x7`. `dpi`: dots an inch. `dot_size`: the diameter of a dot,
+    in points. `no_names`: leave the names of classes to the legend. `title`: in place of what is
+    drawn. `count`: how many reconstructions. `bar` shows the reading of images. `out`: the picture,
+    which must be none of the images. `say` is called with what is to be known of it.
     """
 
     labels: str | Path | None = None
-    color_by: ColorBy = "label"
+    color_by: str = BY_LABEL
+    over: Path | None = None
+    highlight: str | None = None
+    limits: str = LIMITS[0]
+    size: str | None = None
+    dpi: int | None = None
+    dot_size: float | None = None
+    no_names: bool = False
+    title: str | None = None
     count: int = 10
     bar: "Bar | None" = None
     out: Path | None = None
     say: Callable[[str], None] = lambda line: None
+
+    def inputs(self) -> list[Path]:
+        """Return the files that the options name.
+
+        Raises:
+            InputError: a path cannot be followed.
+
+        """
+        from aecli.data.source import located
+
+        files = [located(str(self.labels))[0]] if self.labels else []
+        if self.color_by not in (BY_LABEL, *PER_POINT):
+            files.append(located(self.color_by)[0])
+        return [*files, *([codes_path(self.over)] if self.over else [])]
+
+    def refuse_unread(self, kind: str, read: Collection[str]) -> None:
+        """Raise `InputError` where an option is given that a kind of plot does not read.
+
+        `read`: the names of those that it does.
+        """
+        for one in fields(self):
+            name = one.name
+            if name not in (*_OF_ALL_KINDS, *read) and getattr(self, name) != one.default:
+                readers = ", ".join(k for k, plot in PLOTS.items() if name in plot.reads)
+                raise InputError(
+                    f"--{name.replace('_', '-')} means nothing to --kind {kind}: leave it out, or "
+                    f"choose --kind {readers}"
+                )
 
 
 @dataclass(frozen=True)
@@ -51,13 +95,15 @@ class Plot:
     """One kind of plot.
 
     `help` is a phrase for the help of `--kind`. `draws` says what a source must be: codes, or a run
-    whose codes are meant; or a run. `figure` draws a source.
+    whose codes are meant; or a run. `figure` draws a source. `reads`: the options that mean
+    something to it; it refuses others.
     """
 
     name: str
     help: str
     draws: Literal["codes", "run"]
     figure: Callable[[Path, PlotOptions], "Figure"]
+    reads: tuple[str, ...] = ()
 
     def input_path(self, source: Path) -> Path:
         """Return the file or folder that is drawn: the codes of a source, or its run.
@@ -102,12 +148,14 @@ class Plot:
         """Draw codes (.npy) or a run's folder.
 
         Raises:
-            InputError: there is no such file or run, it cannot be drawn, or a run is needed and
-                `source` is a file.
+            InputError: there is no such file or run, it cannot be drawn, a run is needed and
+                `source` is a file, or an option is none of this kind.
 
         """
+        options = options or PlotOptions()
+        options.refuse_unread(self.name, self.reads)
         self.input_path(source)
-        return self.figure(source, options or PlotOptions())
+        return self.figure(source, options)
 
 
 def codes_path(source: Path) -> Path:
@@ -142,26 +190,165 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
     """Draw codes as a map.
 
     Raises:
-        InputError: as `read_codes_of`, or there are no numbers to colour the codes by.
+        InputError: as `read_codes_of`, there is nothing to colour the codes by, or an option is out
+            of range.
 
     """
-    from aecli.data.source import located
-    from aecli.plot.colors import ContinuousColors, shortened
-    from aecli.plot.maps import map_figure
-    from aecli.run.codes import labels_path, read_point_values
-
+    style = _style(options)
     path, codes = codes_path(source), read_codes_of(source, options.labels)
     for reason, count in codes.left_out.items():
         options.say(f"left out: {count:,} {reason}")
-    if options.color_by == "label":
-        if codes.numbers is None:
-            return map_figure(codes, path.name)
-        own = options.labels or labels_path(path)
-        name = shortened(located(str(own))[0].name)
-        return map_figure(codes, path.name, ContinuousColors(name, codes.numbers))
-    name = PER_POINT[options.color_by].meaning
-    values = read_point_values(path, options.color_by, codes.values)
-    return map_figure(codes, path.name, ContinuousColors(name, values))
+    coloring = _coloring(path, codes, options)
+    over = None if options.over is None else _background(options.over, codes)
+
+    from aecli.plot.maps import map_figure
+
+    return map_figure(codes, path.name, coloring, over=over, style=style, say=options.say)
+
+
+def _style(options: PlotOptions) -> "MapStyle":
+    """Return how the map is drawn.
+
+    Raises:
+        InputError: an option is out of range.
+
+    """
+    from aecli.plot.maps import MapStyle
+
+    if options.limits not in LIMITS:
+        raise InputError(f"--limits {options.limits}: expected {' or '.join(LIMITS)}")
+    size = None if options.size is None else _parse_size(options.size)
+    dpi = MapStyle.dpi if options.dpi is None else options.dpi
+    if not _DPI[0] <= dpi <= _DPI[1]:
+        raise InputError(f"--dpi must lie in {_DPI[0]}..{_DPI[1]}, got {dpi}")
+    if size is not None and size[0] * size[1] * dpi**2 > _MOST_DOTS:
+        raise InputError(
+            f"--size {options.size} of {dpi} dots an inch has more than {_MOST_DOTS:,} dots: lower "
+            "--dpi or --size"
+        )
+    dot = options.dot_size
+    if dot is not None and not _DOT_SIZES[0] <= dot <= _DOT_SIZES[1]:
+        raise InputError(f"--dot-size must lie in {_DOT_SIZES[0]}..{_DOT_SIZES[1]:.0f}, got {dot}")
+    return MapStyle(size, dpi, dot, not options.no_names, options.title, options.limits == "all")
+
+
+def _parse_size(text: str) -> tuple[float, float]:
+    """Parse the size of a picture, such as `8x7` or `8,7`."""
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)[x,](\d{1,3}(?:\.\d{1,6})?)", text, re.ASCII)
+    size = tuple(map(float, found.groups())) if found else ()
+    if not size or not all(_SIZES[0] <= length <= _SIZES[1] for length in size):
+        raise InputError(
+            f"--size {text!r}: expected WIDTHxHEIGHT in inches, each in {_SIZES[0]}.."
+            f"{_SIZES[1]:.0f}, such as 8x7"
+        )
+    return size[0], size[1]
+
+
+def _coloring(path: Path, codes: "Codes", options: PlotOptions) -> "Coloring | None":
+    """Return what the codes at a path are coloured by; None where there is nothing."""
+    from aecli.data.source import located
+    from aecli.plot.colors import Classes, ContinuousColors
+    from aecli.plot.names import shortened
+    from aecli.run.codes import labels_path, read_point_values
+
+    labels, names, all_names = codes.labels, codes.class_names, codes.all_class_names
+    numbers = codes.numbers
+    name = shortened(located(str(options.labels or labels_path(path)))[0].name)
+    if options.color_by in PER_POINT:
+        numbers = read_point_values(path, options.color_by, codes.values)
+        name = PER_POINT[options.color_by].meaning
+    elif options.color_by != BY_LABEL:
+        found = _read_values(codes, options)
+        labels, names, all_names = found.labels, found.class_names, found.class_names
+        numbers = found.numbers
+        file, column = located(options.color_by)
+        name = shortened(column or file.name)
+    if numbers is not None:
+        if options.highlight is not None:
+            raise InputError(
+                "--highlight names classes, and the codes are coloured by numbers: leave it or "
+                "--color-by out"
+            )
+        return ContinuousColors(name, numbers)
+    if labels is None:
+        if options.highlight is not None:
+            raise InputError(f"--highlight names classes, and {path} has no labels: add --labels")
+        return None
+    if options.highlight is None:
+        return Classes(labels, names, all_names)
+    chosen = _highlighted(options.highlight, Classes(labels, names).names)
+    return Classes(labels, names, all_names, chosen)
+
+
+def _read_values(codes: "Codes", options: PlotOptions) -> "Labelling":
+    """Return the classes or numbers that a file has for each code."""
+    from aecli.data.label_files import read_labels
+    from aecli.data.source import located
+
+    path = located(options.color_by)[0]
+    if kind_of(path) == "nothing":
+        raise InputError(
+            f"--color-by {options.color_by}: expected {BY_LABEL}, {', '.join(PER_POINT)}, or a "
+            "file with a number or a class for each code, FILE.npy or FILE.csv:COLUMN"
+        )
+    row_ids = codes.provenance.get("row_ids") if codes.provenance else None
+    found = read_labels(options.color_by, len(codes.values), row_ids)
+    for reason, count in found.left_out.items():
+        options.say(f"left out of {path.name}: {count:,} {reason}")
+    if found.labels is None and found.numbers is None:
+        raise InputError(f"{path} has no number or class for each code to colour by")
+    return _numbers_if_many(found, path, options.say)
+
+
+def _numbers_if_many(found: "Labelling", path: Path, say: Callable[[str], None]) -> "Labelling":
+    """Return whole numbers of which there are more than colours as numbers, not as classes."""
+    import numpy as np
+
+    from aecli.labels import UNKNOWN, Labelling
+    from aecli.plot.colors import PALETTE
+
+    if found.labels is None or found.class_names is not None:
+        return found
+    different = len(np.unique(found.labels[found.labels != UNKNOWN]))
+    if different <= len(PALETTE):
+        return found
+    say(f"{path.name} has {different:,} different whole numbers: a colour bar, not classes")
+    numbers = np.where(found.labels == UNKNOWN, np.nan, found.labels).astype(np.float32)
+    return Labelling(numbers=numbers, left_out=found.left_out)
+
+
+def _highlighted(wanted: str, names: Collection[str]) -> set[str]:
+    """Return the names of classes to show: one name, or several with commas between them."""
+    if wanted in names:
+        return {wanted}
+    chosen = {name.strip() for name in wanted.split(",") if name.strip()}
+    missing = sorted(chosen - set(names))
+    if missing or not chosen:
+        known = ", ".join(names)
+        raise InputError(
+            f"--highlight: no class {missing[0] if missing else wanted!r}: expected some of "
+            f"{known if len(known) < 150 else known[:150] + '…'}"
+        )
+    return chosen
+
+
+def _background(source: Path, codes: "Codes") -> "Background":
+    """Return the codes that others are drawn over.
+
+    Raises:
+        InputError: as `read_codes_of`, or another model made them.
+
+    """
+    from aecli.plot.maps import Background
+
+    path, beneath = codes_path(source), read_codes_of(source)
+    made_by = [(one.provenance or {}).get("model_sha256") for one in (codes, beneath)]
+    if None not in made_by and made_by[0] != made_by[1]:
+        raise InputError(
+            f"--over {path} was made by another model than the codes: the two share no map; "
+            "encode both with one run"
+        )
+    return Background(beneath.values, path.name)
 
 
 def draw_reconstructions(source: Path, options: PlotOptions) -> "Figure":
@@ -228,11 +415,18 @@ def _made_by(run: Path, codes: "Codes") -> bool:
     return any(load(path).model_hash == made_by for path in (folder.best, folder.last))
 
 
+# No option of one kind alone.
+_OF_ALL_KINDS = ("bar", "out", "say")
+_MAP_OPTIONS = (
+    "labels", "color_by", "over", "highlight", "limits", "size", "dpi", "dot_size", "no_names",
+    "title",
+)  # fmt: skip
+
 PLOTS: dict[str, Plot] = {
     plot.name: plot
     for plot in (
-        Plot(DEFAULT_KIND, "a scatter or histograms", "codes", draw_map),
-        Plot("reconstructions", "below their images", "run", draw_reconstructions),
+        Plot(DEFAULT_KIND, "a scatter or histograms", "codes", draw_map, _MAP_OPTIONS),
+        Plot("reconstructions", "below their images", "run", draw_reconstructions, ("count",)),
         Plot("history", "the losses by epoch", "run", draw_history),
     )
 }

@@ -30,8 +30,12 @@ matplotlib.rcParams["text.parse_math"] = False
 
 @contextmanager
 def default_style() -> Iterator[None]:
-    """Draw or save in matplotlib's own style, whatever a `matplotlibrc` of the user says."""
-    with matplotlib.rc_context():
+    """Draw or save in matplotlib's own style, whatever a `matplotlibrc` of the user says.
+
+    Letters that no font has become boxes.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield
@@ -39,13 +43,11 @@ def default_style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches, whose parts do not overlap."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
 
 
 def save_figure(figure: Figure, path: Path, *, replace: bool = False) -> None:
     """Write a picture, whole or not at all; the suffix, one of `PICTURE_SUFFIXES`, is its format.
-
-    Letters that no font has become boxes.
 
     Raises:
         InputError: without `replace`, a file has come to be there meanwhile.
@@ -57,8 +59,7 @@ def save_figure(figure: Figure, path: Path, *, replace: bool = False) -> None:
     # Without a date: the same codes give the same bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     picture = io.BytesIO()
-    with default_style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(picture, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+    with default_style():
+        figure.savefig(picture, format=kind, dpi="figure", metadata=metadata)
     signals.end_if_requested()
     files.write_bytes(path, picture.getvalue(), replace=replace)

@@ -21,6 +21,9 @@ from aecli.validated import read_as
 
 CodeArray = npt.NDArray[np.float32]
 
+# What provenance says of the classes of a data set.
+_CLASSES = ("class_names", "run_classes")
+
 
 @dataclass(frozen=True, eq=False)
 class Codes:
@@ -60,6 +63,16 @@ class Codes:
         if self.names is not None:
             return self.names
         return self.provenance.get("class_names") if self.provenance else None
+
+    @property
+    def all_class_names(self) -> Sequence[str] | None:
+        """The names of all classes of the run that made the codes, in order, where they are known.
+
+        Those of labels from a file of their own are their `names`.
+        """
+        if self.names is not None or self.provenance is None:
+            return self.names
+        return self.provenance.get("run_classes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +281,7 @@ def _read_codes(path: Path, labels: str | Path | None) -> Codes:
         )
     if labels is not None:
         # They may be anything, clusters for example: the data set's names are not theirs.
-        provenance = {**provenance, "class_names": None} if provenance else None
+        provenance = {**provenance, **dict.fromkeys(_CLASSES)} if provenance else None
     elif provenance is not None and (
         found.labels is None or provenance["labels_sha256"] != _hash(found.labels)
     ):

@@ -12,6 +12,9 @@ from aecli.validated import Count, Positive, Sha256, Text
 class Provenance:
     """What `NAME.json` says of codes (rows, dimensions).
 
+    `class_names` are those of the data set `data`, `run_classes` the names of all classes that the
+    run was trained on, or their numbers.
+
     Raises:
         InputError: there is not one name of a file for each of the rows.
 
@@ -32,6 +35,7 @@ class Provenance:
     epoch: Count | None = None
     trained_on: Text | None = None
     row_ids: tuple[Text, ...] | None = None
+    run_classes: tuple[Text, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.row_ids is not None and len(self.row_ids) != self.rows:
