@@ -19,12 +19,13 @@ files
 config pixels labels plot.library
 kept
 data.source tensor_file
-npy data.named_arrays data.progress data.reading data.rows run.states run.points plot.names
+npy data.named_arrays data.progress data.reading data.rows run.states run.points plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
 data.idx data.npz_file data.parquet_file run.provenance plot.raster plot.legend
 data.label_files
 run.codes
+plot.options
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
 data.format data.ranges data.describe data.digits model.conv plot.images plot.history
 data.single_array data.archive
@@ -34,7 +35,8 @@ data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
-subject plot.mosaics plot.planes
+subject plot.mosaics
+plot.pictures
 plot.kinds score.baselines train.stream train.step train.environment explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.scores train.evaluation train.job encode_job

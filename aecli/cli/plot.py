@@ -7,7 +7,8 @@ import typer
 
 from aecli.cli.options import DEFAULT_RUN, ForceOption, JsonOption, QuietOption
 from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
-from aecli.plot.kinds import BY_LABEL, DEFAULT_KIND, LIMITS, PLOTS, PlotOptions
+from aecli.plot.kinds import DEFAULT_KIND, PLOTS
+from aecli.plot.options import BY_LABEL, LIMITS, PlotOptions
 from aecli.run.points import PER_POINT
 
 if TYPE_CHECKING:
@@ -95,7 +96,20 @@ def plot(
         float | None,
         typer.Option(help="Diameter of a dot in points.", show_default="by the number of codes"),
     ] = None,
-    count: Annotated[int, typer.Option(help="How many reconstructions.")] = PlotOptions.count,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            help="How many images: in a row, or along a side of grid and thumbnails.",
+            show_default="by kind",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="CODE", help="Where a walk begins: a row, a file name, or a code."
+        ),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="CODE", help="Where it ends.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -117,7 +131,13 @@ def plot(
 
       aecli plot new.npy --over runs/mnist/codes-train.npy
 
-      aecli plot runs/mnist --kind reconstructions
+      aecli plot runs/mnist --kind grid
+
+      aecli plot runs/mnist --kind thumbnails --count 40
+
+      aecli plot runs/mnist --kind walk --from 0 --to 3
+
+      aecli plot runs/mnist --kind worst
 
       aecli plot runs/mnist --kind history -o losses.svg
     """
@@ -140,6 +160,8 @@ def plot(
         no_names=no_names,
         title=title,
         count=count,
+        start=start,
+        end=end,
         bar=reporter.bar,
         out=out,
         say=reporter.say,

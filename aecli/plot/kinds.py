@@ -13,81 +13,28 @@ from typing import TYPE_CHECKING, Literal
 
 from aecli.errors import InputError
 from aecli.files import kind_of
+from aecli.plot.options import BY_LABEL, LIMITS, PlotOptions, codes_path
+from aecli.plot.pictures import (
+    draw_grid,
+    draw_thumbnails,
+    draw_traverse,
+    draw_walk,
+    draw_worst,
+)
 from aecli.run.points import PER_POINT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from aecli.data import Bar
     from aecli.labels import Labelling
     from aecli.plot.colors import Coloring
     from aecli.plot.maps import Background, MapStyle
     from aecli.run.codes import Codes
 
 DEFAULT_KIND = "map"
-BY_LABEL = "label"
-LIMITS = ("auto", "all")
 # In inches, dots an inch, and points.
 _SIZES, _DPI, _DOT_SIZES = (1.5, 60.0), (20, 1200), (0.1, 72.0)
 _MOST_DOTS = 150_000_000
-
-
-@dataclass(frozen=True)
-class PlotOptions:
-    """The options of all kinds of plot; each kind reads those that it needs.
-
-    `labels`: a file of labels that takes the place of the codes' own. `color_by`: what codes are
-    coloured by: `label`, a number that `aecli score --per-point` wrote, or a file, also
-    `FILE:COLUMN`. `over`: codes, or a run, that the codes are drawn over, in grey. `highlight`:
-    names of classes, separated by commas; all others are grey. `limits`: `auto` or `all`. `size`:
-    width and height in inches, as in `8x7`. `dpi`: dots an inch. `dot_size`: the diameter of a dot,
-    in points. `no_names`: leave the names of classes to the legend. `title`: in place of what is
-    drawn. `count`: how many reconstructions. `bar` shows the reading of images. `out`: the picture,
-    which must be none of the images. `say` is called with what is to be known of it.
-    """
-
-    labels: str | Path | None = None
-    color_by: str = BY_LABEL
-    over: Path | None = None
-    highlight: str | None = None
-    limits: str = LIMITS[0]
-    size: str | None = None
-    dpi: int | None = None
-    dot_size: float | None = None
-    no_names: bool = False
-    title: str | None = None
-    count: int = 10
-    bar: "Bar | None" = None
-    out: Path | None = None
-    say: Callable[[str], None] = lambda line: None
-
-    def inputs(self) -> list[Path]:
-        """Return the files that the options name.
-
-        Raises:
-            InputError: a path cannot be followed.
-
-        """
-        from aecli.data.source import located
-
-        files = [located(str(self.labels))[0]] if self.labels else []
-        if self.color_by not in (BY_LABEL, *PER_POINT):
-            files.append(located(self.color_by)[0])
-        return [*files, *([codes_path(self.over)] if self.over else [])]
-
-    def refuse_unread(self, kind: str, read: Collection[str]) -> None:
-        """Raise `InputError` where an option is given that a kind of plot does not read.
-
-        `read`: the names of those that it does.
-        """
-        for one in fields(self):
-            name = one.name
-            if name not in (*_OF_ALL_KINDS, *read) and getattr(self, name) != one.default:
-                readers = ", ".join(k for k, plot in PLOTS.items() if name in plot.reads)
-                raise InputError(
-                    f"--{name.replace('_', '-')} means nothing to --kind {kind}: leave it out, or "
-                    f"choose --kind {readers}"
-                )
 
 
 @dataclass(frozen=True)
@@ -104,6 +51,18 @@ class Plot:
     draws: Literal["codes", "run"]
     figure: Callable[[Path, PlotOptions], "Figure"]
     reads: tuple[str, ...] = ()
+
+    def refuse_unread(self, options: PlotOptions) -> None:
+        """Raise `InputError` where an option is given that this kind of plot does not read."""
+        for one in fields(options):
+            name = one.name
+            if name not in (*_OF_ALL_KINDS, *self.reads) and getattr(options, name) != one.default:
+                readers = ", ".join(k for k, plot in PLOTS.items() if name in plot.reads)
+                flag = _FLAGS.get(name, name.replace("_", "-"))
+                raise InputError(
+                    f"--{flag} means nothing to --kind {self.name}: leave it out, or choose --kind "
+                    f"{readers}"
+                )
 
     def input_path(self, source: Path) -> Path:
         """Return the file or folder that is drawn: the codes of a source, or its run.
@@ -153,16 +112,9 @@ class Plot:
 
         """
         options = options or PlotOptions()
-        options.refuse_unread(self.name, self.reads)
+        self.refuse_unread(options)
         self.input_path(source)
         return self.figure(source, options)
-
-
-def codes_path(source: Path) -> Path:
-    """Return the codes that a source means: a file itself, or those in a run's folder."""
-    from aecli.run.codes import default_codes_path
-
-    return default_codes_path(source) if kind_of(source) == "folder" else source
 
 
 def read_codes_of(source: Path, labels: str | Path | None = None) -> "Codes":
@@ -374,7 +326,7 @@ def draw_reconstructions(source: Path, options: PlotOptions) -> "Figure":
     from aecli.encode import reconstruct
     from aecli.plot.images import reconstructions_figure
 
-    originals, reconstructions = reconstruct(checkpoint, dataset, options.count)
+    originals, reconstructions = reconstruct(checkpoint, dataset, options.checked_count(10, 1, 50))
     title = (
         f"{dataset.name} test: the first {len(originals)} "
         f"{'vectors' if dataset.standardised else 'images'} and their reconstructions from "
@@ -415,6 +367,8 @@ def _made_by(run: Path, codes: "Codes") -> bool:
     return any(load(path).model_hash == made_by for path in (folder.best, folder.last))
 
 
+# The flags of options that are called otherwise here.
+_FLAGS = {"start": "from", "end": "to"}
 # No option of one kind alone.
 _OF_ALL_KINDS = ("bar", "out", "say")
 _MAP_OPTIONS = (
@@ -422,10 +376,18 @@ _MAP_OPTIONS = (
     "title",
 )  # fmt: skip
 
+_MOSAIC_OPTIONS = ("count", "title")
+_WALK_OPTIONS = (*_MOSAIC_OPTIONS, "start", "end")
+
 PLOTS: dict[str, Plot] = {
     plot.name: plot
     for plot in (
         Plot(DEFAULT_KIND, "a scatter or histograms", "codes", draw_map, _MAP_OPTIONS),
+        Plot("thumbnails", "images in place of dots", "codes", draw_thumbnails, _MOSAIC_OPTIONS),
+        Plot("grid", "what the decoder makes of the plane", "codes", draw_grid, _MOSAIC_OPTIONS),
+        Plot("walk", "decoded images from a code to another", "codes", draw_walk, _WALK_OPTIONS),
+        Plot("traverse", "each number of the code in turn", "codes", draw_traverse, _WALK_OPTIONS),
+        Plot("worst", "the largest errors", "codes", draw_worst, _MOSAIC_OPTIONS),
         Plot("reconstructions", "below their images", "run", draw_reconstructions, ("count",)),
         Plot("history", "the losses by epoch", "run", draw_history),
     )

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from aecli.plot.colors import Classes
+from aecli.plot.colors import GREY, Classes
+from aecli.plot.legend import Entry
 from aecli.plot.planes import Plane
 from aecli.plot.save import default_style, new_figure
 from aecli.plot.tiles import LINE_SHAPE, Bytes, Floats, image_tile, line_tile, vector_limits
@@ -21,6 +22,7 @@ _MOST_SIDE, _MOST_TILE = 2_400, 96
 _FADED = 0.22
 _FRAME = 2
 _GAP = 2
+_MOST_IN_LEGEND = 40
 # Longer names would lie over their neighbours.
 _LONGEST_NAME = 14
 
@@ -117,9 +119,18 @@ def thumbnails_figure(
     axes.set_ylabel("code 2")
     axes.set_title(printable(title))
     axes.spines[["top", "right"]].set_visible(False)
-    if classes is not None and len(classes) <= 40:
-        figure.legend(handles=classes.legend_handles(), loc="outside right upper", frameon=False)
+    if classes is not None:
+        for entry in _entries(classes):
+            axes.plot([], [], "s", color=entry.color, label=entry.name)
+        if len(classes) <= _MOST_IN_LEGEND:
+            figure.legend(loc="outside right upper", frameon=False)
     return figure
+
+
+def _entries(classes: Classes) -> list[Entry]:
+    """Return the names and colours of the frames, in the order of the classes."""
+    found = [Entry(name, classes.hex_color(i)) for i, name in enumerate(classes.names)]
+    return [*found, *([Entry(classes.grey_name, GREY)] if classes.grey_name else [])]
 
 
 @default_style()

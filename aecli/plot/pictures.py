@@ -74,7 +74,10 @@ def draw_thumbnails(source: Path, options: PlotOptions) -> "Figure":
     rows = one_for_each_cell(places, along)
     images = unit_range(_rows_of(dataset, subject, rows))
     labels = subject.codes.labels
-    classes = None if labels is None else Classes(labels, subject.codes.class_names).of_rows(rows)
+    classes = None
+    if labels is not None:
+        names = subject.codes.class_names
+        classes = Classes(labels[rows], names, subject.codes.all_class_names)
     options.say(f"drew {len(rows):,} of {len(codes):,} images, one for each cell that holds some")
     title = options.title or f"{subject.name}, {subject.split}: {len(rows):,} images"
     return thumbnails_figure(

@@ -23,7 +23,7 @@ class Plane:
     """Places in rows and columns over the region where codes (n, 2) lie.
 
     `codes`: float32 (rows, columns, 2), the first row at the top. `covered`: bool (rows, columns),
-    where codes lie, or where there are few of them, next to it. `extent`: left, right, bottom and top.
+    where codes lie, or where there are few of them, next to it. `extent`: left, right, bottom, top.
     """
 
     codes: Floats

@@ -29,6 +29,10 @@ from aecli.run.points import PER_POINT, PerPointMetric
 
 TITLES = {
     "map": "digits test: 360 codes, 2-D",
+    "grid": "digits: what the decoder makes of the plane",
+    "walk": "digits: from 0 to 3",
+    "traverse": "digits: each number of the code, the others at their medians",
+    "worst": "digits, test: the largest errors",
     "reconstructions": "digits test: the first 10 images and their reconstructions from 2 numbers",
     "history": "digits, plain recipe: loss by epoch",
 }
@@ -58,20 +62,29 @@ def _with_other_parameters(checkpoint: Path) -> None:
     checkpoint.write_bytes(to_bytes(replace(state, tensors={**state.tensors, **others})))
 
 
+def _draw(kind: str, source: Path) -> Figure:
+    """Draw a kind with the options that it cannot do without."""
+    ends = {"start": "0", "end": "3"} if kind == "walk" else {}
+    return PLOTS[kind].draw(source, PlotOptions(**ends))  # type: ignore[arg-type]
+
+
 def _title(figure: Figure) -> str:
     return figure.get_suptitle() or figure.axes[0].get_title()
 
 
 @pytest.mark.parametrize("kind", PLOTS)
 def test_every_kind_draws_a_run(kind: str, run: Path) -> None:
-    assert _title(PLOTS[kind].draw(run)) == TITLES[kind]
+    if kind == "thumbnails":
+        assert re.fullmatch(r"digits, test: \d+ images", _title(_draw(kind, run)))
+    else:
+        assert _title(_draw(kind, run)) == TITLES[kind]
 
 
 @pytest.mark.parametrize("kind", PLOTS)
 def test_a_kind_that_needs_a_run_refuses_codes(kind: str, run: Path) -> None:
     plot, codes = PLOTS[kind], run / "codes.npy"
     if plot.draws == "codes":
-        assert _title(plot.draw(codes)) == TITLES[kind]
+        assert _title(_draw(kind, codes)) == _title(_draw(kind, run))
         return
     words = re.escape(f"--kind {kind} draws a run: expected its folder, got {codes}")
     for refused in (plot.draw, plot.input_path, plot.default_picture):
@@ -113,7 +126,9 @@ def test_a_new_row_is_a_new_choice_of_the_command(
     command: Any = get_command(app)
     (option,) = (p for p in command.params if p.name == "kind")
     assert option.help == (
-        "Of codes: map, a scatter or histograms; density, where most are. "
+        "Of codes: map, a scatter or histograms; thumbnails, images in place of dots; grid, what "
+        "the decoder makes of the plane; walk, decoded images from a code to another; traverse, "
+        "each number of the code in turn; worst, the largest errors; density, where most are. "
         "Of a run: reconstructions, below their images; history, the losses by epoch."
     )
     done = CliRunner().invoke(app, [str(run), "--kind", "density", "--count", "3", "--quiet"])
@@ -137,7 +152,7 @@ def _copy_of_the_command() -> Any:
 def test_an_unknown_kind_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert aecli.cli.main(["plot", "--kind", "maps"]) == 2
     error = capsys.readouterr().err
-    assert "'maps' is not one of 'map', 'reconstructions', 'history'" in error
+    assert "'maps' is not one of 'map', 'thumbnails', 'grid'" in error
     assert error.count("\n") == 1
 
 
