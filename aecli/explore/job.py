@@ -161,13 +161,13 @@ def _class_facts(subject: Subject, blocks: Blocks) -> Facts:
     if labels is None or (labels == UNKNOWN).all():
         return {"classes": [], "labels": None}
     names = subject.codes.class_names
-    classes = Classes(labels, names)
+    classes = Classes(labels, names, subject.codes.all_class_names)
     counts = np.bincount(classes.index[classes.known], minlength=len(classes)).tolist()
     index = np.where(classes.known, classes.index, UNKNOWN_LEVEL).astype(np.uint16)
     if len(classes) >= UNKNOWN_LEVEL:
         return {"classes": [], "labels": None}
     described = [
-        {"name": _class_name(int(value), names), "color": classes.hex_color(i), "count": counts[i]}
+        {"name": _class_name(int(value), names), "color": classes.color(i), "count": counts[i]}
         for i, value in enumerate(classes.values)
     ]
     return {"classes": described, "labels": blocks.array("labels", index)}
