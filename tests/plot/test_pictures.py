@@ -114,9 +114,10 @@ def test_a_class_has_its_colour_whichever_others_are_drawn() -> None:
         drawn = {name: color for name, (color, _) in _legend(figure).items()}
         assert drawn == {name: expected[name] for name in ten[3:]}
     # Another data set, whose classes are only some of the run's.
-    origin = {"data": "a", "split": "b", "class_names": list(ten[3:]), "run_classes": list(ten)}
-    drawn = _legend(map_figure(Codes(values[some], labels[some] - 3, origin), ""))
-    assert {name: color for name, (color, _) in drawn.items()} == {n: expected[n] for n in ten[3:]}
+    origin = {"data": "a", "split": "b", "class_names": ten[3:], "run_classes": ten}
+    figure = map_figure(Codes(values[some], labels[some] - 3, origin), "")
+    drawn = {name: color for name, (color, _) in _legend(figure).items()}
+    assert drawn == {name: expected[name] for name in ten[3:]}
 
 
 def test_new_codes_lie_over_others_in_grey() -> None:
