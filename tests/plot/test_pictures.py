@@ -55,7 +55,7 @@ def test_every_class_can_be_told_apart_or_found(classes: int) -> None:
     overlaps = (boxes[:, None, :2] < boxes[None, :, 2:] - 1).all(axis=2)
     overlaps &= (boxes[:, None, 2:] - 1 > boxes[None, :, :2]).all(axis=2)
     np.testing.assert_array_equal(overlaps, np.eye(len(boxes), dtype=bool))
-    place = figure.axes[0].get_window_extent().extents
+    place = np.array(figure.axes[0].get_window_extent().extents)
     assert (boxes[:, :2] > place[:2] - 3).all()
     assert (boxes[:, 2:] < place[2:] + 3).all()
 
