@@ -168,7 +168,7 @@ def _class_facts(subject: Subject, blocks: Blocks) -> Facts:
     if len(classes) >= UNKNOWN_LEVEL:
         return {"classes": [], "labels": None}
     described = [
-        {"name": _class_name(int(value), names), "color": classes.hex_color(i), "count": counts[i]}
+        {"name": _class_name(int(value), names), "color": classes.color(i), "count": counts[i]}
         for i, value in enumerate(classes.values)
     ]
     return {"classes": described, "labels": blocks.array("labels", index)}

@@ -106,10 +106,6 @@ class Classes:
         colors = [self.color(i) for i in range(len(self))]
         return np.array([matplotlib.colors.to_rgb(color) for color in [*colors, GREY]])
 
-    def hex_color(self, index: int) -> str:
-        """Return the colour of a class as `#rrggbb`."""
-        return matplotlib.colors.to_hex(self.color(index))
-
     def colors(self) -> Rgb:
         """Return the colour of each label, (n, 3) in 0..1."""
         return self.palette()[self.index]
@@ -193,7 +189,7 @@ class ContinuousColors:
 
 def colormap_bytes() -> npt.NDArray[np.uint8]:
     """Return the colours of numbers from low to high, uint8 (256, 3)."""
-    colors = matplotlib.colormaps[_COLORMAP](np.linspace(0, 1, 256), bytes=True)
+    colors = _COLORMAP(np.linspace(0, 1, 256), bytes=True)
     return np.ascontiguousarray(colors[:, :3])
 
 

@@ -77,14 +77,22 @@ def test_settings_of_the_user_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text(
         "backend: svg\ntext.usetex: True\nfont.size: 40\naxes.facecolor: red\nsavefig.bbox: tight\n"
     )
+    # The user's own program may have imported Matplotlib and set it up.
+    mine = "import matplotlib; matplotlib.rcParams['text.usetex'] = True;"
+    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    folders = {"MATPLOTLIBRC": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)}
     written = []
-    for name, folder in (("plain", None), ("mine", tmp_path)):
-        out = tmp_path / f"{name}.png"
-        variables = {} if folder is None else {"MATPLOTLIBRC": str(folder), "MPLBACKEND": "pdf"}
+    for folder, start, variables in (
+        (Path(__file__).parent, "", {}),
+        (tmp_path, "", inline),
+        (tmp_path, mine, folders),
+    ):
+        out = tmp_path / f"{len(written)}.png"
         subprocess.run(
-            [sys.executable, "-c", program, str(out)],
+            [sys.executable, "-c", start + program, str(out)],
+            cwd=folder,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | variables,
             check=True,
         )
         written.append(out.read_bytes())
-    assert written[0] == written[1]
+    assert written[0] == written[1] == written[2]
