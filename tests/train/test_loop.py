@@ -327,8 +327,8 @@ def test_two_devices_train_as_one_does(tmp_path: Path, small_config: Config) -> 
         check=True,
     )
     assert done.stdout == "2\n"
-    losses = [[line[1:3] for line in _lines(folder)] for folder in (one, two)]
-    np.testing.assert_allclose(*losses, rtol=1e-4)
+    first, second = ([line[1:3] for line in _lines(folder)] for folder in (one, two))
+    np.testing.assert_allclose(first, second, rtol=1e-4)
 
 
 def test_a_run_tells_people_what_it_was(digits_run: Path, small_config: Config) -> None:
