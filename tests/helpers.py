@@ -11,6 +11,12 @@ import numpy.typing as npt
 
 from aecli.data import Dataset, Source
 
+# The training that tests share, that of the fixture `digits_run`. Any other setting, and any other
+# shape of images, is a program that takes two seconds to compile.
+SMALL = ("--recipe", "plain", "--hidden", "16,8", "--epochs", "4", "--batch-size", "64")
+# The same, until a signal ends it.
+ENDLESS = (*SMALL, "--epochs", "100000")
+
 # Runs the real command in a folder of the test, without a terminal.
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

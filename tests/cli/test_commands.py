@@ -20,9 +20,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from aecli.cli import main
-from tests.helpers import Run
-
-QUICK = ("--recipe", "plain", "--hidden", "16,8", "--epochs", "2", "--batch-size", "64")
+from tests.helpers import ENDLESS, SMALL, Run
 
 
 def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -> None:
@@ -64,12 +62,12 @@ def test_json_is_one_object_on_stdout(
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         return result
 
-    assert main(["train", *QUICK, "--json", "--quiet"]) == 0
+    assert main(["train", *SMALL, "--json", "--quiet"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     summary = json.loads(captured.out)
     assert summary["run"] == "runs/digits"
-    assert (summary["epochs"], summary["parameters"]) == (2, 2450)
+    assert (summary["epochs"], summary["parameters"]) == (4, 2450)
     for name in ("validation_loss", "test_mse", "pca_mse", "seconds", "images_per_second"):
         assert summary[name] > 0
     encoded = run("encode")
@@ -86,7 +84,7 @@ def test_any_number_of_dimensions_goes_through(
     latent: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", *QUICK, "--latent", str(latent)]) == 0
+    assert main(["train", *SMALL, "--latent", str(latent)]) == 0
     assert main(["encode", "--split", "all"]) == 0
     assert np.load("runs/digits/codes-all.npy").shape == (1797, latent)
     assert main(["plot", "runs/digits/codes-all.npy"]) == 0
@@ -100,7 +98,7 @@ def test_an_idx_folder_goes_through(
     idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", str(idx_folder), *QUICK]) == 0
+    assert main(["train", str(idx_folder), *SMALL]) == 0
     assert main(["encode", "runs/images"]) == 0
     codes = json.loads(Path("runs/images/codes.json").read_text())
     assert (codes["data"], codes["rows"], codes["class_names"]) == ("images", 40, None)
@@ -130,16 +128,16 @@ def test_settings_come_from_flag_then_environment_then_file_then_recipe(
 
 def test_a_run_goes_on_with_more_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    constant = (*QUICK, "--schedule", "constant")
-    assert main(["train", *constant, "--epochs", "4", "-o", "straight"]) == 0
-    assert main(["train", *constant, "-o", "resumed"]) == 0
+    constant = (*SMALL, "--schedule", "constant")
+    assert main(["train", *constant, "-o", "straight"]) == 0
+    assert main(["train", *constant, "--epochs", "2", "-o", "resumed"]) == 0
     assert main(["train", "--resume", "-o", "resumed", "--epochs", "4"]) == 0
     one, two = (Path(run, "best.safetensors").read_bytes() for run in ("straight", "resumed"))
     assert one == two
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "100000"]
+    command = [sys.executable, "-m", "aecli", "train", *ENDLESS]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "epoch 3/" not in process.stderr.readline():
@@ -183,10 +181,10 @@ def _in_terminal(arguments: list[str], folder: Path, columns: int, **variables: 
 
 
 def test_a_terminal_shows_a_bar_within_its_width(tmp_path: Path) -> None:
-    shown = _in_terminal(["train", *QUICK], tmp_path, 60)
-    assert "2/2" in shown
+    shown = _in_terminal(["train", *SMALL], tmp_path, 60)
+    assert "4/4" in shown
     assert "Traceback" not in shown
-    plain = _in_terminal(["train", *QUICK, "--force"], tmp_path, 60, NO_COLOR="1")
+    plain = _in_terminal(["train", *SMALL, "--force"], tmp_path, 60, NO_COLOR="1")
     styles = re.findall(r"\x1b\[([\d;]*)m", plain)
     colours = [n for style in styles for n in style.split(";") if n and 30 <= int(n) <= 107]
     assert not colours
@@ -204,7 +202,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
             ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
         )
 
-    assert run(f"aecli train {' '.join(QUICK)} | head -1").stdout == "runs/digits\n"
+    assert run(f"aecli train {' '.join(SMALL)} | head -1").stdout == "runs/digits\n"
     left = run("aecli show | true; exit ${PIPESTATUS[0]}")
     assert (left.returncode, left.stderr) == (0, "")
     full = run("aecli show > /dev/full")
@@ -223,12 +221,14 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "aecli:" not in captured.out + captured.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize(
+    ("number", "delay"),
+    [(signal.SIGINT, 0.5), (signal.SIGTERM, 1.0), (signal.SIGINT, 1.5), (signal.SIGTERM, 2.0)],
+)
 def test_a_signal_at_any_time_ends_the_training(
     tmp_path: Path, number: signal.Signals, delay: float
 ) -> None:
-    command = [sys.executable, "-m", "aecli", "train", *QUICK, "--epochs", "100000"]
+    command = [sys.executable, "-m", "aecli", "train", *ENDLESS]
     started = time.perf_counter()
     subprocess.run([*command[:3], "--version"], check=True, stdout=subprocess.DEVNULL)
     # A slow machine takes longer to reach the same points of the program.
@@ -247,7 +247,7 @@ def test_a_folder_cannot_take_the_place_of_a_name_once_a_run_has_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert main(["train", *QUICK]) == 0
+    assert main(["train", *SMALL]) == 0
     assert main(["encode"]) == 0
     assert main(["plot", "--kind", "reconstructions"]) == 0
 
@@ -260,8 +260,8 @@ def test_arrays_go_through_with_labels_and_scaling(
     np.save("images.npy", generator.integers(-100, 101, (120, 49)))
     np.save("labels.npy", np.arange(120) % 3)
     data = ["images.npy", "--labels", "labels.npy", "--rescale=-100,100"]
-    assert main(["train", *data, *QUICK, "--test", "0.25", "--split-seed", "3", "-o", "run"]) == 0
-    assert main(["train", "--resume", "-o", "run", "--epochs", "3"]) == 0
+    assert main(["train", *data, *SMALL, "--test", "0.25", "--split-seed", "3", "-o", "run"]) == 0
+    assert main(["train", "--resume", "-o", "run", "--epochs", "5"]) == 0
     assert main(["encode", "run"]) == 0
     assert np.load("run/codes.labels.npy").shape == (30,)
     np.save("new.npy", generator.integers(-100, 101, (7, 7, 7)))
@@ -303,10 +303,10 @@ def test_a_run_is_known_from_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "images", *QUICK, "-o", "run"]) == 0
+    assert main(["train", "images", *SMALL, "-o", "run"]) == 0
     assert main(["encode", "run"]) == 0
     assert main(["plot", "run"]) == 0
-    assert main(["train", "images", *QUICK, "-o", "run", "--force", "--seed", "5"]) == 0
+    assert main(["train", "images", *SMALL, "-o", "run", "--force", "--seed", "5"]) == 0
     assert main(["plot", "run", "--force"]) == 2
     assert "codes.npy is older than the run: aecli encode run --force" in capsys.readouterr().err
     pixels = bytearray((idx_folder / "t10k-images-idx3-ubyte").read_bytes())
@@ -513,14 +513,14 @@ def test_an_error_is_one_line_in_a_real_process_too(aecli: Run, tmp_path: Path) 
 
 
 def test_a_profile_is_a_trace_of_one_epoch(aecli: Run, tmp_path: Path) -> None:
-    done = aecli("train", *QUICK, "--profile", "trace", "-o", "run")
+    done = aecli("train", *SMALL, "--profile", "trace", "-o", "run")
     assert done.returncode == 0, done.stderr
     assert "traced an epoch into trace" in done.stderr
     (trace,) = (tmp_path / "trace").rglob("perfetto_trace.json.gz")
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
     assert any("dot" in event.get("name", "") for event in events)
     (tmp_path / "file").touch()
-    refused = aecli("train", *QUICK, "--profile", "file", "-o", "other")
+    refused = aecli("train", *SMALL, "--profile", "file", "-o", "other")
     assert refused.returncode == 2
     assert "file is a file: --profile expects a folder" in refused.stderr
     assert not (tmp_path / "other").exists()

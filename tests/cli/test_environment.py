@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aecli.cli import main
-from tests.helpers import Run
+from tests.helpers import ENDLESS, Run
 
 AECLI = f"{sys.executable} -m aecli"
 
@@ -148,7 +148,7 @@ def test_usage_errors_are_one_short_printable_line(capsys: pytest.CaptureFixture
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
-    command = f"trap '' HUP INT; {AECLI} train --recipe plain --epochs 100000 --hidden 4"
+    command = f"trap '' HUP INT; {AECLI} train {' '.join(ENDLESS)}"
     process = subprocess.Popen(
         ["bash", "-c", command.replace(sys.executable, f"exec {sys.executable}")],
         cwd=tmp_path,

@@ -27,7 +27,7 @@ from tests.data.formats import (
     test_npz,
     test_parquet,
 )
-from tests.helpers import write_idx_folder
+from tests.helpers import SMALL, write_idx_folder
 
 
 def _damaged(write: Act, damage: Act) -> Act:
@@ -174,6 +174,6 @@ def test_odd_names_of_data_are_taken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     np.save(name, examples.PIXELS)
-    assert main(["train", "--epochs", "1", "--hidden", "4", "-o", "run", "--", name]) == 0
+    assert main(["train", *SMALL, "-o", "run", "--", name]) == 0
     assert main(["encode", "run"]) == 0
     assert main(["plot", "run"]) == 0

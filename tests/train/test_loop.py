@@ -118,11 +118,11 @@ def _assert_same_run(first: RunFolder, second: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
 def test_a_stopped_run_resumes_bit_for_bit(
     tmp_path: Path, small_config: Config, schedule: str, stop_after: int
 ) -> None:
-    config = with_settings(small_config, {"schedule": schedule, "epochs": 5, "batch_size": 32})
+    config = with_settings(small_config, {"schedule": schedule})
     dataset, straight, stopped = (
         tiny_dataset(),
         RunFolder(tmp_path / "a"),
@@ -139,18 +139,18 @@ def test_a_stopped_run_resumes_bit_for_bit(
     _assert_same_run(straight, stopped)
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3, 4])
+@pytest.mark.parametrize("epochs", [1, 2])
 def test_raising_the_epochs_of_a_constant_schedule_is_exact(
     tmp_path: Path, small_config: Config, epochs: int
 ) -> None:
-    config = with_settings(small_config, {"schedule": "constant", "epochs": 5})
+    config = with_settings(small_config, {"schedule": "constant"})
     dataset, straight, raised = tiny_dataset(), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
     train(dataset, config, straight)
     train(dataset, with_settings(config, {"epochs": epochs}), raised)
     saved = load(raised.last)
     train(
         dataset,
-        resume_config(saved.config, {"epochs": 5}, saved.epoch),
+        resume_config(saved.config, {"epochs": 4}, saved.epoch),
         raised,
         resume_from=saved,
     )
@@ -265,12 +265,12 @@ def test_the_code_penalty_pulls_far_codes_in(tmp_path: Path, small_config: Confi
     assert farthest[1] < 0.8 * farthest[0]
 
 
+# At this rate the loss jumps about, so that some epoch is not the best one.
+JUMPY: dict[str, Any] = {"epochs": 60, "learning_rate": 0.2, "schedule": "constant"}
+
+
 def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_config: Config) -> None:
-    # At this rate the loss jumps about, so that some epoch is not the best one.
-    config = with_settings(
-        small_config,
-        {"epochs": 60, "patience": 2, "learning_rate": 0.2, "schedule": "constant"},
-    )
+    config = with_settings(small_config, {**JUMPY, "patience": 2})
     summary = train(tiny_dataset(), config, RunFolder(tmp_path))
     assert isinstance(summary, Summary)
     assert summary.epochs == summary.best_epoch + 2 < 60
@@ -281,13 +281,11 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path, small_confi
 def test_the_best_checkpoint_is_the_best_epoch_not_a_later_one(
     tmp_path: Path, small_config: Config
 ) -> None:
-    config = with_settings(
-        small_config, {"epochs": 12, "learning_rate": 0.2, "schedule": "constant"}
-    )
+    config = with_settings(small_config, JUMPY)
     folder = RunFolder(tmp_path)
     summary = train(tiny_dataset(), config, folder)
     assert isinstance(summary, Summary)
-    assert summary.best_epoch < 12
+    assert summary.best_epoch < summary.epochs == JUMPY["epochs"]
     model = load_model(load(folder.best))
     images = tiny_dataset().split("validation").images
     errors = decode(model, encode(model, images)) - images.astype(np.float32) / 255
@@ -309,28 +307,28 @@ def test_a_batch_larger_than_the_data_is_all_of_them(tmp_path: Path, small_confi
     assert int(load(RunFolder(tmp_path).last).tensors["optimizer.0.count"]) == summary.epochs
 
 
-def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
+def test_two_devices_train_as_one_does(tmp_path: Path, small_config: Config) -> None:
     code = (
         "import jax, sys; from pathlib import Path; from aecli.run.folder import RunFolder;"
         "from tests.helpers import tiny_dataset; from aecli.train.loop import train;"
-        "from aecli.config import *; folder = RunFolder(Path(sys.argv[1]));"
-        "config = with_settings(choose_recipe('plain'), {'epochs': 3, 'batch_size': 50});"
-        "train(tiny_dataset(), config, folder); print(jax.device_count())"
+        "from aecli.run.checkpoint import load; one, two = map(Path, sys.argv[1:]);"
+        "config = load(RunFolder(one).last).config;"
+        "train(tiny_dataset(), config, RunFolder(two)); print(jax.device_count())"
     )
-    losses = []
-    for devices in (1, 2):
-        folder = tmp_path / str(devices)
-        flags = f"--xla_force_host_platform_device_count={devices}"
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(folder)],
-            env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == f"{devices}\n"
-        losses.append([line[1:3] for line in _lines(RunFolder(folder))])
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    one, two = RunFolder(tmp_path / "1"), RunFolder(tmp_path / "2")
+    assert jax.device_count() == 1
+    train(tiny_dataset(), small_config, one)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(one.path), str(two.path)],
+        env=os.environ
+        | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2\n"
+    first, second = ([line[1:3] for line in _lines(folder)] for folder in (one, two))
+    np.testing.assert_allclose(first, second, rtol=1e-4)
 
 
 def test_a_run_tells_people_what_it_was(digits_run: Path, small_config: Config) -> None:
@@ -362,10 +360,10 @@ def test_a_full_disk_under_a_trace_is_no_lack_of_memory(
     trace = Trace()
     monkeypatch.setattr(jax.profiler, "start_trace", trace.start)
     monkeypatch.setattr(jax.profiler, "stop_trace", trace.stop)
-    config, folder = with_settings(small_config, {"epochs": 2}), RunFolder(tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
     words = r"cannot write a trace into .*: No space left on device; [\d,]+ bytes are free there"
     with pytest.raises(AecliError, match=words):
-        train(tiny_dataset(), config, folder, profile=tmp_path / "trace")
+        train(tiny_dataset(), small_config, folder, profile=tmp_path / "trace")
     # Nothing half-written is left, and the run can be resumed.
     assert not (tmp_path / "trace").exists()
     assert load(folder.last).epoch == 1

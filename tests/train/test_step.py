@@ -47,6 +47,7 @@ def test_the_weight_of_neighbours_follows_the_steps_done(small_config: Config) -
     def kernels(weight: float, final: float) -> list[jax.Array]:
         """Return a kernel after a step, at the same rate, as the first and as the seventh."""
         settings = {"neighbor_final": final, "schedule": "constant", "epochs": 2, "batch_size": 3}
+        settings["hidden"] = (4,)
         config = with_settings(small_config, settings | {"neighbor_weight": weight})
         step = TrainStep(config, (4, 4, 1), 9)
         rows = jnp.arange(9).reshape(3, 3)[: step.group]

@@ -36,10 +36,15 @@ def _with_another_term(config: Config, steps_per_epoch: int) -> list[Term]:
     return [*terms, Term(NAME, mean_code, weight), Term(CHANCE, chance)]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def config(small_config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Config:
+def config(small_config: Config, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Config:
     # Programs that were compiled without the term are in another folder.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setattr("aecli.train.step.loss_terms", _with_another_term)
     return with_settings(small_config, {"batch_size": 16, "epochs": 3, "schedule": "constant"})
 
