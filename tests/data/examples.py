@@ -166,6 +166,14 @@ def write_zip(path: Path) -> None:
             archive.writestr(f"{'cat' if row < 6 else 'dog'}/{row:02}.png", png(pixels))
 
 
+def write_stack(path: Path, pages: npt.NDArray[Any] = PIXELS[:12], **options: Any) -> None:
+    """Write a TIFF of many pages, or a GIF of many frames."""
+    images = [Image.fromarray(page) for page in pages]
+    form = "GIF" if path.suffix == ".gif" else "TIFF"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images[0].save(path, form, save_all=True, append_images=images[1:], **options)
+
+
 def write_tar(path: Path) -> None:
     """Write a tar of two labels, six images each."""
     with tarfile.open(path, "w") as archive:
@@ -208,6 +216,7 @@ FORMATS: dict[str, list[Act]] = {
         lambda path: write_idx(path.with_suffix(".gz"), PIXELS),
     ],
     "idx_folder": [write_idx_folder],
+    "image_file": [write_stack],
     "image_folder": [write_images],
     "matlab": [write_mat],
     "npy": [write_bytes(npy(PIXELS))],

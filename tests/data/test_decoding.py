@@ -20,13 +20,14 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from aecli.data import Source, choose_source, decoding, open_dataset
-from aecli.data.decoding import Batch, EncodedImage, batched, in_parallel
+from aecli.data import Source, choose_source, encoded, image_file, open_dataset, workers
 from aecli.data.describe import first_facts
+from aecli.data.encoded import Batch, EncodedImage, batched
+from aecli.data.workers import in_parallel
 from aecli.errors import AecliError, InputError
-from tests.data.examples import COLOR, PIXELS, eps, png, save_image
+from tests.data.examples import COLOR, PIXELS, eps, png, save_image, write_stack
 
 GENERATOR = np.random.default_rng(0)
 
@@ -93,14 +94,14 @@ def test_a_worker_that_is_killed(function: Callable[[Batch], None]) -> None:
 
 
 def test_a_worker_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_SILENCE_SECONDS", 2)
+    monkeypatch.setattr(workers, "_SILENCE_SECONDS", 2)
     with pytest.raises(AecliError, match="have not answered for 2 s: was one stopped"):
         list(in_parallel(_stop_first_worker, BATCHES, lambda images: None))
     assert _children() == []
 
 
 def test_a_worker_that_is_stopped_when_all_is_done_is_not_waited_for() -> None:
-    with decoding._workers(1) as (pool, _):
+    with workers._workers(1) as (pool, _):
         os.kill(pool.submit(os.getpid).result(), signal.SIGSTOP)
     assert _children() == []
 
@@ -144,7 +145,7 @@ def read_nothing(batch: Batch) -> None:
 
 
 def test_large_images_wait_for_room() -> None:
-    room = decoding._Room(multiprocessing.get_context("spawn"), 10)
+    room = workers._Room(multiprocessing.get_context("spawn"), 10)
     order: list[str] = []
 
     def take() -> None:
@@ -165,11 +166,11 @@ def test_what_takes_more_memory_than_there_is_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_image(tmp_path / "x" / "a.png", np.zeros((1000, 1000), np.uint8))
-    monkeypatch.setattr(decoding, "default_memory", lambda: 19_999_999)
+    monkeypatch.setattr(workers, "default_memory", lambda: 19_999_999)
     words = r"a\.png has 1000x1000 pixels and takes 20,000,000 bytes to decode, but there are 19,9"
     with pytest.raises(InputError, match=words):
         open_dataset(str(tmp_path / "x"))
-    monkeypatch.setattr(decoding, "_MOST_ENCODED_BYTES", 100)
+    monkeypatch.setattr(encoded, "_MOST_ENCODED_BYTES", 100)
     with pytest.raises(InputError, match=r"a\.png has .* bytes: expected an image, of at most 100"):
         open_dataset(str(tmp_path / "x"))
 
@@ -182,8 +183,8 @@ def test_no_format_that_starts_a_program_is_decoded(
 
     monkeypatch.setattr("subprocess.Popen", start)
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
-    assert set(decoding._formats()) <= {
-        *("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF"),
+    assert set(image_file._formats()) <= {
+        *("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF"),
     }
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(eps())
@@ -395,11 +396,66 @@ def test_runs_from_before_have_a_black_ground(tmp_path: Path) -> None:
     assert open_dataset(str(tmp_path)).source.ground is None
 
 
-def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.gif", "a.tif"])
+def test_pages_are_images(tmp_path: Path, name: str) -> None:
+    write_stack(tmp_path / name, PIXELS[:20])
+    save_image(tmp_path / "b.png", PIXELS[20])
+    dataset = open_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:21])
+    assert dataset.row_ids == (*(f"{name}#{page}" for page in range(1, 21)), "b.png")
+    assert dataset.left_out == {}
+
+
+def test_further_frames_of_other_formats_are_counted(tmp_path: Path) -> None:
     frames = [Image.fromarray(pixels) for pixels in PIXELS[:3]]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    images = _pixels(tmp_path, grayscale=True)
-    np.testing.assert_array_equal(images[..., 0], PIXELS[:1])
+    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "lossless": True}
+    for name in ("a.png", "b.webp"):
+        frames[0].save(tmp_path / name, **options)
+    dataset = open_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:][:, ..., 0], PIXELS[[0, 0]])
+    assert dataset.left_out == {"further frames": 4}
+
+
+def test_frames_of_colours_and_transparency(tmp_path: Path) -> None:
+    frames = [_icon(250)[..., :3], _icon(120)[..., :3], np.full((6, 5, 3), (9, 80, 200), np.uint8)]
+    write_stack(tmp_path / "a.gif", np.array(frames), disposal=2)
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.image_shape == (6, 5, 3)
+    np.testing.assert_allclose(dataset.images[:], frames, atol=1)
+
+
+def _tiff_page(pixels: npt.NDArray[Any], tags: dict[int, int]) -> Image.Image:
+    """Return an image with tags, as a page for TIFF."""
+    image = Image.fromarray(pixels)
+    found = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        found[tag] = value
+    image.encoderinfo = {"tiffinfo": found}
+    return image
+
+
+@pytest.mark.parametrize("tags", [{254: 1}, {254: 4}, {255: 2}])
+def test_smaller_versions_of_pages_are_no_images(tmp_path: Path, tags: dict[int, int]) -> None:
+    path = tmp_path / "x/a.tif"
+    path.parent.mkdir()
+    small = _tiff_page(PIXELS[0][:3, :2], tags)
+    pages = [Image.fromarray(PIXELS[0]), small, Image.fromarray(PIXELS[1]), small]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    dataset = open_dataset(str(path.parent))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:2])
+    assert dataset.row_ids == ("a.tif#1", "a.tif#3")
+    assert dataset.left_out == {"pages of reduced resolution or masks": 2}
+    # One image is called like its file, and a file has one at least.
+    pages[0].save(path, save_all=True, append_images=[small])
+    assert open_dataset(str(path.parent)).row_ids == ("a.tif",)
+    Image.fromarray(PIXELS[0][:3, :2]).save(path, tiffinfo=tags)
+    assert open_dataset(str(path.parent)).image_shape == (3, 2, 1)
+
+
+def test_a_long_stack_is_decoded_in_parts(tmp_path: Path) -> None:
+    pages = GENERATOR.integers(0, 65536, (600, 3, 2), np.uint16)
+    write_stack(tmp_path / "a.tif", pages)
+    np.testing.assert_array_equal(_pixels(tmp_path)[..., 0], pages)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
