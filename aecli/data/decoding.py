@@ -179,6 +179,7 @@ def _page_info(image: "Image") -> ImageInfo:
     """Return the properties of the page that an opened image stands at."""
     # Before it is loaded: what its bytes are is forgotten then.
     kind, narrowed = _kind(image), _is_narrowed(image)
+    shows_ground = kind == "uint8" or _is_wide_colour(image)
     gray = _is_gray(image)
     turn = _turn(image)
     if image.format == "TIFF" and turn is not None:
@@ -188,7 +189,6 @@ def _page_info(image: "Image") -> ImageInfo:
     # Orientations 5 to 8 are rotated by 90 degrees.
     is_rotated = turn is not None and turn >= 5
     size = image.size if is_rotated else (image.height, image.width)
-    shows_ground = kind == "uint8" or _is_wide_colour(image)
     return ImageInfo(gray, size, kind, shows_ground and image.has_transparency_data, narrowed)
 
 
@@ -249,6 +249,9 @@ def _bits_of_header(image: "Image") -> int:
 
     Sources: ISO/IEC 15444-1, A.5.1 (SIZ); ISO/IEC 23008-12, 6.5.6 (pixi).
     """
+    depth = image.info.get("bit_depth")
+    if isinstance(depth, int):
+        return depth
     file: Any = getattr(image, "_fp", None) or getattr(image, "fp", None)
     if file is None:
         return 0

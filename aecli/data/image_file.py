@@ -35,6 +35,7 @@ _SIGNATURES = (
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|" + _HEIF
 )
 _SIGNATURE_BYTES = 16
+HEIF_REMEDY = "pip install 'aecli[heic]'"
 # What is decoded, by content, whatever a file is called: pixels that Pillow decodes by itself and
 # that have a signature. All else stays closed: for EPS, Pillow would start Ghostscript.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000")
@@ -215,7 +216,7 @@ def _read_bytes(name: str, data: Span | bytes) -> bytes:
 def _why_unknown(file: IO[bytes]) -> str:
     file.seek(0)
     if re.match(_HEIF, file.read(_SIGNATURE_BYTES), re.DOTALL) and "HEIF" not in _formats():
-        return "is HEIF: pip install 'aecli[heic]' for it"
+        return f"is HEIF, which needs {HEIF_REMEDY}"
     return "is not an image that can be read"
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from aecli.data.decoding import FileInfo, Ground, ImageInfo, Kind, lightness, read_info
 from aecli.data.encoded import EncodedImage, batched
+from aecli.data.image_file import HEIF_REMEDY
 from aecli.data.progress import Bar
 from aecli.data.rows import spread_evenly
 from aecli.data.source import Source
@@ -237,7 +238,8 @@ def broken_error(read: ReadImages, names: Sequence[str], survey: Survey, where: 
         f"{one_line(where, _MOST_OF_A_PLACE)} has {len(broken):,} images of {survey.count:,} that "
         "cannot be read, --skip-broken leaves them out: "
     )
-    remedy = next((f" ({text})" for text in survey.broken.values() if "pip install" in text), "")
+    is_heif = any(HEIF_REMEDY in reason for reason in survey.broken.values())
+    remedy = f"; HEIF needs {HEIF_REMEDY}" if is_heif else ""
     return InputError(start + listed([names[p] for p in broken], start + remedy) + remedy)
 
 

@@ -27,7 +27,16 @@ from aecli.data.describe import first_facts
 from aecli.data.encoded import Batch, EncodedImage, batched
 from aecli.data.workers import in_parallel
 from aecli.errors import AecliError, InputError
-from tests.data.examples import COLOR, PIXELS, eps, png, save_image, write_stack
+from tests.data.examples import (
+    COLOR,
+    PIXELS,
+    eps,
+    png,
+    save_image,
+    wide_png,
+    wide_tiff,
+    write_stack,
+)
 
 GENERATOR = np.random.default_rng(0)
 
@@ -330,6 +339,58 @@ def test_all_bits_of_a_file_are_kept(tmp_path: Path) -> None:
     images = _pixels(tmp_path)
     np.testing.assert_array_equal(images[0], np.repeat(DEEP[..., np.newaxis], 3, axis=2))
     np.testing.assert_array_equal(images[3], COLOR.astype(np.uint16) * 257)
+
+
+WIDE = GENERATOR.integers(0, 65536, (6, 5, 4)).astype(np.uint16)
+
+
+def test_colours_of_sixteen_bits_are_kept(tmp_path: Path) -> None:
+    colour = WIDE[..., :3]
+    (tmp_path / "a.png").write_bytes(wide_png(colour))
+    for name, order, packed in (("b", "<", False), ("c", "<", True), ("d", ">", True)):
+        (tmp_path / f"{name}.tif").write_bytes(wide_tiff(colour, order, packed=packed))
+    images = _pixels(tmp_path)
+    assert images.dtype == np.uint16
+    np.testing.assert_array_equal(images, [colour] * 4)
+    luma = colour @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(_pixels(tmp_path, grayscale=True)[0, ..., 0], luma, atol=1)
+    # Each channel by itself, and among grey of 8 bits.
+    assert _pixels(tmp_path, size=(3, 2)).shape == (4, 3, 2, 3)
+    save_image(tmp_path / "e.png", PIXELS[0])
+    np.testing.assert_array_equal(_pixels(tmp_path)[:4], [colour] * 4)
+
+
+def test_colours_of_sixteen_bits_on_a_ground(tmp_path: Path) -> None:
+    alpha = WIDE[..., 3:] / 65535
+    # Bright drawings lie on black.
+    bright = np.maximum(WIDE, [60_000, 60_000, 60_000, 0]).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(wide_png(bright))
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.source.ground == "black"
+    np.testing.assert_allclose(dataset.images[:][0], bright[..., :3] * alpha, atol=1)
+    # Grey with alpha stays grey, here on white.
+    dark = (bright[..., [0, 3]] - [60_000, 0]).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(wide_png(dark))
+    images = _pixels(tmp_path)
+    expected = 65535 + (dark[..., :1] - 65535.0) * alpha
+    np.testing.assert_allclose(images[0], expected, atol=1)
+    # One colour that is transparent.
+    bright[0, 0] = (60_001, 60_002, 60_003, 0)
+    chunk = b"tRNS" + struct.pack(">HHH", 60_001, 60_002, 60_003)
+    (tmp_path / "a.png").write_bytes(wide_png(bright[..., :3], chunk))
+    images = _pixels(tmp_path)
+    assert images[0, 0, 0].tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(images[0, 1:], bright[1:, :, :3])
+
+
+def test_bits_that_are_lost_are_said(tmp_path: Path) -> None:
+    data = b"P6 5 6 65535\n" + WIDE[..., :3].astype(">u2").tobytes()
+    (tmp_path / "a.ppm").write_bytes(data)
+    save_image(tmp_path / "b.png", COLOR)
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.images.dtype == np.uint8
+    words = "1 of more than 8 bits per channel are read as 8"
+    assert dict(first_facts(dataset))["files"] == words
 
 
 def test_twelve_bits_in_sixteen_are_spread(tmp_path: Path) -> None:
