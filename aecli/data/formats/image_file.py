@@ -7,7 +7,7 @@ from aecli.data.dataset import Dataset
 from aecli.data.encoded import EncodedImage
 from aecli.data.encoded_dataset import FoundImages, read_found
 from aecli.data.format import Format
-from aecli.data.image_file import SUFFIXES, is_image
+from aecli.data.image_file import SUFFIXES, looks_like_image
 from aecli.data.layout import as_unicode, layout_of
 from aecli.data.progress import Bar
 from aecli.data.source import Source
@@ -15,7 +15,7 @@ from aecli.labels import Labelling
 
 
 def _matches(path: Path, start: bytes) -> bool:
-    return not path.is_dir() and (path.suffix.lower() in SUFFIXES or is_image(path))
+    return path.is_file() and (path.suffix.lower() in SUFFIXES or looks_like_image(path))
 
 
 def _read(source: Source, bar: Bar) -> Dataset:
