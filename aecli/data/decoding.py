@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.data.encoded import Batch, EncodedImage
-from aecli.data.image_file import BrokenImage, at_page, opened, pages_of
+from aecli.data.image_file import BrokenImage, at_page, further_frames, opened, pages_of
 from aecli.errors import InputError
 from aecli.pixels import Images
 
@@ -157,9 +157,9 @@ def _lightness(encoded: EncodedImage) -> float:
 def _read_info(encoded: EncodedImage) -> FileInfo:
     pages: list[int] = []
     images: dict[ImageInfo, tuple[int, int]] = {}
-    others: Counter[str] = Counter()
     with opened(encoded) as image:
         with at_page(image, encoded.name, 0):
+            others = Counter({"further frames": further_frames(image)})
             first = _page_info(image)
         for page, reason in pages_of(image, encoded.name):
             if reason is not None:
@@ -172,7 +172,7 @@ def _read_info(encoded: EncodedImage) -> FileInfo:
     if not pages:
         # A file of one page that calls itself a part of another.
         return FileInfo((0,), {first: (1, 0)}, {})
-    return FileInfo(tuple(pages), images, others)
+    return FileInfo(tuple(pages), images, +others)
 
 
 def _page_info(image: "Image") -> ImageInfo:

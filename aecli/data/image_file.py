@@ -145,12 +145,10 @@ def pages_of(image: "Image", name: str) -> Iterator[tuple[int, str | None]]:
     """Turn to each page of an opened image; yield its number, and why it is none of the images.
 
     Pages of TIFF and frames of GIF are images, but not smaller versions of other pages nor their
-    masks. Of other formats the first frame is the image.
+    masks. Of other formats the first frame is the image, and there are `further_frames`.
     """
     if image.format not in _OF_PAGES:
         yield 0, None
-        for number in range(1, getattr(image, "n_frames", 1)):
-            yield number, "further frames"
         return
     _refuse_pages_without_a_place(image, name)
     number = 0
@@ -164,6 +162,11 @@ def pages_of(image: "Image", name: str) -> Iterator[tuple[int, str | None]]:
                 pass
         except EOFError:
             return
+
+
+def further_frames(image: "Image") -> int:
+    """Return how many frames of an opened image are not read, as it says itself."""
+    return 0 if image.format in _OF_PAGES else int(getattr(image, "n_frames", 1)) - 1
 
 
 def _no_image_of_its_own(image: "Image") -> str | None:

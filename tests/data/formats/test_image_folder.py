@@ -159,7 +159,7 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
     ),
     "fifty broken": (
         lambda folder: [_write(f"x{row:02}.png", png()[:60])(folder) for row in range(50)],
-        "has 50 images of 62 that cannot be read, --skip-broken leaves them out: cat/x00.png, cat/x",
+        "has 50 images of 62 that cannot be read, --skip-broken leaves them out: cat/x00.png, ",
     ),
     "all broken": (
         lambda folder: [path.write_bytes(PNG[:60]) for path in folder.rglob("*.png")],
