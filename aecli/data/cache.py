@@ -21,6 +21,7 @@ import numpy.typing as npt
 from aecli import files
 from aecli.data.decoding import Ground, Target, decode_into
 from aecli.data.encoded import EncodedImage, batched
+from aecli.data.image_file import has_heif
 from aecli.data.progress import Bar
 from aecli.data.source import Source
 from aecli.data.survey import ReadImages, Survey, broken_error, chunk_count, chunks, look_at
@@ -88,6 +89,9 @@ class EncodedFiles:
             reason = error.strerror or error
             raise AecliError(f"cannot write {place}: {reason}; {_ADVICE}") from error
         self._conversion = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
+        if has_heif():
+            # What could not be read without it was left out.
+            self._conversion += " HEIF"
         self._note, self._settled = _note(paths, self._conversion)
         self._content = _read_note(self._folder, self._note) or _content(paths, self._conversion)
         known = self._folder.read(f"{self._content}.facts")

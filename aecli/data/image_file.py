@@ -241,6 +241,11 @@ def _without_stderr() -> Iterator[None]:
         os.close(stderr)
 
 
+def has_heif() -> bool:
+    """Return whether HEIF can be decoded here."""
+    return find_spec("pillow_heif") is not None
+
+
 @cache
 def _formats() -> tuple[str, ...]:
     """Return the formats that can be decoded here: some came later to Pillow, or are extras."""
@@ -249,7 +254,7 @@ def _formats() -> tuple[str, ...]:
     found = [*_FORMATS]
     if find_spec("PIL.AvifImagePlugin"):
         found.append("AVIF")
-    if find_spec("pillow_heif"):
+    if has_heif():
         from pillow_heif import register_heif_opener
 
         register_heif_opener(thumbnails=False)

@@ -41,13 +41,16 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
             f"{folder} has no images{left_out_text(left_out)}: expected files that end in "
             f"{', '.join(SUFFIXES)}, or IDX files in MNIST's naming"
         )
-    places = [path.relative_to(folder).parts for path in found]
+    # Not with `relative_to`, which takes a third of the time of a second start.
+    start = len(os.path.join(folder, ""))  # noqa: PTH118
+    names = [str(path)[start:] for path in found]
+    places = [tuple(name.split(os.sep)) for name in names]  # noqa: PTH206
     layout = layout_of(places, str(folder), classes=source.own_labels)
     files = [found[index] for index in layout.order]
     images = FoundImages(
         name=folder.name,
         paths=files,
-        names=[as_unicode(str(path.relative_to(folder))) for path in files],
+        names=[as_unicode(names[index]) for index in layout.order],
         read=lambda: (EncodedImage(str(path), path) for path in files),
         own=partial(_of_folders, layout),
         layout=layout,
