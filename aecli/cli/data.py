@@ -15,6 +15,7 @@ from aecli.cli.options import (
     QuietOption,
     RescaleOption,
     SizeOption,
+    SkipBrokenOption,
     source_options,
 )
 from aecli.config import DEFAULT_DATASET
@@ -96,6 +97,7 @@ def show(
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
+    skip_broken: SkipBrokenOption = False,
     picture: Annotated[
         Path | None,
         typer.Option(help=f"Draw the first {_PICTURE_IMAGES} training images: .png, .svg or .pdf."),
@@ -119,7 +121,12 @@ def show(
         require_suffix(picture, *PICTURE_SUFFIXES)
         refuse_existing(picture, force=force)
     options = source_options(
-        labels=labels, no_labels=no_labels, rescale=rescale, size=size, grayscale=grayscale
+        labels=labels,
+        no_labels=no_labels,
+        rescale=rescale,
+        size=size,
+        grayscale=grayscale,
+        skip_broken=skip_broken,
     )
     reporter = Reporter(json=as_json)
     opened = open_dataset(choose_source(dataset, options) or dataset, reporter.bar)

@@ -18,6 +18,7 @@ from aecli.cli.options import (
     RescaleOption,
     RunArgument,
     SizeOption,
+    SkipBrokenOption,
     SplitOption,
     memory_option,
     source_options,
@@ -40,6 +41,7 @@ def encode(
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
+    skip_broken: SkipBrokenOption = False,
     split: SplitOption = None,
     out: Annotated[
         Path | None,
@@ -69,20 +71,27 @@ def encode(
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter
+    from aecli.data.describe import broken_note
     from aecli.encode_job import encode_job
     from aecli.memory import default_memory, parse_memory
     from aecli.run.codes import write_codes
 
     reporter = Reporter(quiet, as_json)
     options = source_options(
-        labels=labels, no_labels=no_labels, rescale=rescale, size=size, grayscale=grayscale
+        labels=labels,
+        no_labels=no_labels,
+        rescale=rescale,
+        size=size,
+        grayscale=grayscale,
+        skip_broken=skip_broken,
     )
     job = encode_job(run, dataset, options, split, out, reporter.bar, force=force)
 
     from aecli.encode import encode_split
 
-    if note := job.dataset.outside_note(job.split):
-        reporter.say(note)
+    for note in (job.dataset.outside_note(job.split), broken_note(job.dataset)):
+        if note:
+            reporter.say(note)
     with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
         codes = encode_split(
             job.checkpoint,

@@ -207,6 +207,14 @@ GrayscaleOption = Annotated[
     bool,
     typer.Option("--grayscale", help="Convert images to grayscale.", rich_help_panel="Data"),
 ]
+SkipBrokenOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken",
+        help="Leave out image files that cannot be read.",
+        rich_help_panel="Data",
+    ),
+]
 SplitOption = Annotated[
     SplitName | None,
     typer.Option(
@@ -228,6 +236,7 @@ def source_options(
     size: str | None = None,
     grayscale: bool = False,
     no_labels: bool = False,
+    skip_broken: bool = False,
 ) -> dict[str, Any]:
     """Return what the options say of the data, as fields of `Source`; None is left out.
 
@@ -246,4 +255,5 @@ def source_options(
         "size": None if size is None else parse_size(size),
         "grayscale": grayscale or None,
         "no_labels": no_labels or None,
+        "skip_broken": skip_broken or None,
     }

@@ -16,6 +16,7 @@ from aecli.cli.options import (
     QuietOption,
     RescaleOption,
     SizeOption,
+    SkipBrokenOption,
     SplitOption,
     source_options,
 )
@@ -47,6 +48,7 @@ def score(
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
+    skip_broken: SkipBrokenOption = False,
     split: SplitOption = None,
     train_codes: Annotated[
         Path | None,
@@ -98,11 +100,17 @@ def score(
         require_suffix(picture, *PICTURE_SUFFIXES)
     baselines = known_baselines(map(str.strip, against.split(",") if against else []))
     options = source_options(
-        labels=labels, no_labels=no_labels, rescale=rescale, size=size, grayscale=grayscale
+        labels=labels,
+        no_labels=no_labels,
+        rescale=rescale,
+        size=size,
+        grayscale=grayscale,
+        skip_broken=skip_broken,
     )
 
     from aecli.cli.console import Reporter
     from aecli.data import refuse_data_files
+    from aecli.data.describe import broken_note
     from aecli.run.codes import codes_files, point_files, write_point_values
     from aecli.run.folder import folder_of
     from aecli.score.job import score_job
@@ -110,8 +118,9 @@ def score(
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
-    if note := job.dataset.outside_note(job.split):
-        reporter.say(note)
+    for note in (job.dataset.outside_note(job.split), broken_note(job.dataset)):
+        if note:
+            reporter.say(note)
 
     from aecli.score.comparison import score_map
     from aecli.score.points import point_metrics

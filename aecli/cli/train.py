@@ -15,6 +15,7 @@ from aecli.cli.options import (
     NoLabelsOption,
     RescaleOption,
     SizeOption,
+    SkipBrokenOption,
     force_option,
     json_option,
     memory_option,
@@ -76,6 +77,7 @@ def train(
     rescale: RescaleOption = None,
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
+    skip_broken: SkipBrokenOption = False,
     memory: Annotated[str | None, memory_option("Data")] = None,
     out: Annotated[
         Path | None,
@@ -156,6 +158,7 @@ def train(
         rescale=rescale,
         size=size,
         grayscale=grayscale,
+        skip_broken=skip_broken,
     )
     reporter = Reporter(quiet, as_json)
     if resume:

@@ -5,17 +5,15 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from aecli import json_text
-from aecli.data.arrays import to_images
-from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset, left_out_text
-from aecli.data.decoding import SUFFIXES, EncodedImage, is_image
-from aecli.data.label_files import labels_for
-from aecli.data.layout import Parts, as_unicode, layout_of, splits_of_layout
+from aecli.data.encoded import EncodedImage
+from aecli.data.encoded_dataset import FoundImages, read_found
+from aecli.data.image_file import SUFFIXES, is_image
+from aecli.data.layout import Parts, as_unicode, layout_of
 from aecli.data.progress import Bar
 from aecli.data.reading import Span, first_bytes, read_span
 from aecli.data.source import Source
@@ -155,44 +153,27 @@ def dataset_of_archives(source: Source, archives: Mapping[Path, Contents], bar: 
         )
     layout = layout_of(parts, str(location), classes=source.own_labels)
     ordered = [images[index] for index in layout.order]
-    if layout.outside:
-        left_out["beside the splits"] += layout.outside
     several = len(archives) > 1
-    row_ids = tuple(_row_id(image, several) for image in ordered)
-    used: Counter[str] = Counter()
 
     def own() -> Labelling:
         beside, files = _labels_beside(archives, ordered, has_classes=layout.labels is not None)
         if beside is None:
             return Labelling(layout.labels, layout.class_names)
-        used.update(files)
+        left_out.subtract(files)
         return labels_of_cells(beside, str(location))
 
-    labelling = labels_for(
-        source,
-        own,
-        len(ordered),
-        row_ids,
-        overridden=layout.in_folders,
+    found = FoundImages(
+        name=location.name.removesuffix(location.suffix),
+        paths=list(archives),
+        names=[_row_id(image, several) for image in ordered],
+        read=lambda: map(_encoded, ordered),
+        own=own,
+        layout=layout,
+        left_out=left_out,
+        has_own_splits=bool(layout.split_names),
         by_row=not layout.split_names,
     )
-    layout = replace(layout, labels=labelling.labels)
-    left_out -= used
-    left_out.update(labelling.left_out)
-    decoded = decode_once(list(archives), lambda: map(_encoded, ordered), len(ordered), source, bar)
-    return Dataset(
-        name=location.name.removesuffix(location.suffix),
-        source=decoded.source,
-        images=to_images(decoded.array, str(location), source.rescale),
-        labels=labelling.labels,
-        class_names=labelling.class_names,
-        splits=splits_of_layout(layout, source),
-        has_own_splits=bool(layout.split_names),
-        row_ids=row_ids,
-        left_out=left_out,
-        split_names=layout.split_names,
-        widened=decoded.widened,
-    )
+    return read_found(found, source, bar)
 
 
 def _encoded(member: Member) -> EncodedImage:

@@ -2,13 +2,12 @@
 
 import fcntl
 import hashlib
-import json
 import math
 import os
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -17,127 +16,152 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from aecli import files
-from aecli.data.decoding import (
-    EncodedImage,
-    Ground,
-    Kind,
-    Target,
-    batched,
-    decode_into,
-    in_parallel,
-    lightness,
-    read_info,
-)
+from aecli.data.decoding import Ground, Target, decode_into
+from aecli.data.encoded import EncodedImage, batched
+from aecli.data.image_file import has_heif
 from aecli.data.progress import Bar
-from aecli.data.rows import spread_evenly
 from aecli.data.source import Source
+from aecli.data.survey import ReadImages, Survey, broken_error, chunk_count, chunks, look_at
+from aecli.data.workers import in_parallel
 from aecli.errors import AecliError, InputError
 from aecli.kept import KeptFolder, is_ours, kept_folder, make_private
 from aecli.npy import StoredArray, read_header, write_header
 
 # Raise it when the same files are decoded to different pixels.
-_VERSION = 2
+_VERSION = 3
 # A file may change twice within the resolution of its time stamps.
 _SETTLED_SECONDS = 2.0
 # Beyond that, those that were not used for longest go.
 _MOST_BYTES = 20_000_000_000
 # After that the content of files is read once more.
 _NOTE_SECONDS = 30 * 24 * 3600
-# Transparent images whose drawings are looked at, to choose the ground that shows them.
-_MOST_LOOKED_AT = 200
-# Drawings that are darker, of 0..255, lie on white.
-_DARK = 128
 _ADVICE = "XDG_CACHE_HOME names another place"
-
-ReadImages = Callable[[], Iterable[EncodedImage]]
 
 
 class Decoded(NamedTuple):
     """Decoded images.
 
     `array`: (n, h, w, c), uint8; uint16 where some images have 16 bits; or float32, numbers of any
-    range. `source`: with the ground of transparent images, None where there are none. `widened`:
-    how many images of 8 bits are among some of 16, and now have 16 too.
+    range. `source`: with the ground of transparent images, None where there are none. `survey`:
+    what the files hold, and which are broken. `kept`: bool, which of the images that the survey of
+    `EncodedFiles` promised are in the array.
     """
 
     array: StoredArray
     source: Source
-    widened: int = 0
+    survey: Survey
+    kept: npt.NDArray[np.bool_]
 
 
-class _Facts(NamedTuple):
-    """What the properties of all images say: of all of them, and what they are to become."""
+class EncodedFiles:
+    """The encoded images of the files `paths`, and the cache of what they are decoded to.
 
-    gray: bool
-    size: tuple[int, int]
-    kind: Kind
-    widened: int
-    transparent: bool
-    ground: Ground
-
-
-def decode_once(
-    paths: Sequence[Path], read: ReadImages, count: int, source: Source, bar: Bar
-) -> Decoded:
-    """Return the images in the files `paths`, in a file of the cache folder.
-
-    They are decoded unless the cache has them. `read` yields their `count` encoded images. The
-    images are grey if all of them are, or with `source.grayscale`, else RGB; with `source.size`
-    they are stretched to it. Where the ground is "auto", transparent images lie on white if their
-    drawings are dark, else on black.
-
-    Raises:
-        InputError: an image cannot be read, or the sizes differ and `source.size` is not set.
-        AecliError: the cache folder cannot be written, or is not the user's alone.
-
+    `read` yields `count` encoded images, `names` are what people call them. `survey`: what they
+    hold, as far as that is known before they are decoded.
     """
-    import PIL
 
-    try:
-        folder = kept_folder("decoded")
-    except OSError as error:
-        place = files.cache_folder() / "decoded"
-        raise AecliError(f"cannot write {place}: {error.strerror or error}; {_ADVICE}") from error
-    conversion = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
-    note, settled = _note(paths, conversion)
-    content = _read_note(folder, note) or _content(paths, conversion)
-    known = _read_facts(folder, content)
-    facts = known or _find_facts(read, count, source, bar)
-    ground: Ground = facts.ground if source.ground == "auto" else source.ground or "black"
-    if not facts.transparent:
-        ground = "black"
-    key = hashlib.sha256(f"{content} {ground}".encode()).hexdigest()
-    array = _open(folder, key)
-    if array is None:
-        _decode_to_file(folder, key, read, facts._replace(ground=ground), count, bar)
-        is_same = _note(paths, conversion)[0] == note
-        if not is_same or (not settled and _content(paths, conversion) != content):
-            # The pixels may be those of the old content or of the new one.
-            files.remove(_pixels(folder, key))
-            raise InputError(f"{source.location} was changed while it was decoded: try again")
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        read: ReadImages,
+        names: Sequence[str],
+        source: Source,
+        bar: Bar,
+    ) -> None:
+        """Look at all images, unless the cache knows what they hold.
+
+        Raises:
+            InputError: none can be read, or the sizes differ and `source.size` is not set.
+            AecliError: the cache folder cannot be written, or is not the user's alone.
+
+        """
+        import PIL
+
+        self._paths, self._read, self._names = paths, read, names
+        self._source, self._bar = source, bar
+        try:
+            self._folder = kept_folder("decoded")
+        except OSError as error:
+            place = files.cache_folder() / "decoded"
+            reason = error.strerror or error
+            raise AecliError(f"cannot write {place}: {reason}; {_ADVICE}") from error
+        self._conversion = f"{_VERSION} {PIL.__version__} {source.size} {source.grayscale}"
+        if has_heif():
+            # What could not be read without it was left out.
+            self._conversion += " HEIF"
+        self._note, self._settled = _note(paths, self._conversion)
+        self._content = _read_note(self._folder, self._note) or _content(paths, self._conversion)
+        known = self._folder.read(f"{self._content}.facts")
+        self._is_known = known is not None
+        self.survey = Survey.from_json(known) if known else look_at(read, len(names), source, bar)
+
+    def decode(self) -> Decoded:
+        """Return the images, in a file of the cache folder; they are decoded unless it is there.
+
+        The images are grey if all of them are, or with `source.grayscale`, else RGB; with
+        `source.size` they are stretched to it. Where the ground is "auto", transparent images lie
+        on white if their drawings are dark, else on black. Files that are broken are left out with
+        `source.skip_broken`.
+
+        Raises:
+            InputError: some files are broken and are not to be left out; all are named.
+            AecliError: the cache folder cannot be written.
+
+        """
+        source, survey, folder = self._source, self.survey, self._folder
+        promised = survey.files_of_rows()
+        if survey.decoded:
+            # All are known, without decoding them.
+            self._refuse_broken(survey)
+        ground: Ground = survey.ground if source.ground == "auto" else source.ground or "black"
+        if not survey.transparent:
+            ground = "black"
+        key = hashlib.sha256(f"{self._content} {ground}".encode()).hexdigest()
+        rows = int(np.count_nonzero(~survey.is_broken()[promised]))
         array = _open(folder, key)
-    if array is None:
-        raise InputError(f"{_pixels(folder, key)} was changed while it was written: try again")
-    # Without these the files are read once more, no worse.
-    if not known:
-        with suppress(AecliError):
-            folder.write(f"{content}.facts", json.dumps(facts).encode())
-    if settled and _read_note(folder, note) != content:
-        with suppress(AecliError):
-            folder.write(note, content.encode())
-    if source.ground == "auto":
-        source = replace(source, ground=ground if facts.transparent else None)
-    return Decoded(array, source, facts.widened)
+        # Without notes it is not known which files are broken.
+        if array is None or len(array) != rows:
+            survey = self._decode_to(key, replace(survey, ground=ground))
+            array = _open(folder, key)
+        if array is None:
+            raise InputError(f"{_pixels(folder, key)} was changed while it was written: try again")
+        survey = replace(survey, ground=self.survey.ground, decoded=True)
+        self._refuse_broken(survey)
+        self._keep_notes(survey)
+        if source.ground == "auto":
+            source = replace(source, ground=ground if survey.transparent else None)
+        return Decoded(array, source, survey, ~survey.is_broken()[promised])
 
+    def _refuse_broken(self, survey: Survey) -> None:
+        is_allowed = self._source.skip_broken and len(survey.broken) < survey.count
+        if survey.broken and not is_allowed:
+            raise broken_error(self._read, self._names, survey, self._source.location)
 
-def _read_facts(folder: KeptFolder, content: str) -> _Facts | None:
-    data = folder.read(f"{content}.facts")
-    if data is None:
-        return None
-    gray, size, *others = json.loads(data)
-    return _Facts(gray, tuple(size), *others)
+    def _decode_to(self, key: str, survey: Survey) -> Survey:
+        """Decode all images into a file of the cache; return the survey with all broken ones."""
+        survey = _decode_to_file(
+            self._folder, key, self._read, survey, self._bar, self._refuse_broken
+        )
+        is_same = _note(self._paths, self._conversion)[0] == self._note
+        if not is_same or (
+            not self._settled and _content(self._paths, self._conversion) != self._content
+        ):
+            # The pixels may be those of the old content or of the new one.
+            files.remove(_pixels(self._folder, key))
+            raise InputError(f"{self._source.location} was changed while it was decoded: try again")
+        return survey
+
+    def _keep_notes(self, survey: Survey) -> None:
+        # Without these the files are read once more, no worse.
+        if not self._is_known or survey != self.survey:
+            with suppress(AecliError):
+                self._folder.write(f"{self._content}.facts", survey.to_json())
+        if self._settled and _read_note(self._folder, self._note) != self._content:
+            with suppress(AecliError):
+                self._folder.write(self._note, self._content.encode())
 
 
 def _pixels(folder: KeptFolder, key: str) -> Path:
@@ -231,26 +255,31 @@ def _sha256(file: IO[bytes]) -> str:
 
 
 def _decode_to_file(
-    folder: KeptFolder, key: str, read: ReadImages, facts: _Facts, count: int, bar: Bar
-) -> None:
-    shape = (count, *facts.size, 1 if facts.gray else 3)
-    dtype = np.dtype(facts.kind)
+    folder: KeptFolder,
+    key: str,
+    read: ReadImages,
+    survey: Survey,
+    bar: Bar,
+    check: Callable[[Survey], None],
+) -> Survey:
+    """Decode all images into a file of the cache; return the survey with all that are broken.
+
+    `check` may refuse it.
+    """
+    shape = _shape(survey, sum(map(len, _pages(survey))))
+    dtype = np.dtype(survey.kind)
     path = _pixels(folder, key)
     files.sweep_folder(folder.path)
     try:
-        with (
-            files.writing(path, math.prod(shape) * dtype.itemsize) as file,
-            bar("decoding images", count) as advance,
-        ):
+        with files.writing(path, math.prod(shape) * dtype.itemsize) as file:
             write_header(file, dtype, shape)
             file.flush()
             place = (file.name, file.tell())
-            target = Target(*place, facts.size, facts.gray, facts.kind, facts.ground)
-            decode = partial(decode_into, target=target)
-            batches = batched(read(), target.row_bytes)
-            with closing(in_parallel(decode, batches, advance)) as results:
-                for _ in results:
-                    pass
+            target = Target(*place, survey.size, survey.gray, survey.kind, survey.ground)
+            found = _decode_all(target, read, survey, bar)
+            check(found)
+            if found.broken != survey.broken:
+                _drop_rows(file, target, survey, found)
             with Path(file.name).open("rb") as written:
                 digest = _sha256(written)
         make_private(path)
@@ -261,6 +290,63 @@ def _decode_to_file(
             raise AecliError(f"{error}; {_ADVICE}") from error.__cause__
         raise
     _evict(folder, key)
+    return found
+
+
+def _shape(survey: Survey, rows: int) -> tuple[int, int, int, int]:
+    return (rows, *survey.size, 1 if survey.gray else 3)
+
+
+def _pages(survey: Survey) -> Iterator[tuple[int, ...]]:
+    """Yield the pages of each file that is not broken."""
+    for place in range(survey.count):
+        if place not in survey.broken:
+            yield survey.pages.get(place, (0,))
+
+
+def _decode_all(target: Target, read: ReadImages, survey: Survey, bar: Bar) -> Survey:
+    """Decode all images into their rows; return the survey with all that are broken."""
+    # Batches are made ahead of their results.
+    places: deque[int] = deque()
+
+    def images() -> Iterator[EncodedImage]:
+        for place, image in chunks(read, survey):
+            places.append(place)
+            yield image
+
+    broken = dict(survey.broken)
+    decode = partial(decode_into, target=target)
+    batches = batched(images(), target.row_bytes)
+    with (
+        bar("decoding images", chunk_count(survey)) as advance,
+        closing(in_parallel(decode, batches, advance)) as results,
+    ):
+        for _, faults in results:
+            for fault in faults:
+                place = places.popleft()
+                if fault is not None:
+                    broken.setdefault(place, fault)
+    return replace(survey, broken=broken)
+
+
+def _drop_rows(file: IO[bytes], target: Target, before: Survey, after: Survey) -> None:
+    """Move the rows of files that are not broken together, in a file that has those of all."""
+    rows = before.files_of_rows()
+    rows = rows[~before.is_broken()[rows]]
+    kept = np.flatnonzero(~after.is_broken()[rows])
+    size = target.row_bytes
+    with Path(target.path).open("r+b") as pixels:
+        for new, old in enumerate(kept.tolist()):
+            if new != old:
+                pixels.seek(target.offset + old * size)
+                row = pixels.read(size)
+                pixels.seek(target.offset + new * size)
+                pixels.write(row)
+        pixels.truncate(target.offset + len(kept) * size)
+    # Its length is that of the one before: it has room for longer numbers.
+    file.seek(0)
+    write_header(file, np.dtype(after.kind), _shape(after, len(kept)))
+    file.flush()
 
 
 def _evict(folder: KeptFolder, kept: str) -> None:
@@ -288,61 +374,3 @@ def _evict(folder: KeptFolder, kept: str) -> None:
                         continue
                     path.with_suffix(".sum").unlink(missing_ok=True)
                     path.unlink()
-
-
-def _find_facts(read: ReadImages, count: int, source: Source, bar: Bar) -> _Facts:
-    """Return what the properties of all images say, without decoding more than a few."""
-    gray, size, first, seen = True, source.size, "", 0
-    kinds: Counter[Kind] = Counter()
-    transparent: list[int] = []
-    with (
-        bar("reading image sizes", count) as advance,
-        closing(in_parallel(read_info, batched(read()), advance)) as results,
-    ):
-        for batch, infos in results:
-            for image, info in zip(batch.images, infos, strict=True):
-                size, first = size or info.size, first or image.name
-                gray = gray and info.gray
-                kinds[info.kind] += 1
-                if info.transparent:
-                    transparent.append(seen)
-                seen += 1
-                if source.size is None and info.size != size:
-                    raise InputError(
-                        f"{image.name} has {_text(info.size)} pixels, {first} has {_text(size)}: "
-                        f"expected one size; --size {_text(size)} stretches all images to it"
-                    )
-    if seen != count or size is None:
-        raise InputError(f"{source.location} is damaged: expected {count:,} images, got {seen:,}")
-    if len(kinds) > 1 and "float32" in kinds:
-        raise InputError(
-            f"{source.location} has {kinds['float32']:,} images of 32 bits per pixel, others have "
-            "8 or 16: expected one type of number, or the scale of neither is known"
-        )
-    kind: Kind = max(kinds, key=lambda kind: np.dtype(kind).itemsize)
-    return _Facts(
-        gray=source.grayscale or gray,
-        size=size,
-        kind=kind,
-        widened=kinds["uint8"] if kind == "uint16" else 0,
-        transparent=bool(transparent),
-        ground=_choose_ground(read, transparent, bar) if transparent else "black",
-    )
-
-
-def _choose_ground(read: ReadImages, rows: Sequence[int], bar: Bar) -> Ground:
-    """Return the ground on which the drawings of transparent images show; `rows` are theirs."""
-    looked_at = {rows[place] for place in spread_evenly(len(rows), _MOST_LOOKED_AT).tolist()}
-    images = (image for row, image in enumerate(read()) if row in looked_at)
-    found: list[float] = []
-    with (
-        bar("looking at transparent images", len(looked_at)) as advance,
-        closing(in_parallel(lightness, batched(images), advance)) as results,
-    ):
-        for _, values in results:
-            found += [value for value in values if not math.isnan(value)]
-    return "white" if found and sum(found) / len(found) < _DARK else "black"
-
-
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

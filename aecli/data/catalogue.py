@@ -10,7 +10,7 @@ from aecli.config import nearest
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
 from aecli.data.formats import FORMATS
-from aecli.data.named import EMBEDDED, NAMED, read_named
+from aecli.data.named import EMBEDDED, NAMED, as_files_error, read_named
 from aecli.data.progress import Bar, no_bar
 from aecli.data.ranges import take_range
 from aecli.data.reading import first_bytes
@@ -40,6 +40,8 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     if location in dataset_names():
         with _memory(location):
             return take_range(_without_labels(read_named(source, bar)))
+    if (error := as_files_error(location)) is not None:
+        raise error
     if not location or os.sep in location:
         raise InputError(f"no such file or folder: {location}")
     raise InputError(

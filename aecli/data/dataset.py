@@ -50,7 +50,8 @@ class Dataset:
     is called where the data come from. `found_range`: whether the range of `source.rescale` is what
     the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
     below 0 or above 1, or None where there are none. `widened`: how many images of 8 bits became
-    images of 16, as others are.
+    images of 16, as others are; `narrowed`: how many have more bits in their files than were read.
+    `broken`: why image files could not be read and were left out, by their names.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Dataset:
     found_range: bool = False
     outside: npt.NDArray[np.bool_] | None = None
     widened: int = 0
+    narrowed: int = 0
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.

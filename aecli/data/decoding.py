@@ -1,55 +1,29 @@
-"""Decode image files to pixels, in parallel."""
+"""Decode image files: what their pages are, and the pixels of each."""
 
-import io
-import logging
 import math
-import multiprocessing
-import os
-import re
-import signal
-import struct
-import threading
-import warnings
-import zlib
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from itertools import chain, islice, repeat
-from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from aecli.cores import usable_cores
-from aecli.data.reading import Span, first_bytes, read_span, reading
-from aecli.errors import AecliError, InputError
-from aecli.memory import default_memory
+from aecli.data.encoded import Batch, EncodedImage
+from aecli.data.image_file import BrokenImage, at_page, further_frames, opened, pages_of
+from aecli.errors import InputError
 from aecli.pixels import Images
-from aecli.signals import HANDLED
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2",
-    ".pgm", ".ppm", ".pbm", ".pnm",
-)  # fmt: skip
-# How files of the formats below begin.
-_SIGNATURES = (
-    rb"\x89PNG|\xff\xd8\xff|GIF8|BM|P[1-6]\s|RIFF....WEBP|II\*\0|MM\0\*|....ftypavi|"
-    rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"
-)
-# What is decoded, by content, whatever a file is called: pixels that Pillow decodes by itself and
-# that have a signature. All else stays closed: for EPS, Pillow would start Ghostscript.
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000")
 # Pillow's modes without colour.
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+# Colours of 16 bits, by what Pillow calls their bytes; it keeps the upper 8 of them.
+_WIDE_COLOUR = ("RGB;16", "RGBA;16", "LA;16")
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # EXIF's tag that says how an image is turned, and how Pillow calls what undoes it.
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -61,73 +35,38 @@ _TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-# What Pillow's readers raise where the bytes are not what they expect.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    AssertionError,
-    RuntimeError,
-)
-
-# The most pixels that Pillow decodes without being told that they are no bomb.
-_MOST_PIXELS = 178_956_970
-# The most bytes of an encoded image: more than that many pixels take in any format.
-_MOST_ENCODED_BYTES = 2**30
-# What a pixel takes: decoded, turned, with its transparency, on its ground, and as bytes.
-_DECODING_BYTES = 20
-# Images that take less than this are decoded without asking whether there is room.
-_SMALL_BYTES = 16_000_000
-
 # From here on an alpha of 0..255 counts as opaque.
 _OPAQUE = 128
-
-# The limits of a batch: images, encoded bytes and decoded bytes.
-_BATCH_IMAGES = 256
-_BATCH_BYTES = 4_000_000
-_BATCH_DECODED_BYTES = 8_000_000
-# The most encoded bytes that wait for a process to decode them.
-_AHEAD_BYTES = 64_000_000
-
-# How often it is seen whether to stop, and how long all processes may be silent.
-_GLANCE_SECONDS = 0.2
-_SILENCE_SECONDS = 120.0
-
-Result = TypeVar("Result")
-
-
-class EncodedImage(NamedTuple):
-    """An encoded image: `name` is for messages, `data` its file, a span of one, or the bytes.
-
-    Files and spans are read by the process that decodes them.
-    """
-
-    name: str
-    data: Path | Span | bytes
-
 
 # The types of decoded pixels: 8 bits, 16 bits, and other numbers.
 Kind = Literal["uint8", "uint16", "float32"]
 # What transparent images lie on.
 Ground = Literal["black", "white"]
+_BRIGHTNESS: Mapping[Ground, int] = {"black": 0, "white": 65535}
 
 
 class ImageInfo(NamedTuple):
-    """The properties of an encoded image; `size` is its (height, width) after rotation by EXIF."""
+    """The properties of an encoded image; `size` is its (height, width) after rotation by EXIF.
+
+    `narrowed`: whether the file has more bits than are read.
+    """
 
     gray: bool
     size: tuple[int, int]
     kind: Kind = "uint8"
     transparent: bool = False
+    narrowed: bool = False
+
+
+class FileInfo(NamedTuple):
+    """What a file holds: the `pages` that are images, and the others by reason.
+
+    `images`: their properties, how many have these, and the first page that has them.
+    """
+
+    pages: tuple[int, ...]
+    images: Mapping[ImageInfo, tuple[int, int]]
+    others: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -147,287 +86,184 @@ class Target:
         return math.prod(self.size) * (1 if self.gray else 3) * np.dtype(self.kind).itemsize
 
 
-class Batch(NamedTuple):
-    """Images to process together: the row of the first one, and the size of them all, encoded."""
-
-    first: int
-    images: Sequence[EncodedImage]
-    size: int
-
-
-def is_image(data: Path | Span) -> bool:
-    """Return whether a file, or a span of one, is an image by content, whatever it is called."""
-    try:
-        if not re.match(_SIGNATURES, first_bytes(data, 16), re.DOTALL):
-            return False
-        _read_info(EncodedImage(str(data), data))
-    except InputError:
-        return False
-    return True
-
-
-def read_info(batch: Batch) -> list[ImageInfo]:
-    """Return the properties of encoded images, without decoding them.
+def read_info(batch: Batch) -> list[FileInfo | str]:
+    """Return what each file holds, or why it cannot be read, without decoding more than it takes.
 
     Raises:
-        InputError: one of them is not an image.
+        InputError: the operating system refused a file, or memory is short.
 
     """
-    return [_read_info(image) for image in batch.images]
+    found: list[FileInfo | str] = []
+    for image in batch.images:
+        try:
+            found.append(_read_info(image))
+        except BrokenImage as error:
+            found.append(error.reason)
+    return found
 
 
-def decode_into(batch: Batch, target: Target) -> None:
+def decode_into(batch: Batch, target: Target) -> list[str | None]:
     """Decode images, grey or RGB, stretched to the target's size, and write their rows.
 
     They are rotated as their EXIF says, and transparent ones lie on the target's ground. Among
-    images of 16 bits those of 8 become 257 times as large, so that white stays white.
+    images of 16 bits those of 8 become 257 times as large, so that white stays white. Return for
+    each image why it cannot be read, or None; the rows of such a one hold anything.
 
     Raises:
-        InputError: one of them is not an image, or is damaged.
+        InputError: the operating system refused an image, memory is short, or it was changed.
         OSError: the rows cannot be written.
 
     """
+    faults: list[str | None] = []
+    row = batch.first
     with Path(target.path).open("r+b") as file:
-        file.seek(target.offset + batch.first * target.row_bytes)
         for image in batch.images:
-            file.write(_decode(image, target).data)
+            file.seek(target.offset + row * target.row_bytes)
+            row += len(image.pages)
+            try:
+                _decode_pages(image, target, file)
+                faults.append(None)
+            except BrokenImage as error:
+                faults.append(error.reason)
+    return faults
 
 
 def lightness(batch: Batch) -> list[float]:
-    """Return for each image the mean of its opaque pixels as grey, in 0..255; NaN for none.
+    """Return for each image the mean of its opaque pixels as grey, in 0..255.
+
+    NaN where there are none, or it cannot be read.
 
     Raises:
-        InputError: one of them is not an image, or is damaged.
+        InputError: the operating system refused an image, or memory is short.
 
     """
-    return [_lightness(image) for image in batch.images]
+    found = []
+    for image in batch.images:
+        try:
+            found.append(_lightness(image))
+        except BrokenImage:
+            found.append(math.nan)
+    return found
 
 
 def _lightness(encoded: EncodedImage) -> float:
-    with _opened(encoded) as image:
+    with opened(encoded) as image, at_page(image, encoded.name, encoded.pages[0]):
         image.load()
         solid = image.convert("RGBA")
         opaque = np.asarray(solid)[..., 3] >= _OPAQUE
         return float(np.asarray(solid.convert("L"))[opaque].mean()) if opaque.any() else math.nan
 
 
-def batched(images: Iterable[EncodedImage], decoded_bytes: int = 1) -> Iterator[Batch]:
-    """Yield images in batches that are large enough to be sent to another process.
-
-    `decoded_bytes` is the size of the result for one image.
-
-    Raises:
-        InputError: a file is missing, or an image is too large.
-
-    """
-    most = max(1, min(_BATCH_IMAGES, _BATCH_DECODED_BYTES // decoded_bytes))
-    batch: list[EncodedImage] = []
-    first = size = 0
-    for image in images:
-        batch.append(image)
-        size += _size(image)
-        if len(batch) >= most or size > _BATCH_BYTES:
-            yield Batch(first, batch, size)
-            first += len(batch)
-            batch, size = [], 0
-    if batch:
-        yield Batch(first, batch, size)
+def _read_info(encoded: EncodedImage) -> FileInfo:
+    pages: list[int] = []
+    images: dict[ImageInfo, tuple[int, int]] = {}
+    with opened(encoded) as image:
+        with at_page(image, encoded.name, 0):
+            others = Counter({"further frames": further_frames(image)})
+            first = _page_info(image)
+        for page, reason in pages_of(image, encoded.name):
+            if reason is not None:
+                others[reason] += 1
+                continue
+            info = _page_info(image) if page else first
+            count, where = images.get(info, (0, page))
+            images[info] = count + 1, where
+            pages.append(page)
+    if not pages:
+        # A file of one page that calls itself a part of another.
+        return FileInfo((0,), {first: (1, 0)}, {})
+    return FileInfo(tuple(pages), images, +others)
 
 
-def in_parallel(
-    function: Callable[[Batch], Result], batches: Iterable[Batch], done: Callable[[int], None]
-) -> Generator[tuple[Batch, Result], None, None]:
-    """Apply `function` to batches on all cores; yield them and their results, in order.
-
-    In processes, not threads: for small images most of the time is spent in Python itself. Results
-    must be small: if a process were killed while sending a long one, its reader would wait for
-    ever. `done` is called with the number of images of each result, and often with 0: it may raise
-    to stop.
-
-    Raises:
-        AecliError: a process was killed or stopped, or could not be started.
-
-    """
-    iterator = iter(batches)
-    start = list(islice(iterator, 2))
-    cores = usable_cores()
-    if len(start) < 2 or cores < 2:
-        for batch in chain(start, iterator):
-            yield batch, function(batch)
-            done(len(batch.images))
-        return
-    waiting: deque[tuple[Batch, Future[Result]]] = deque()
-    ahead = 0
-    with _workers(cores) as (pool, room):
-        for next_batch in chain(start, iterator, repeat(None)):
-            while waiting and (
-                next_batch is None
-                or len(waiting) > 2 * cores
-                or ahead + next_batch.size > _AHEAD_BYTES
-            ):
-                batch, future = waiting.popleft()
-                _await(future, room, done)
-                yield batch, future.result()
-                done(len(batch.images))
-                ahead -= batch.size
-            if next_batch is None:
-                return
-            waiting.append((next_batch, _submit(pool, function, next_batch)))
-            ahead += next_batch.size
-
-
-class _Room:
-    """The memory in which processes decode large images, and a sign that they do."""
-
-    def __init__(self, context: SpawnContext, size: int) -> None:
-        """Share `size` bytes among the processes of `context`."""
-        self.size = size
-        self.opened = context.RawValue("q", 0)
-        self._taken = context.RawValue("q", 0)
-        self._changed = context.Condition()
-
-    @contextmanager
-    def taking(self, size: int) -> Iterator[None]:
-        """Wait until `size` bytes are there, and hold them; they must be at most `self.size`."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._taken.value + size <= self.size)
-            self._taken.value += size
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken.value -= size
-                self._changed.notify_all()
-
-
-# The room of a worker process; None in the process that the user started.
-_room: _Room | None = None
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[tuple[ProcessPoolExecutor, _Room]]:
-    """Start processes when they are needed; end them at once, whatever they do.
-
-    Raises:
-        AecliError: a process was killed, or could not be started.
-
-    """
-    # Not forked: the threads of a progress bar may hold locks.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    try:
-        room = _Room(context, default_memory())
-        pool = ProcessPoolExecutor(count, context, _start_worker, (room,))
-    except OSError as error:
-        raise _cannot_start(error) from error
-    try:
-        yield pool, room
-    except BrokenProcessPool as error:
-        raise AecliError("a process that decoded images was killed: is memory short?") from error
-    finally:
-        # All results are here, or not wanted. A process that is stopped would never end by itself.
-        for process in set(multiprocessing.active_children()) - others:
-            process.kill()
-        pool.shutdown(cancel_futures=True)
-
-
-def _submit(
-    pool: ProcessPoolExecutor, function: Callable[[Batch], Result], batch: Batch
-) -> Future[Result]:
-    try:
-        # This may start a process.
-        with _signals_blocked():
-            return pool.submit(function, batch)
-    except OSError as error:
-        raise _cannot_start(error) from error
-
-
-def _cannot_start(error: OSError) -> AecliError:
-    return AecliError(f"cannot start processes that decode images: {error.strerror or error}")
-
-
-def _await(future: Future[Result], room: _Room, done: Callable[[int], None]) -> None:
-    """Wait for a result, as long as the processes open images."""
-    silent, opened = 0.0, room.opened.value
-    while not wait([future], _GLANCE_SECONDS).done:
-        done(0)
-        # Not by the clock: this process may have been stopped too.
-        silent = silent + _GLANCE_SECONDS if room.opened.value == opened else 0.0
-        opened = room.opened.value
-        if silent > _SILENCE_SECONDS:
-            raise AecliError(
-                f"the processes that decode images have not answered for {_SILENCE_SECONDS:g} s: "
-                "was one stopped, or does a disk hang?"
-            )
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Block what ends the program; processes started meanwhile inherit that and never see it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker(room: _Room) -> None:
-    """Take the room that the processes share; exit when the parent does, however it ends."""
-    global _room
-    _room = room
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _size(image: EncodedImage) -> int:
-    try:
-        size = _size_of_data(image.data)
-    except OSError as error:
-        raise InputError(f"cannot look at {image.name}: {error.strerror or error}") from error
-    if size > _MOST_ENCODED_BYTES:
-        raise InputError(
-            f"{image.name} has {size:,} bytes: expected an image, of at most "
-            f"{_MOST_ENCODED_BYTES:,}"
-        )
-    return size
-
-
-def _size_of_data(data: Path | Span | bytes) -> int:
-    if isinstance(data, Path):
-        return data.stat().st_size
-    return data.size if isinstance(data, Span) else len(data)
-
-
-def _read_info(encoded: EncodedImage) -> ImageInfo:
-    with _opened(encoded) as image:
+def _page_info(image: "Image") -> ImageInfo:
+    """Return the properties of the page that an opened image stands at."""
+    # Before it is loaded: what its bytes are is forgotten then.
+    kind, narrowed = _kind(image), _is_narrowed(image)
+    shows_ground = kind == "uint8" or _is_wide_colour(image)
+    gray = _is_gray(image)
+    turn = _turn(image)
+    if image.format == "TIFF" and turn is not None:
+        # Pillow turns these itself, sooner or later.
+        image.load()
         turn = _turn(image)
-        if image.format == "TIFF" and turn is not None:
-            # Pillow turns these itself, sooner or later.
-            image.load()
-            turn = _turn(image)
-        gray = image.mode in _GRAY_MODES
-        if image.mode == "P":
-            # A palette is stored in several ways: all are the same once the image is decoded.
-            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-            gray = bool((palette == palette[:, :1]).all())
-        # Orientations 5 to 8 are rotated by 90 degrees.
-        is_rotated = turn is not None and turn >= 5
-        size = image.size if is_rotated else (image.height, image.width)
-        kind = _kind(image)
-        return ImageInfo(gray, size, kind, kind == "uint8" and image.has_transparency_data)
+    # Orientations 5 to 8 are rotated by 90 degrees.
+    is_rotated = turn is not None and turn >= 5
+    size = image.size if is_rotated else (image.height, image.width)
+    return ImageInfo(gray, size, kind, shows_ground and image.has_transparency_data, narrowed)
+
+
+def _is_gray(image: "Image") -> bool:
+    if image.mode in _GRAY_MODES or _raw_mode(image).startswith("LA;"):
+        return True
+    if image.mode == "P":
+        # A palette is stored in several ways: all are the same once the image is decoded.
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    if image.format == "GIF":
+        # Frames that lie on earlier ones are RGB, whatever the palette.
+        pixels = np.asarray(image.convert("RGB"))
+        return bool((pixels == pixels[..., :1]).all())
+    return False
 
 
 def _kind(image: "Image") -> Kind:
     """Return the type that holds all bits of the pixels of an opened image."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+    if _is_wide_colour(image) or image.mode.startswith("I;16"):
+        return "uint16"
+    if image.mode == "I" and image.format in ("PNG", "PPM"):
         return "uint16"
     return "float32" if image.mode in ("I", "F") else "uint8"
+
+
+def _raw_mode(image: "Image") -> str:
+    """Return what Pillow calls the bytes of an image that is not loaded, empty where it has none.
+
+    Some decoders take more than this.
+    """
+    tiles: Any = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    if isinstance(arguments, tuple):
+        arguments = arguments[0] if arguments else ""
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _is_wide_colour(image: "Image") -> bool:
+    is_known = image.format in ("PNG", "TIFF") and image.mode in ("RGB", "RGBA")
+    return is_known and _raw_mode(image)[:-1] in _WIDE_COLOUR
+
+
+def _is_narrowed(image: "Image") -> bool:
+    """Return whether Pillow gives fewer bits of an opened image than its file has."""
+    if _kind(image) != "uint8":
+        return False
+    if image.format == "PPM":
+        arguments: Any = image.tile[0][3] if getattr(image, "tile", None) else ()  # type: ignore[attr-defined]
+        return isinstance(arguments, tuple) and arguments[-1:] > (255,)
+    if image.format in ("JPEG2000", "AVIF", "HEIF"):
+        return _bits_of_header(image) > 8
+    return _raw_mode(image)[-4:-1] == ";16"
+
+
+def _bits_of_header(image: "Image") -> int:
+    """Return how many bits a channel has, as the header of JPEG 2000, AVIF or HEIF says; 0 if not.
+
+    Sources: ISO/IEC 15444-1, A.5.1 (SIZ); ISO/IEC 23008-12, 6.5.6 (pixi).
+    """
+    depth = image.info.get("bit_depth")
+    if isinstance(depth, int):
+        return depth
+    file: Any = getattr(image, "_fp", None) or getattr(image, "fp", None)
+    if file is None:
+        return 0
+    place = file.tell()
+    file.seek(0)
+    start = file.read(65_536)
+    file.seek(place)
+    siz = start.find(b"\xff\x4f\xff\x51")
+    if siz >= 0 and len(start) > siz + 42:
+        return int(start[siz + 42] & 0x7F) + 1
+    pixi = start.find(b"pixi")
+    return int(start[pixi + 9]) if pixi >= 0 and len(start) > pixi + 9 else 0
 
 
 def _turn(image: "Image") -> int | None:
@@ -436,133 +272,124 @@ def _turn(image: "Image") -> int | None:
     return value if isinstance(value, int) and value in _TURNS else None
 
 
-def _decode(encoded: EncodedImage, target: Target) -> Images:
-    """Return the pixels of an image, (h, w, c), of the target's type."""
+def _turned(image: "Image") -> "Image":
+    from PIL.Image import Transpose
+
+    turn = _turn(image)
+    return image if turn is None else image.transpose(Transpose[_TURNS[turn]])
+
+
+def _decode_pages(encoded: EncodedImage, target: Target, file: IO[bytes]) -> None:
+    with opened(encoded) as image:
+        for page in encoded.pages:
+            with at_page(image, encoded.name, page):
+                pixels = _decode(image, encoded, page, target)
+            if pixels.dtype != target.kind:
+                raise InputError(f"{encoded.name} was changed while it was decoded: try again")
+            file.write(pixels.data)
+
+
+def _decode(opened_image: "Image", encoded: EncodedImage, page: int, target: Target) -> Images:
+    """Return the pixels of the page that an opened image stands at, (h, w, c)."""
     from PIL import Image
 
-    with _opened(encoded) as opened:
-        opened.load()
-        kind = _kind(opened)
-        image: Image.Image = opened
-        turn = _turn(image)
-        if turn is not None:
-            image = image.transpose(Image.Transpose[_TURNS[turn]])
-        if kind != "uint8":
-            # Pillow's floats hold 16 bits, and it can stretch them.
-            values = np.asarray(image).astype(np.float32)
-            image = Image.fromarray(values)
-        elif image.has_transparency_data:
-            solid = image.convert("RGBA")
-            ground = Image.new("RGBA", solid.size, target.ground)
-            image = Image.alpha_composite(ground, solid)
-        if kind == "uint8":
-            image = image.convert("L" if target.gray else "RGB")
-        if image.size != target.size[::-1]:
-            image = image.resize(target.size[::-1], Image.Resampling.LANCZOS)
-        pixels = np.asarray(image)
-        if kind == "uint16":
-            # Stretching may overshoot.
-            pixels = np.rint(np.clip(pixels, 0, 65535)).astype(np.uint16)
-        elif kind == "uint8" and target.kind == "uint16":
-            pixels = pixels.astype(np.uint16) * np.uint16(257)
-        if pixels.dtype != target.kind:
-            raise InputError(f"{encoded.name} was changed while it was decoded: try again")
-        if pixels.ndim == 3:
-            return pixels
-        channels = 1 if target.gray else 3
-        return np.ascontiguousarray(np.repeat(pixels[..., np.newaxis], channels, axis=2))
+    if _is_wide_colour(opened_image):
+        return _decode_wide(opened_image, encoded, page, target)
+    kind = _kind(opened_image)
+    opened_image.load()
+    image = _turned(opened_image)
+    if kind != "uint8":
+        # Pillow's floats hold 16 bits, and it can stretch them.
+        values = np.asarray(image).astype(np.float32)
+        image = Image.fromarray(values)
+    elif image.has_transparency_data:
+        solid = image.convert("RGBA")
+        ground = Image.new("RGBA", solid.size, target.ground)
+        image = Image.alpha_composite(ground, solid)
+    if kind == "uint8":
+        image = image.convert("L" if target.gray else "RGB")
+    if image.size != target.size[::-1]:
+        image = image.resize(target.size[::-1], Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
+    if kind == "uint16":
+        pixels = _rounded(pixels)
+    elif kind == "uint8" and target.kind == "uint16":
+        pixels = pixels.astype(np.uint16) * np.uint16(257)
+    return pixels if pixels.ndim == 3 else _with_channels(pixels[..., np.newaxis], target)
 
 
-@contextmanager
-def _opened(encoded: EncodedImage) -> Iterator["Image"]:
-    """Open an image when there is room to decode it; Pillow's errors become an `InputError`."""
-    from PIL import Image, UnidentifiedImageError
+def _decode_wide(image: "Image", encoded: EncodedImage, page: int, target: Target) -> Images:
+    """Return the pixels of a page whose colours have 16 bits, uint16 (h, w, c)."""
+    from PIL import Image
 
-    if _room is not None:
-        _room.opened.value += 1
-    name, data = encoded
-    # Pillow's warnings, of large images or odd metadata, are not a reason to stop.
-    with (
-        reading(data) if isinstance(data, Path) else io.BytesIO(_read_bytes(name, data)) as file,
-        warnings.catch_warnings(action="ignore"),
-    ):
-        try:
-            with (
-                Image.open(file, formats=_formats()) as image,
-                _space(name, image.size),
-                _without_stderr() if image.format == "TIFF" else nullcontext(),
-            ):
-                yield image
-        except Image.DecompressionBombError as error:
-            raise _too_many_pixels(name) from error
-        except UnidentifiedImageError as error:
-            raise InputError(f"{name} is not an image that can be read") from error
-        except MemoryError as error:
-            raise InputError(f"{name} takes more memory than there is: make it smaller") from error
-        except _DAMAGE as error:
-            raise InputError(f"{name} is a damaged image: {error}") from error
+    values = _read_wide(image, encoded, page)
+    transparency = image.info.get("transparency")
+    pixels = values.astype(np.float32)
+    if values.shape[2] in (2, 4) or isinstance(transparency, tuple):
+        if isinstance(transparency, tuple):
+            alpha = (values != np.array(transparency, np.uint16)).any(axis=2, keepdims=True)
+        else:
+            alpha, pixels = pixels[..., -1:] / np.float32(65535), pixels[..., :-1]
+        ground = np.float32(_BRIGHTNESS[target.ground])
+        pixels = ground + (pixels - ground) * alpha.astype(np.float32)
+    if target.gray and pixels.shape[2] == 3:
+        pixels = (pixels @ _LUMA)[..., np.newaxis]
+    if pixels.shape[:2] != target.size:
+        size, filter_ = target.size[::-1], Image.Resampling.LANCZOS
+        channels = [Image.fromarray(channel).resize(size, filter_) for channel in _planes(pixels)]
+        pixels = np.stack([np.asarray(channel) for channel in channels], axis=2)
+    return _with_channels(_rounded(pixels), target)
 
 
-def _read_bytes(name: str, data: Span | bytes) -> bytes:
-    """Return encoded bytes, of a span as many as all processes together have memory for."""
-    if isinstance(data, bytes):
-        return data
-    if data.size > _SMALL_BYTES:
-        most = (default_memory() if _room is None else _room.size) // usable_cores()
-        if data.size > most:
-            raise InputError(
-                f"{name} has {data.size:,} bytes, but there is memory for {most:,}: make it smaller"
-            )
-    return read_span(data, name)
+def _planes(pixels: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    return [np.ascontiguousarray(pixels[..., place]) for place in range(pixels.shape[2])]
 
 
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Send away what libtiff prints to stderr by itself."""
-    try:
-        stderr = os.dup(2)
-    except OSError:
-        # It is closed already.
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
+def _read_wide(image: "Image", encoded: EncodedImage, page: int) -> npt.NDArray[np.uint16]:
+    """Return the values of a page whose colours have 16 bits, (h, w, c), and alpha as the last.
+
+    Pillow keeps the upper 8 bits. So they are read as they are, and once more as if the bytes of
+    each number were in the other order.
+    """
+    raw = _raw_mode(image)
+    if raw.startswith("LA;"):
+        # Both bytes of the grey and of the alpha, as if they were four channels of 8 bits.
+        both = _loaded(image, "RGBA")
+        return _joined(both[..., ::2], both[..., 1::2])
+    upper = _loaded(image, raw)
+    with opened(encoded) as again, at_page(again, encoded.name, page):
+        native = "L" if sys.byteorder == "little" else "B"
+        order = native if raw[-1] == "N" else raw[-1]
+        lower = _loaded(again, raw[:-1] + ("B" if order == "L" else "L"))
+    return _joined(upper, lower)
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    """Return the formats that this Pillow can decode: AVIF came later than the others."""
-    # Without a handler, Python would print what Pillow logs.
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
-    return (*_FORMATS, "AVIF") if find_spec("PIL.AvifImagePlugin") else _FORMATS
+def _joined(upper: npt.NDArray[np.uint16], lower: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    values: npt.NDArray[np.uint16] = np.left_shift(upper, np.uint16(8)) | lower
+    return values
 
 
-@contextmanager
-def _space(name: str, size: tuple[int, int]) -> Iterator[None]:
-    """Hold the memory that it takes to decode an image of (width, height)."""
-    pixels = math.prod(size)
-    if pixels > _MOST_PIXELS:
-        raise _too_many_pixels(name)
-    needed = pixels * _DECODING_BYTES
-    if needed <= _SMALL_BYTES:
-        yield
-        return
-    most = default_memory() if _room is None else _room.size
-    if needed > most:
-        raise InputError(
-            f"{name} has {size[1]}x{size[0]} pixels and takes {needed:,} bytes to decode, but "
-            f"there are {most:,}: make it smaller first"
-        )
-    with nullcontext() if _room is None else _room.taking(needed):
-        yield
+def _loaded(image: "Image", raw: str) -> npt.NDArray[np.uint16]:
+    """Return the bytes of an image as if Pillow called them `raw`, turned as EXIF says."""
+    tiles: Any = image.tile  # type: ignore[attr-defined]
+    image.tile = [  # type: ignore[attr-defined]
+        tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
+        for tile in tiles
+    ]
+    image.load()
+    values: npt.NDArray[np.uint16] = np.asarray(_turned(image)).astype(np.uint16)
+    return values
 
 
-def _too_many_pixels(name: str) -> InputError:
-    return InputError(
-        f"{name} is refused: it promises more than {_MOST_PIXELS:,} pixels; make it smaller first"
-    )
+def _rounded(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    """Return 16 bits; stretching may overshoot."""
+    rounded: npt.NDArray[np.uint16] = np.rint(np.clip(pixels, 0, 65535)).astype(np.uint16)
+    return rounded
+
+
+def _with_channels(pixels: npt.NDArray[Any], target: Target) -> Images:
+    """Return pixels (h, w, 1 or 3) with the channels of the target."""
+    channels = 1 if target.gray else 3
+    if pixels.shape[2] == channels:
+        return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(np.repeat(pixels, channels, axis=2))

@@ -10,6 +10,7 @@ from aecli.config import SplitName
 from aecli.data.dataset import Dataset, counted
 from aecli.data.rows import count_of, rows_between
 from aecli.data.stored import extremes, rows_at_a_time
+from aecli.data.survey import listed
 from aecli.labels import UNKNOWN
 from aecli.pixels import unit_range
 
@@ -44,6 +45,7 @@ def read_and_left_out(dataset: Dataset) -> dict[str, Any]:
         "split_names": dict(dataset.split_names),
         "unknown_labels": 0 if labels is None else int(np.count_nonzero(labels == UNKNOWN)),
         "left_out": dict(dataset.left_out),
+        "broken": dict(dataset.broken),
     }
 
 
@@ -129,6 +131,14 @@ def _splits_text(about: Mapping[str, Any]) -> str:
     return ", ".join(texts) + ("" if about["own_splits"] else ", drawn at random")
 
 
+def broken_note(dataset: Dataset) -> str | None:
+    """Return in words which image files could not be read and are left out; None for none."""
+    if not dataset.broken:
+        return None
+    start = f"left out {len(dataset.broken):,} broken images: "
+    return start + listed(list(dataset.broken), start)
+
+
 def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
     note = dataset.outside_note("all")
     return [("outside", note)] if note else []
@@ -139,12 +149,17 @@ def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
     ground, widened = dataset.source.ground, dataset.widened
     texts = [f"transparent images lie on {ground}"] if ground else []
     texts += [f"{widened:,} of 8 bits are taken times 257, as others have 16"] if widened else []
+    if dataset.narrowed:
+        texts.append(f"{dataset.narrowed:,} of more than 8 bits per channel are read as 8")
     return [("files", "; ".join(texts))] if texts else []
 
 
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     counts = counted(about["left_out"])
-    return [("left out", counts)] if counts else []
+    rows = [("left out", counts)] if counts else []
+    if about["broken"]:
+        rows.append(("broken", listed(list(about["broken"]))))
+    return rows
 
 
 def first_images(dataset: Dataset, most: int) -> Iterator[npt.NDArray[np.float32]]:

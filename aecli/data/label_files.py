@@ -228,7 +228,7 @@ def _is_row(first: Sequence[str], row_ids: Sequence[str] | None) -> bool:
     """Return whether the first row of a table is no header, but names an image and its label."""
     if len(first) != 2 or row_ids is None or any(_key(c) in (*_LABELS, *_NAMES) for c in first):
         return False
-    return _Places(row_ids).find(first[0]) is not None
+    return bool(_Places(row_ids).find(first[0]))
 
 
 def _single_column(
@@ -314,19 +314,33 @@ def _no_column(columns: Sequence[str], wanted: str, path: Path) -> InputError:
 
 
 class _Places:
-    """Where images are among `row_ids`, by their whole names and by parts of these."""
+    """Where images are among `row_ids`, by their whole names and by parts of these.
+
+    The name of a file of pages means them all.
+    """
 
     def __init__(self, row_ids: Sequence[str]) -> None:
-        self._levels: list[dict[str, int]] = [{}, {}, {}]
+        self._levels: list[dict[str, str]] = [{}, {}, {}]
         # Those that several images have, at some level.
         self._shared: list[set[str]] = [set(), set(), set()]
+        self._rows: dict[str, list[int]] = {}
         for place, row_id in enumerate(row_ids):
-            for known, shared, name in zip(self._levels, self._shared, _names(row_id), strict=True):
-                if known.setdefault(name, place) != place:
-                    shared.add(name)
+            self._add(row_id, place)
+            file, mark, page = row_id.rpartition("#")
+            if mark and page.isdecimal() and _names(file)[2] != _names(file)[1]:
+                self._add(file, place)
 
-    def find(self, name: str) -> int | None:
-        """Return the place of the image of a name, None where there is none.
+    def _add(self, row_id: str, place: int) -> None:
+        rows = self._rows.setdefault(row_id, [])
+        rows.append(place)
+        if len(rows) > 1:
+            return
+        for known, shared, name in zip(self._levels, self._shared, _names(row_id), strict=True):
+            if known.setdefault(name, row_id) != row_id:
+                shared.add(name)
+
+    def find(self, name: str) -> Sequence[int]:
+        """Return the places of the images of a name, none where there are none.
 
         Raises:
             InputError: several images have this name.
@@ -341,13 +355,13 @@ class _Places:
                     "folder/file.png"
                 )
             if key in self._levels[level]:
-                return self._levels[level][key]
-        return None
+                return self._rows[self._levels[level][key]]
+        return ()
 
 
 def _names(name: str) -> tuple[str, str, str]:
     """Return the whole name of an image, its last part, and that without an image's suffix."""
-    from aecli.data.decoding import SUFFIXES
+    from aecli.data.image_file import SUFFIXES
 
     whole = posixpath.normpath(name.strip().replace("\\", "/"))
     last = posixpath.basename(whole)
@@ -364,14 +378,13 @@ def _matched(table: _Table, row_ids: Sequence[str], path: Path) -> Labelling:
     except InputError as error:
         raise InputError(f"{path} cannot be matched: {error}") from error
     labels: dict[int, object] = {}
-    for name, place, label in zip(names, places, table.labels, strict=True):
-        if place is None:
-            continue
-        first = labels.setdefault(place, label)
-        if first is not label and first != label:
-            raise InputError(
-                f"{path} has two labels for {row_ids[place]}, the second where it says {name}"
-            )
+    for name, found_places, label in zip(names, places, table.labels, strict=True):
+        for place in found_places:
+            first = labels.setdefault(place, label)
+            if first is not label and first != label:
+                raise InputError(
+                    f"{path} has two labels for {row_ids[place]}, the second where it says {name}"
+                )
     if not labels:
         raise InputError(
             f"{path} names none of the images: its first name is "
@@ -387,6 +400,6 @@ def _matched(table: _Table, row_ids: Sequence[str], path: Path) -> Labelling:
         numbers = np.full(len(row_ids), np.nan, np.float32)
         numbers[here] = found.numbers
         found = replace(found, numbers=numbers)
-    without = sum(place is None for place in places)
+    without = sum(not found_places for found_places in places)
     left_out = {_WITHOUT_IMAGE: without} if without else {}
     return replace(found, left_out={**found.left_out, **left_out})

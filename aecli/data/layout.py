@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from aecli.data.rows import Rows
 from aecli.data.source import Source
@@ -115,6 +116,21 @@ def splits_of_layout(layout: Layout, source: Source) -> Mapping[str, Rows]:
             splits[split] = slice(start, start + rows)
         start += rows
     return splits
+
+
+def layout_of_rows(layout: Layout, files: npt.NDArray[np.int64]) -> Layout:
+    """Return the layout of images, of which files may have several, or none; its `order` is theirs.
+
+    `files`: the place of the file of each image in the order of `layout`, ascending.
+    """
+    ends = np.cumsum(list(layout.rows.values()))
+    rows = np.diff(np.searchsorted(files, ends), prepend=0)
+    return replace(
+        layout,
+        order=[layout.order[place] for place in files.tolist()],
+        rows=dict(zip(layout.rows, rows.tolist(), strict=True)),
+        labels=None if layout.labels is None else layout.labels[files],
+    )
 
 
 def _common_folders(files: Sequence[Parts]) -> int:

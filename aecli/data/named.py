@@ -1,6 +1,7 @@
 """The data sets that have a name: the digits of scikit-learn, and those to download."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -123,6 +124,20 @@ NAMED: Mapping[str, NamedDataset] = {
 }
 
 
+# Data sets without a name here, as nobody publishes digests of their files, and where they are.
+_AS_FILES: Mapping[str, tuple[str, str]] = {
+    "kmnist": (
+        "http://codh.rois.ac.jp/kmnist",
+        "put train-images-idx3-ubyte.gz, t10k-images-idx3-ubyte.gz and their labels into a folder",
+    ),
+    "emnist": (
+        "https://www.nist.gov/itl/products-and-services/emnist-dataset",
+        "put one part's files into a folder as train-images-idx3-ubyte.gz, "
+        "t10k-images-idx3-ubyte.gz (test) and their labels",
+    ),
+}
+
+
 class Listed(NamedTuple):
     """A named data set: its images, its bytes, and the folder or package that has it, if any."""
 
@@ -159,7 +174,9 @@ def fetch_named(name: str, bar: Bar) -> Path:
 
     """
     if name not in NAMED:
-        raise InputError(f"no data set to fetch is called {name!r}{nearest(name, NAMED)}")
+        raise as_files_error(name) or InputError(
+            f"no data set to fetch is called {name!r}{nearest(name, NAMED)}"
+        )
     folder = find_named(name)
     if folder is None:
         folder = _roots()[0] / name
@@ -181,6 +198,15 @@ def read_named(source: Source, bar: Bar) -> Dataset:
     if name == EMBEDDED:
         return read_digits(source)
     return NAMED[name].read(fetch_named(name, bar), name, source)
+
+
+def as_files_error(name: str) -> InputError | None:
+    """Return the error for a data set that has no name here, but is read from files; else None."""
+    known = _AS_FILES.get(re.split(r"[-_/]", name.lower())[0])
+    if known is None:
+        return None
+    place, what = known
+    return InputError(f"{name} is not fetched by its name: {what}, then name the folder; {place}")
 
 
 def _roots() -> list[Path]:

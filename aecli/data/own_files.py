@@ -1,6 +1,7 @@
 """The files that a data set was read from, which must not be written."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from aecli.data.dataset import Dataset
@@ -40,8 +41,17 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
         if folder is not None:
             yield folder
         return
-    for name in dataset.row_ids or ():
+    names = chain(dataset.row_ids or (), dataset.broken)
+    for name in dict.fromkeys(chain.from_iterable(map(_files_of_row, names))):
         yield folder / name
     for place in (folder, folder / "data"):
         if kind_of(place) == "folder":
             yield from (path for path in place.iterdir() if path.suffix.lower() not in _OUTPUTS)
+
+
+def _files_of_row(row_id: str) -> Iterator[str]:
+    """Yield the file that a row comes from: `a.tif#3` may be a page of `a.tif`."""
+    yield row_id
+    file, mark, page = row_id.rpartition("#")
+    if mark and page.isdecimal():
+        yield file

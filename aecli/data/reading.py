@@ -44,6 +44,10 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+class DamagedSpan(InputError):
+    """The bytes of a span are others than the span says."""
+
+
 class Span(NamedTuple):
     """Data within a file: `size` bytes, stored from `offset` on, or deflated to `packed` bytes."""
 
@@ -63,7 +67,8 @@ def read_span(span: Span, name: str, most: int | None = None) -> bytes:
     Never more bytes are made than the span says that it has.
 
     Raises:
-        InputError: they cannot be read, or are others than the span says.
+        DamagedSpan: they are others than the span says.
+        InputError: they cannot be read.
 
     """
     held = span.size if span.packed is None else span.packed
@@ -73,7 +78,7 @@ def read_span(span: Span, name: str, most: int | None = None) -> bytes:
     with reading(span.path) as file:
         data = os.pread(file.fileno(), held, span.offset)
     if len(data) != held:
-        raise InputError(f"{name} is truncated: it ends beyond the end of its file")
+        raise DamagedSpan(f"{name} is truncated: it ends beyond the end of its file")
     if span.packed is None:
         return data
     unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -81,11 +86,11 @@ def read_span(span: Span, name: str, most: int | None = None) -> bytes:
         # Without a limit where that is 0.
         found = unpacking.decompress(data, size + 1)
     except zlib.error as error:
-        raise InputError(f"{name} is damaged: {error}") from error
+        raise DamagedSpan(f"{name} is damaged: {error}") from error
     if most is not None:
         return found[:size]
     if len(found) != size or not unpacking.eof:
-        raise InputError(f"{name} is damaged: it is longer or shorter than its {size:,} bytes")
+        raise DamagedSpan(f"{name} is damaged: it is longer or shorter than its {size:,} bytes")
     return found
 
 

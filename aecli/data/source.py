@@ -28,7 +28,8 @@ class Source:
     what transparent images lie on, black where it is None; "auto" chooses it by the images.
     `columns` are the mean and the deviation of each column of vectors, which are standardised by
     them, whatever `rescale` is. A `Dataset.source` has the choices instead of "auto". With
-    `no_labels` the data are read as if they had none.
+    `no_labels` the data are read as if they had none. With `skip_broken` image files that cannot be
+    read are left out.
 
     Raises:
         InputError: a value is out of range.
@@ -45,6 +46,7 @@ class Source:
     grayscale: bool = False
     no_labels: bool = False
     ground: Literal["black", "white", "auto"] | None = "auto"
+    skip_broken: bool = False
     columns: tuple[tuple[Finite, ...], tuple[Finite, ...]] | None = None
 
     def __post_init__(self) -> None:
@@ -98,7 +100,7 @@ class Source:
 
 # The fields that say how images are converted, and how they are split.
 _CONVERSION = ("rescale", "size", "grayscale", "ground", "columns")
-_SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels")
+_SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels", "skip_broken")
 
 
 def choose_source(

@@ -63,6 +63,11 @@ class RunFolder:
         return self.path / "neighbors.safetensors"
 
     @property
+    def left_out(self) -> Path:
+        """The image files that could not be read and were left out, where there are any."""
+        return self.path / "left-out.csv"
+
+    @property
     def files(self) -> list[Path]:
         """All files of a run."""
         return [
@@ -72,6 +77,7 @@ class RunFolder:
             self.metrics,
             self.summary,
             self.neighbors,
+            self.left_out,
         ]
 
     def refuse_existing(self, *, force: bool) -> None:

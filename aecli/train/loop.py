@@ -133,6 +133,7 @@ def train(
         dataset.describe(),
         layout,
         found,
+        broken=dataset.broken,
         resumed_at=None if resume_from is None else resume_from.epoch,
     )
     graph = None if found is None else found.graph

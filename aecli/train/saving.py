@@ -1,9 +1,12 @@
 """What a training writes into the run's folder, and when."""
 
+import csv
+import io
 import math
 import platform
 import sys
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -89,14 +92,16 @@ class Saver:
         layout: ShuffleLayout | None,
         found: FoundNeighbors | None,
         *,
+        broken: Mapping[str, str],
         resumed_at: int | None,
     ) -> None:
         """Take what all checkpoints of a training have in common.
 
-        `resumed_at` is the epoch of the checkpoint that it resumes from; None for a new run.
+        `broken`: why image files could not be read and are left out, by their names. `resumed_at`
+        is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
-        self._found, self._environment = found, environment()
+        self._found, self._environment, self._broken = found, environment(), broken
         # None until the folder is made, with the first files.
         self._identity = folder.identity
         # Files of another run, or of an earlier state of this one.
@@ -105,6 +110,8 @@ class Saver:
             self._stale.append(folder.best)
         if found is None:
             self._stale.append(folder.neighbors)
+        if not broken:
+            self._stale.append(folder.left_out)
         self._saved_at = -math.inf
         self._epoch_saved = resumed_at or 0
 
@@ -168,6 +175,8 @@ class Saver:
             metrics = [asdict(epoch) for epoch in history]
             together.write(folder.metrics, files.json_lines_bytes(metrics))
             together.write(folder.config, files.json_bytes(settings))
+            if self._broken:
+                together.write(folder.left_out, _csv(("file", "reason"), self._broken.items()))
             for path in self._stale:
                 together.remove(path)
             together.write(folder.last, to_bytes(last))
@@ -195,6 +204,14 @@ class Saver:
                 f"{self._folder.path} was moved or removed while it was trained: the training ends "
                 "here; where the folder was moved to, aecli train --resume -o FOLDER resumes it"
             )
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _versions() -> dict[str, Any]:

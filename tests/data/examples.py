@@ -98,6 +98,57 @@ def png_of(width: int, height: int, *chunks: bytes) -> bytes:
     )
 
 
+def wide_png(pixels: npt.NDArray[Any], *chunks: bytes) -> bytes:
+    """Return an image of 16 bits and 1 to 4 channels as PNG, which Pillow cannot write."""
+    height, width, channels = pixels.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"".join(
+        [
+            png()[:8],
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)),
+            *(_chunk(data[:4], data[4:]) for data in chunks),
+            _chunk(b"IDAT", zlib.compress(rows)),
+            _chunk(b"IEND", b""),
+        ]
+    )
+
+
+def wide_tiff(pixels: npt.NDArray[Any], order: str, *, packed: bool) -> bytes:
+    """Return colours of 16 bits, in the order "<" or ">" of their bytes, as TIFF."""
+    height, width, channels = pixels.shape
+    data = pixels.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if packed else data
+    short, long = 3, 4
+    entries = [
+        (256, long, 1, width), (257, long, 1, height), (258, short, channels, None),
+        (259, short, 1, 8 if packed else 1), (262, short, 1, 2), (273, long, 1, 8),
+        (277, short, 1, channels), (278, long, 1, height), (279, long, 1, len(data)),
+    ]  # fmt: skip
+    place = 8 + len(data)
+    end = place + 2 + 12 * len(entries) + 4
+    packed_entries = b"".join(
+        struct.pack(f"{order}HHI", tag, kind, count)
+        + (
+            struct.pack(f"{order}HH", value, 0)
+            if kind == short and value is not None
+            else struct.pack(f"{order}I", end if value is None else value)
+        )
+        for tag, kind, count, value in entries
+    )
+    return b"".join(
+        [
+            b"II" if order == "<" else b"MM",
+            struct.pack(f"{order}HI", 42, place),
+            data,
+            struct.pack(f"{order}H", len(entries)),
+            packed_entries,
+            struct.pack(f"{order}I", 0),
+            struct.pack(f"{order}{channels}H", *[16] * channels),
+        ]
+    )
+
+
 PNG_BOMB = png_of(60_000, 60_000)
 # A comment of 100 MB.
 PNG_TEXT_BOMB = png_of(5, 6, _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8))))
@@ -166,6 +217,14 @@ def write_zip(path: Path) -> None:
             archive.writestr(f"{'cat' if row < 6 else 'dog'}/{row:02}.png", png(pixels))
 
 
+def write_stack(path: Path, pages: npt.NDArray[Any] = PIXELS[:12], **options: Any) -> None:
+    """Write a TIFF of many pages, or a GIF of many frames."""
+    images = [Image.fromarray(page) for page in pages]
+    form = "GIF" if path.suffix == ".gif" else "TIFF"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images[0].save(path, form, save_all=True, append_images=images[1:], **options)
+
+
 def write_tar(path: Path) -> None:
     """Write a tar of two labels, six images each."""
     with tarfile.open(path, "w") as archive:
@@ -208,6 +267,7 @@ FORMATS: dict[str, list[Act]] = {
         lambda path: write_idx(path.with_suffix(".gz"), PIXELS),
     ],
     "idx_folder": [write_idx_folder],
+    "image_file": [write_stack],
     "image_folder": [write_images],
     "matlab": [write_mat],
     "npy": [write_bytes(npy(PIXELS))],

@@ -22,6 +22,7 @@ from tests.data.formats import (
     test_cifar10,
     test_idx_file,
     test_idx_folder,
+    test_image_file,
     test_image_folder,
     test_npy,
     test_npz,
@@ -44,6 +45,7 @@ def _gather() -> Iterator[tuple[str, Act, str]]:
         ("npy", test_npy.BAD_FILES),
         ("npz", test_npz.BAD_FILES),
         ("IDX", test_idx_file.BAD_FILES),
+        ("image", test_image_file.BAD_FILES),
         ("unknown", test_catalogue.UNKNOWN),
     ):
         for fault, (data, words) in files.items():

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from aecli.data import Source, cache, open_dataset
+from aecli.data.survey import Survey
 from aecli.errors import AecliError, InputError
 from aecli.kept import kept_folder
 from tests.data.examples import COLOR, PIXELS, png, save_image, write_images
@@ -34,9 +35,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     seen: list[int] = []
     decode_to_file = cache._decode_to_file
 
-    def count(*arguments: Any) -> None:
+    def count(*arguments: Any) -> Survey:
         seen.append(1)
-        decode_to_file(*arguments)
+        return decode_to_file(*arguments)
 
     monkeypatch.setattr(cache, "_decode_to_file", count)
     return seen

@@ -105,7 +105,6 @@ def test_what_does_not_belong_together_is_refused(
 UNKNOWN: dict[str, tuple[bytes, str]] = {
     "text": (b"a,b\n1,2\n", "is not in a format that aecli reads"),
     "nothing": (b"", "is not in a format that aecli reads"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is not in a format that aecli reads"),
 }
 
 
@@ -113,6 +112,8 @@ UNKNOWN: dict[str, tuple[bytes, str]] = {
     ("source", "words"),
     [
         ("mnits", r"did you mean 'mnist'\? \(known: digits, mnist, fashion-mnist, cifar10\)"),
+        ("kmnist", "kmnist is not fetched by its name: put train-images-idx3-ubyte.gz, t10k-"),
+        ("emnist-letters", "emnist-letters is not fetched by its name: put one part's files"),
         ("nothing/here", "no such file or folder: nothing/here"),
         ("~nobody-of-this-name/x", "no such file or folder: ~nobody-of-this-name/x"),
         (__file__, "is not in a format that aecli reads: expected MNIST's folder"),

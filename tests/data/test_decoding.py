@@ -1,13 +1,10 @@
 """What becomes of the pixels of image files, and of the processes that decode them."""
 
-import errno
-import multiprocessing
 import os
 import signal
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +17,21 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from aecli.data import Source, choose_source, decoding, open_dataset
-from aecli.data.decoding import Batch, EncodedImage, batched, in_parallel
+from aecli.data import Source, choose_source, encoded, image_file, open_dataset, workers
 from aecli.data.describe import first_facts
-from aecli.errors import AecliError, InputError
-from tests.data.examples import COLOR, PIXELS, eps, png, save_image
+from aecli.errors import InputError
+from tests.data.examples import (
+    COLOR,
+    PIXELS,
+    eps,
+    png,
+    save_image,
+    wide_png,
+    wide_tiff,
+    write_stack,
+)
 
 GENERATOR = np.random.default_rng(0)
 
@@ -54,122 +59,15 @@ def test_many_images_are_decoded_in_processes_and_in_order(tmp_path: Path) -> No
         open_dataset(str(tmp_path / "many"))
 
 
-BATCHES = list(batched(EncodedImage(str(row), b"") for row in range(1200)))
-
-
-def _children() -> list[psutil.Process]:
-    """Return the processes of a pool that are left; Python's own tracker of resources may stay."""
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE
-        and "resource_tracker" not in " ".join(child.cmdline())
-    ]
-
-
-def _kill_worker(batch: Batch) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _kill_first_worker(batch: Batch) -> None:
-    if batch.first == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _stop_first_worker(batch: Batch) -> None:
-    if batch.first == 0:
-        os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _sleep(batch: Batch) -> None:
-    time.sleep(60)
-
-
-@pytest.mark.parametrize("function", [_kill_worker, _kill_first_worker])
-def test_a_worker_that_is_killed(function: Callable[[Batch], None]) -> None:
-    with pytest.raises(AecliError, match="was killed: is memory short"):
-        list(in_parallel(function, BATCHES, lambda images: None))
-    assert _children() == []
-
-
-def test_a_worker_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_SILENCE_SECONDS", 2)
-    with pytest.raises(AecliError, match="have not answered for 2 s: was one stopped"):
-        list(in_parallel(_stop_first_worker, BATCHES, lambda images: None))
-    assert _children() == []
-
-
-def test_a_worker_that_is_stopped_when_all_is_done_is_not_waited_for() -> None:
-    with decoding._workers(1) as (pool, _):
-        os.kill(pool.submit(os.getpid).result(), signal.SIGSTOP)
-    assert _children() == []
-
-
-def test_the_wait_for_a_worker_can_be_ended() -> None:
-    def done(images: int) -> None:
-        raise SystemExit(143)
-
-    start = time.monotonic()
-    with pytest.raises(SystemExit):
-        list(in_parallel(_sleep, BATCHES, done))
-    assert time.monotonic() - start < 30
-    assert _children() == []
-
-
-def test_processes_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-
-    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
-    with pytest.raises(AecliError, match="cannot start processes that decode images: Resource"):
-        list(in_parallel(_sleep, BATCHES, lambda images: None))
-
-
-def test_few_large_images_are_read_ahead() -> None:
-    taken: list[int] = []
-
-    def batches() -> Iterator[Batch]:
-        for row in range(9):
-            taken.append(row)
-            yield Batch(row, [EncodedImage(str(row), b"")], 10**9)
-
-    results = in_parallel(read_nothing, batches(), lambda images: None)
-    next(results)
-    assert taken == [0, 1]
-    results.close()
-
-
-def read_nothing(batch: Batch) -> None:
-    pass
-
-
-def test_large_images_wait_for_room() -> None:
-    room = decoding._Room(multiprocessing.get_context("spawn"), 10)
-    order: list[str] = []
-
-    def take() -> None:
-        with room.taking(6):
-            order.append("second")
-
-    other = threading.Thread(target=take)
-    with room.taking(6):
-        other.start()
-        with room.taking(4):
-            time.sleep(0.1)
-        order.append("first")
-    other.join(10)
-    assert order == ["first", "second"]
-
-
 def test_what_takes_more_memory_than_there_is_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_image(tmp_path / "x" / "a.png", np.zeros((1000, 1000), np.uint8))
-    monkeypatch.setattr(decoding, "default_memory", lambda: 19_999_999)
+    monkeypatch.setattr(workers, "default_memory", lambda: 19_999_999)
     words = r"a\.png has 1000x1000 pixels and takes 20,000,000 bytes to decode, but there are 19,9"
     with pytest.raises(InputError, match=words):
         open_dataset(str(tmp_path / "x"))
-    monkeypatch.setattr(decoding, "_MOST_ENCODED_BYTES", 100)
+    monkeypatch.setattr(encoded, "_MOST_ENCODED_BYTES", 100)
     with pytest.raises(InputError, match=r"a\.png has .* bytes: expected an image, of at most 100"):
         open_dataset(str(tmp_path / "x"))
 
@@ -182,8 +80,8 @@ def test_no_format_that_starts_a_program_is_decoded(
 
     monkeypatch.setattr("subprocess.Popen", start)
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
-    assert set(decoding._formats()) <= {
-        *("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF"),
+    assert set(image_file._formats()) <= {
+        *("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF"),
     }
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.png").write_bytes(eps())
@@ -331,6 +229,58 @@ def test_all_bits_of_a_file_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images[3], COLOR.astype(np.uint16) * 257)
 
 
+WIDE = GENERATOR.integers(0, 65536, (6, 5, 4)).astype(np.uint16)
+
+
+def test_colours_of_sixteen_bits_are_kept(tmp_path: Path) -> None:
+    colour = WIDE[..., :3]
+    (tmp_path / "a.png").write_bytes(wide_png(colour))
+    for name, order, packed in (("b", "<", False), ("c", "<", True), ("d", ">", True)):
+        (tmp_path / f"{name}.tif").write_bytes(wide_tiff(colour, order, packed=packed))
+    images = _pixels(tmp_path)
+    assert images.dtype == np.uint16
+    np.testing.assert_array_equal(images, [colour] * 4)
+    luma = colour @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(_pixels(tmp_path, grayscale=True)[0, ..., 0], luma, atol=1)
+    # Each channel by itself, and among grey of 8 bits.
+    assert _pixels(tmp_path, size=(3, 2)).shape == (4, 3, 2, 3)
+    save_image(tmp_path / "e.png", PIXELS[0])
+    np.testing.assert_array_equal(_pixels(tmp_path)[:4], [colour] * 4)
+
+
+def test_colours_of_sixteen_bits_on_a_ground(tmp_path: Path) -> None:
+    alpha = WIDE[..., 3:] / 65535
+    # Bright drawings lie on black.
+    bright = np.maximum(WIDE, [60_000, 60_000, 60_000, 0]).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(wide_png(bright))
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.source.ground == "black"
+    np.testing.assert_allclose(dataset.images[:][0], bright[..., :3] * alpha, atol=1)
+    # Grey with alpha stays grey, here on white.
+    dark = (bright[..., [0, 3]] - [60_000, 0]).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(wide_png(dark))
+    images = _pixels(tmp_path)
+    expected = 65535 + (dark[..., :1] - 65535.0) * alpha
+    np.testing.assert_allclose(images[0], expected, atol=1)
+    # One colour that is transparent.
+    bright[0, 0] = (60_001, 60_002, 60_003, 0)
+    chunk = b"tRNS" + struct.pack(">HHH", 60_001, 60_002, 60_003)
+    (tmp_path / "a.png").write_bytes(wide_png(bright[..., :3], chunk))
+    images = _pixels(tmp_path)
+    assert images[0, 0, 0].tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(images[0, 1:], bright[1:, :, :3])
+
+
+def test_bits_that_are_lost_are_said(tmp_path: Path) -> None:
+    data = b"P6 5 6 65535\n" + WIDE[..., :3].astype(">u2").tobytes()
+    (tmp_path / "a.ppm").write_bytes(data)
+    save_image(tmp_path / "b.png", COLOR)
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.images.dtype == np.uint8
+    words = "1 of more than 8 bits per channel are read as 8"
+    assert dict(first_facts(dataset))["files"] == words
+
+
 def test_twelve_bits_in_sixteen_are_spread(tmp_path: Path) -> None:
     save_image(tmp_path / "a.png", DEEP // 16)
     dataset = open_dataset(str(tmp_path))
@@ -395,11 +345,66 @@ def test_runs_from_before_have_a_black_ground(tmp_path: Path) -> None:
     assert open_dataset(str(tmp_path)).source.ground is None
 
 
-def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.gif", "a.tif"])
+def test_pages_are_images(tmp_path: Path, name: str) -> None:
+    write_stack(tmp_path / name, PIXELS[:20])
+    save_image(tmp_path / "b.png", PIXELS[20])
+    dataset = open_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:21])
+    assert dataset.row_ids == (*(f"{name}#{page}" for page in range(1, 21)), "b.png")
+    assert dataset.left_out == {}
+
+
+def test_further_frames_of_other_formats_are_counted(tmp_path: Path) -> None:
     frames = [Image.fromarray(pixels) for pixels in PIXELS[:3]]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    images = _pixels(tmp_path, grayscale=True)
-    np.testing.assert_array_equal(images[..., 0], PIXELS[:1])
+    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "lossless": True}
+    for name in ("a.png", "b.webp"):
+        frames[0].save(tmp_path / name, **options)
+    dataset = open_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[:][:, ..., 0], PIXELS[[0, 0]])
+    assert dataset.left_out == {"further frames": 4}
+
+
+def test_frames_of_colours_and_transparency(tmp_path: Path) -> None:
+    frames = [_icon(250)[..., :3], _icon(120)[..., :3], np.full((6, 5, 3), (9, 80, 200), np.uint8)]
+    write_stack(tmp_path / "a.gif", np.array(frames), disposal=2)
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.image_shape == (6, 5, 3)
+    np.testing.assert_allclose(dataset.images[:], frames, atol=1)
+
+
+def _tiff_page(pixels: npt.NDArray[Any], tags: dict[int, int]) -> Image.Image:
+    """Return an image with tags, as a page for TIFF."""
+    image = Image.fromarray(pixels)
+    found = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        found[tag] = value
+    image.encoderinfo = {"tiffinfo": found}
+    return image
+
+
+@pytest.mark.parametrize("tags", [{254: 1}, {254: 4}, {255: 2}])
+def test_smaller_versions_of_pages_are_no_images(tmp_path: Path, tags: dict[int, int]) -> None:
+    path = tmp_path / "x/a.tif"
+    path.parent.mkdir()
+    small = _tiff_page(PIXELS[0][:3, :2], tags)
+    pages = [Image.fromarray(PIXELS[0]), small, Image.fromarray(PIXELS[1]), small]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    dataset = open_dataset(str(path.parent))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS[:2])
+    assert dataset.row_ids == ("a.tif#1", "a.tif#3")
+    assert dataset.left_out == {"pages of reduced resolution or masks": 2}
+    # One image is called like its file, and a file has one at least.
+    pages[0].save(path, save_all=True, append_images=[small])
+    assert open_dataset(str(path.parent)).row_ids == ("a.tif",)
+    Image.fromarray(PIXELS[0][:3, :2]).save(path, tiffinfo=tags)
+    assert open_dataset(str(path.parent)).image_shape == (3, 2, 1)
+
+
+def test_a_long_stack_is_decoded_in_parts(tmp_path: Path) -> None:
+    pages = GENERATOR.integers(0, 65536, (600, 3, 2), np.uint16)
+    write_stack(tmp_path / "a.tif", pages)
+    np.testing.assert_array_equal(_pixels(tmp_path)[..., 0], pages)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from aecli.data.decoding import Batch, EncodedImage, Target, _formats, decode_into, read_info
+from aecli.data.decoding import FileInfo, Target, decode_into, read_info
+from aecli.data.encoded import Batch, EncodedImage
 from aecli.data.formats import parquet
 from aecli.data.formats.npz import read_npz
 from aecli.data.idx import read_idx
+from aecli.data.image_file import _formats
 from aecli.errors import AecliError
 from aecli.npy import read_npy
 from tests.data.examples import COLOR, PIXELS, npy, npz, write_parquet
@@ -81,6 +83,7 @@ def _images() -> list[bytes]:
         (color, "JPEG2000", {}),
         *((color, "TIFF", {"compression": name, "exif": exif}) for name in ("raw", "tiff_lzw")),
         (paletted, "TIFF", {"compression": "tiff_adobe_deflate"}),
+        (color, "TIFF", {"save_all": True, "append_images": [color, color]}),
     ]
     if "AVIF" in _formats():
         saved.append((color, "AVIF", {"exif": exif}))
@@ -113,7 +116,11 @@ def test_damage_of_an_image_is_seen_or_harmless(
     (tmp_path / "rows").touch()
     with contextlib.suppress(AecliError):
         (info,) = read_info(batch)
-        decode_into(batch, Target(str(tmp_path / "rows"), 0, (7, 3), info.gray, info.kind))
+        if isinstance(info, FileInfo):
+            (kind,) = {one.kind for one in info.images}
+            gray = all(one.gray for one in info.images)
+            pages = Batch(0, [image._replace(pages=info.pages)], 0)
+            decode_into(pages, Target(str(tmp_path / "rows"), 0, (7, 3), gray, kind))
     assert capfd.readouterr().err == ""
 
 

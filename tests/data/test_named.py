@@ -69,3 +69,5 @@ def test_an_unknown_name_is_not_fetched() -> None:
         InputError, match="no data set to fetch is called 'mnits'; did you mean 'mnist'"
     ):
         fetch_named("mnits", no_bar)
+    with pytest.raises(InputError, match="kmnist is not fetched by its name: put train-images-"):
+        fetch_named("kmnist", no_bar)

@@ -32,7 +32,7 @@ def progress(small_config: Config) -> Progress:
 
 def _saver(folder: Path, config: Config, resumed_at: int | None = None) -> Saver:
     data = tiny_dataset().describe()
-    return Saver(RunFolder(folder), config, data, LAYOUT, None, resumed_at=resumed_at)
+    return Saver(RunFolder(folder), config, data, LAYOUT, None, broken={}, resumed_at=resumed_at)
 
 
 def test_the_best_parameters_are_those_of_the_lowest_validation_loss(progress: Progress) -> None:

@@ -2,24 +2,24 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from aecli import json_text
-from aecli.data.arrays import to_images
-from aecli.data.cache import decode_once
 from aecli.data.dataset import Dataset
-from aecli.data.decoding import EncodedImage
+from aecli.data.encoded import EncodedImage
+from aecli.data.encoded_dataset import FoundImages, read_found
 from aecli.data.format import Format
-from aecli.data.label_files import labels_for
-from aecli.data.layout import split_of
+from aecli.data.layout import Layout, split_of, splits_of_layout
 from aecli.data.parquet_file import MAGIC, label_kind, open_table
 from aecli.data.progress import Bar
 from aecli.data.reading import FileState, changed, reading, state_of
+from aecli.data.rows import Rows
 from aecli.data.source import Source
-from aecli.data.splits import SPLIT_WORDS, split_at_random, split_parts
+from aecli.data.splits import SPLIT_WORDS, split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.labels import MOST_CLASSES_SHARE, UNKNOWN, Labelling, labels_of_values
@@ -135,41 +135,30 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         count * _ROW_BYTES, f"{location}, of {count:,} rows,", "take fewer of its files"
     )
     row_ids = _row_ids(parts, columns, count, str(location))
-    labelling = labels_for(
-        source,
-        lambda: _labels(parts, columns, count, str(location)),
-        count,
-        row_ids,
-        overridden=count if columns.label else 0,
+    own_splits = "all" not in splits
+    layout = Layout(range(count), rows, None, None, split_names, 0, count if columns.label else 0)
+    found = FoundImages(
+        name=location.name.removesuffix(".parquet"),
+        paths=[part.path for part in parts],
+        names=row_ids or [f"row {row}" for row in range(count)],
+        read=lambda: (image for part in parts for image in _images(part)),
+        own=lambda: _labels(parts, columns, count, str(location)),
+        layout=layout,
+        left_out=Counter(),
+        splits_of=_splits_of_files if own_splits else splits_of_layout,
+        has_own_splits=own_splits,
+        named=row_ids is not None,
     )
-    labels = labelling.labels
-    decoded = decode_once(
-        [part.path for part in parts],
-        lambda: (image for part in parts for image in _images(part)),
-        count,
-        source,
-        bar,
-    )
+    dataset = read_found(found, source, bar)
     # The labels and the images may be those of different files.
     for part in parts:
         with reading(part.path) as file:
             _check_state(file, part)
-    own_splits = "all" not in splits
-    return Dataset(
-        name=location.name.removesuffix(".parquet"),
-        source=decoded.source,
-        images=to_images(decoded.array, str(location), source.rescale),
-        labels=labels,
-        class_names=labelling.class_names,
-        splits=split_parts(rows, str(location))
-        if own_splits
-        else split_at_random(count, labels, source.validation, source.test, source.split_seed),
-        has_own_splits=own_splits,
-        row_ids=row_ids,
-        left_out=labelling.left_out,
-        widened=decoded.widened,
-        split_names=split_names,
-    )
+    return dataset
+
+
+def _splits_of_files(layout: Layout, source: Source) -> Mapping[str, Rows]:
+    return split_parts(layout.rows, source.location)
 
 
 def _split_paths(

@@ -11,8 +11,8 @@ from isal import igzip, isal_zlib
 
 from aecli.data.archive import BoundedFile, Member, contents_of, damage_of, dataset_of_archives
 from aecli.data.dataset import Dataset
-from aecli.data.decoding import SUFFIXES
 from aecli.data.format import Format
+from aecli.data.image_file import SUFFIXES
 from aecli.data.layout import split_of
 from aecli.data.progress import Bar
 from aecli.data.reading import Span, first_bytes, reading, state_of

@@ -216,6 +216,10 @@ BAD_ZIPS: dict[str, tuple[bytes, str]] = {
     "noise deflated": (
         _patched(_DEFLATED, b"PK\3\4", 35, b"\xff" * 20), "is damaged"
     ),
+    "two broken": (
+        _zip_bytes({**_ONE, "c.png": b"x", "d.png": png()[:60]}),
+        "has 2 images of 4 that cannot be read, --skip-broken leaves them out: c.png, d.png",
+    ),
     "beside folders": (
         _zip_bytes({"a/a.png": png(), "b.png": png()}), "both in folders of labels and outside"
     ),

@@ -45,9 +45,10 @@ def test_formats_are_tried_in_a_fixed_order() -> None:
         "npz",
         "parquet",
         "table",
+        "image_file",
         "image_folder",
     ]
-    assert [form.fallback for form in formats.FORMATS] == [False] * 12 + [True]
+    assert [form.fallback for form in formats.FORMATS] == [False] * 13 + [True]
 
 
 @pytest.mark.parametrize("name", examples.FORMATS)

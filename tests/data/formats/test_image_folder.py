@@ -25,7 +25,9 @@ from tests.data.examples import (
     png_of,
     save_image,
     write_images,
+    write_stack,
 )
+from tests.data.formats.test_image_file import TIFF as STACK
 
 
 def test_the_same_images_train_the_same_model_as_an_array(
@@ -150,6 +152,23 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
     "a floating-point TIFF": (
         lambda folder: Image.fromarray(np.zeros((6, 5), np.float32)).save(folder / "cat/x.tiff"),
         "has 1 images of 32 bits per pixel, others have 8 or 16",
+    ),
+    "three broken": (
+        lambda folder: [_write(f"{name}.png", b"no image")(folder) for name in "xyz"],
+        "has 3 images of 15 that cannot be read, --skip-broken leaves them out: cat/x.png, cat/y",
+    ),
+    "fifty broken": (
+        lambda folder: [_write(f"x{row:02}.png", png()[:60])(folder) for row in range(50)],
+        "has 50 images of 62 that cannot be read, --skip-broken leaves them out: cat/x00.png, ",
+    ),
+    "all broken": (
+        lambda folder: [path.write_bytes(PNG[:60]) for path in folder.rglob("*.png")],
+        "no other of the 12 images of ",
+    ),
+    "a broken page": (_write("x.tif", STACK[:-300]), "x.tif is a damaged image"),
+    "a stack of another size": (
+        lambda folder: write_stack(folder / "cat/x.gif", PIXELS[:3, :4]),
+        "cat/x.gif#1 has 4x5 pixels, ",
     ),
     "no images": (
         lambda folder: [

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aecli.data import open_dataset, parquet_file
-from aecli.data.cache import decode_once
+from aecli.data.encoded_dataset import read_found
 from aecli.data.formats import parquet
 from aecli.errors import InputError
 from tests.data.examples import MANY_LABELS as LABELS
@@ -171,11 +171,11 @@ def test_files_that_are_changed_while_they_are_read(
     write_parquet(tmp_path / "x.parquet")
 
     def change(*arguments: Any) -> Any:
-        array = decode_once(*arguments)
+        array = read_found(*arguments)
         write_parquet(tmp_path / "x.parquet", slice(0, 299))
         return array
 
-    monkeypatch.setattr(parquet, "decode_once", change)
+    monkeypatch.setattr(parquet, "read_found", change)
     with pytest.raises(InputError, match=r"x\.parquet was changed while it was read: start again"):
         open_dataset(str(tmp_path / "x.parquet"))
 
