@@ -157,10 +157,9 @@ def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: lis
     """Print the numbers of all maps, for people or for programs."""
     from aecli.cli.console import print_table
 
-    if report.sample_note:
-        reporter.say(report.sample_note)
-    if report.labels_note:
-        reporter.say(report.labels_note)
+    for note in (report.few_note, report.sample_note, report.labels_note):
+        if note:
+            reporter.say(note)
     if reporter.json:
         reporter.result([], {**report.to_json(), "written": [str(path) for path in written]})
         return

@@ -23,6 +23,7 @@ from aecli.memory import default_memory
 from aecli.neighbors import FoundNeighbors, find_neighbors
 from aecli.pca import FIT_BYTES, fit_on_training
 from aecli.pixels import unit_rows
+from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
@@ -64,11 +65,11 @@ class Summary:
     def facts(self, loss: str) -> list[tuple[str, str]]:
         """Return the numbers by name for people; `loss` is what the validation loss measures."""
         speed = show_rate(self.images_per_second, "images/s")
-        pca = f" (PCA: {self.pca_validation_mse:.4f})" if loss == "mse" else ""
+        pca = f" (PCA: {significant(self.pca_validation_mse)})" if loss == "mse" else ""
         return [
             ("best epoch", f"{self.best_epoch} of {self.epochs}"),
-            (f"validation {loss}", f"{self.validation_loss:.4f}{pca}"),
-            ("test mse", f"{self.test_mse:.4f} (PCA: {self.pca_mse:.4f})"),
+            (f"validation {loss}", f"{significant(self.validation_loss)}{pca}"),
+            ("test mse", f"{significant(self.test_mse)} (PCA: {significant(self.pca_mse)})"),
             ("parameters", f"{self.parameters:,}"),
             ("time", f"{self.seconds:.1f} s"),
             *([("speed", speed)] if speed else []),
