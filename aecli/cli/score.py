@@ -113,6 +113,10 @@ def score(
     if note := job.dataset.outside_note(job.split):
         reporter.say(note)
 
+    beside = getattr(job, "labels_beside", None)
+    if beside is not None:
+        reporter.say(f"the data have no labels: those of {beside} are taken")
+
     from aecli.score.comparison import score_map
     from aecli.score.points import point_metrics
 
