@@ -35,7 +35,7 @@ data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
 plot.kinds score.baselines train.stream train.step train.environment
-score.scores train.evaluation train.job encode_job
+score.scores train.evaluation train.verdict train.job encode_job
 train.epochs train.saving score.job
 train.loop score.stability
 score.seeds score.points score.report

@@ -225,12 +225,10 @@ def _report(
     summary: "Summary", job: "TrainJob", reporter: "Reporter", profile: Path | None
 ) -> None:
     """Print the final numbers, and say what to run next."""
-    from aecli.data.describe import all_equal
-
     folder = job.folder.path
     reporter.facts(summary.facts(job.config.loss))
-    if all_equal(job.dataset):
-        reporter.say("all training images are equal: there was nothing to learn from them")
+    if summary.verdict:
+        reporter.say(summary.verdict)
     if profile is not None:
         from aecli.train.loop import traced_epoch
 
