@@ -38,7 +38,8 @@ plot.kinds score.baselines train.stream train.step train.environment
 score.scores train.evaluation train.verdict train.job encode_job
 train.epochs train.saving score.job
 train.loop score.stability
-score.seeds score.points score.report
+score.seeds score.points score.table score.duplicates
+score.report
 score.comparison
 cli.stdout
 cli.console

@@ -25,6 +25,7 @@ from rich.text import Text
 from aecli import signals
 from aecli.cli.stdout import print_lines
 from aecli.clock import show_rate
+from aecli.files import kind_of
 from aecli.printable import finite_json, printable, significant
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class Reporter:
                 yield lambda metrics, saved: progress.update(
                     task, completed=metrics.epoch, description=_short_losses(metrics, console.width)
                 )
+
+
+def force_if_there(*paths: Path) -> list[str]:
+    """Return the option that a command needs which is to replace one of these files."""
+    return ["--force"] if any(kind_of(path) != "nothing" for path in paths) else []
 
 
 def error(text: str) -> None:

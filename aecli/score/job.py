@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,20 @@ import numpy as np
 
 from aecli.background_import import importing
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, Source, choose_source, no_bar, open_dataset, reopen_dataset
+from aecli.data import (
+    Bar,
+    Dataset,
+    Source,
+    choose_source,
+    no_bar,
+    open_dataset,
+    option_words,
+    reopen_dataset,
+)
 from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.labels import UNKNOWN, Labels
+from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import Codes, default_codes_path, labels_path, read_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
@@ -31,7 +41,8 @@ class RunJob:
 
     `run` is its folder or a checkpoint in it, `location` the DATASET that was named, None for the
     run's own. `codes_path` is where `aecli encode` puts the codes of these images. `fit_seconds` is
-    the wall time of the training; None where it is not known, or was on other data.
+    the wall time of the training; None where it is not known, or was on other data. `options` are
+    those that the data are read with, fields of `Source`.
     """
 
     run: Path
@@ -41,6 +52,7 @@ class RunJob:
     codes_path: Path
     location: str | None = None
     fit_seconds: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> RunFolder:
@@ -59,7 +71,7 @@ class RunJob:
             InputError: there are none, or they are not this run's of these images.
 
         """
-        named = [] if self.location is None else [self.location]
+        named = [] if self.location is None else [self.location, *option_words(self.options)]
         words = [str(self.run), *named, "--split", self.split, "-o", str(self.codes_path)]
         encode = f"aecli encode {shlex.join(words)}"
         if kind_of(self.codes_path) != "file":
@@ -169,6 +181,7 @@ def run_job(
         default_codes_path(folder.path, split),
         source.location if source else None,
         _seconds_to_fit(folder) if source is None else None,
+        options or {},
     )
 
 
@@ -276,8 +289,9 @@ def _check_count(
     """Raise `InputError` where there is not one code for each image of a split."""
     if len(codes.values) != data.count(split):
         raise InputError(
-            f"{path} has {len(codes.values):,} codes, {data.name} has {data.count(split):,} "
-            f"images in its {split} split: expected a code for each{advice}"
+            f"{path} has {plural(len(codes.values), 'code')}, {data.name} has "
+            f"{plural(data.count(split), 'image')} in its {split} split: expected a code for "
+            f"each{advice}"
         )
 
 
@@ -298,8 +312,8 @@ def _read_voters(path: Path, job: CodesJob) -> Codes:
     dimensions = voters.values.shape[1]
     if dimensions != job.dimensions:
         raise InputError(
-            f"{path} has {dimensions} numbers per code, {job.codes_path} has {job.dimensions}: "
-            "expected codes of one map"
+            f"{path} has {plural(dimensions, 'number')} per code, {job.codes_path} has "
+            f"{job.dimensions}: expected codes of one map"
         )
     return voters
 

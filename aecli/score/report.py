@@ -12,12 +12,17 @@ from aecli.config import SplitName
 from aecli.printable import plural, significant
 from aecli.run.points import PerPointMetric
 from aecli.score.baselines import Embedding
+from aecli.score.duplicates import DuplicateGroup, Duplicates
 from aecli.score.scores import NEIGHBORS as COMPARED
 from aecli.score.scores import VOTERS, Scores
 from aecli.score.stability import NEIGHBORS, Stability
+from aecli.score.table import PointTable
 
 # What the table shows where nothing says why there is no number.
 _UNKNOWN = "-"
+# Groups of duplicates that are shown to people, and rows of each.
+_GROUPS_SHOWN = 20
+_ROWS_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,9 @@ class Report:
     `maps` has the map in question first. Neighbourhoods, silhouette and the distances of classes
     are those of `sample` images of the `rows`. `points` has numbers of each code, float32 (n,), by
     their name; `stability` is None where it was not measured. `labelled`: how many of the rows have
-    a label; the numbers of classes are of these alone.
+    a label; the numbers of classes are of these alone. `known` has what is known of each code, and
+    `worst` says how many of the worst are asked for; `duplicates` are the equal and nearly equal
+    images: None where they were not asked for.
     """
 
     data: str
@@ -60,6 +67,9 @@ class Report:
     stability: Stability | None = None
     points: Mapping[PerPointMetric, npt.NDArray[np.float32]] = field(default_factory=dict)
     labelled: int = 0
+    known: PointTable | None = None
+    worst: int = 0
+    duplicates: Duplicates | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers in JSON's types; those of `points` go to files of their own."""
@@ -71,7 +81,79 @@ class Report:
             "labelled": self.labelled,
             "maps": {one.embedding.name: _scores_to_json(one.scores) for one in self.maps},
             "stability": None if self.stability is None else _stability_to_json(self.stability),
+            **self._asked_for(),
         }
+
+    def _asked_for(self) -> dict[str, Any]:
+        """Return the worst codes and the duplicates in JSON's types, where they were asked for."""
+        found: dict[str, Any] = {}
+        if self.known is not None and self.worst:
+            found["worst"] = [self.known.row(row) for row in self.known.worst(self.worst)]
+        if self.known is not None and self.duplicates is not None:
+            found["duplicates"] = {
+                "nearly": self.duplicates.limit,
+                "groups": [
+                    {
+                        "difference": group.difference,
+                        "images": [self._image(row) for row in group.rows],
+                    }
+                    for group in self.duplicates.groups
+                ],
+            }
+        return found
+
+    def _image(self, row: int) -> dict[str, Any]:
+        cells = self.known.row(row) if self.known is not None else {}
+        return {name: cells.get(name) for name in ("row", "file", "label")}
+
+    @property
+    def worst_table(self) -> list[list[str]]:
+        """The worst codes as rows of text, with a head; none where they were not asked for."""
+        if self.known is None or not self.worst:
+            return []
+        return [self.known.columns, *self.known.worst_as_text(self.worst)]
+
+    @property
+    def duplicates_table(self) -> list[list[str]]:
+        """The largest groups of duplicates as rows of text, with a head; none where there are none.
+
+        `differ by` is the largest root mean square difference of pixels.
+        """
+        if self.duplicates is None or not self.duplicates.groups:
+            return []
+        return [
+            ["images", "differ by", "rows", "files", "labels"],
+            *(
+                [
+                    str(len(group.rows)),
+                    significant(group.difference),
+                    *self._first_of(group),
+                ]
+                for group in self.duplicates.groups[:_GROUPS_SHOWN]
+            ),
+        ]
+
+    def _first_of(self, group: DuplicateGroup) -> list[str]:
+        """Return the first rows of a group, their files and all their labels, as text."""
+        images = [self._image(row) for row in group.rows]
+        shown, more = images[:_ROWS_SHOWN], ", ..." if len(images) > _ROWS_SHOWN else ""
+        labels = {str(image["label"]): None for image in images if image["label"] is not None}
+        files = ", ".join(str(image["file"]) for image in shown if image["file"] is not None)
+        return [
+            ", ".join(str(image["row"]) for image in shown) + more,
+            files + more if files else _UNKNOWN,
+            ", ".join([*labels][:_ROWS_SHOWN]) + (", ..." if len(labels) > _ROWS_SHOWN else "")
+            or _UNKNOWN,
+        ]
+
+    @property
+    def duplicates_note(self) -> str | None:
+        """A line about duplicates; None where they were not looked for."""
+        if self.duplicates is None:
+            return None
+        more = len(self.duplicates.groups) - _GROUPS_SHOWN
+        hidden = f"; {plural(more, 'more group')} with --json" if more > 0 else ""
+        return self.duplicates.note + hidden
 
     @property
     def header(self) -> list[str]:

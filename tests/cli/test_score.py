@@ -125,7 +125,8 @@ def test_numbers_of_each_code_are_written_and_drawn(
     assert main(["score", str(run), "--per-point", "--stability", "2"]) == 0
     _, err = capsys.readouterr()
     assert "over 2 seeds" in err
-    assert "next: aecli plot" in err
+    drawing = f"aecli plot {run}/codes.npy --color-by trust -o trust.png"
+    assert err.rstrip().endswith(f"next: {drawing}")
     rows = digits.count("test")
     trust, error, moved = (np.load(run / f"codes.{n}.npy") for n in ("trust", "error", "moved"))
     for values in (trust, error, moved):
@@ -143,7 +144,7 @@ def test_numbers_of_each_code_are_written_and_drawn(
     other = ["--split", "validation", "-o", str(run / "codes.npy"), "--force"]
     assert main(["encode", str(run), *other]) == 0
     assert main(["plot", str(run), "--color-by", "trust", "-o", str(run / "again.png")]) == 2
-    assert "aecli score --per-point makes it" in capsys.readouterr().err
+    assert f"aecli score {run} --per-point --force makes it anew" in capsys.readouterr().err
 
 
 def test_maps_are_drawn_side_by_side(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
