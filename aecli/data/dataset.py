@@ -128,7 +128,8 @@ class Dataset:
             if self.count(name) == 0:
                 raise InputError(
                     f"{self.source.location} has {plural(len(self.images), 'image')}, too few "
-                    f"for a {name} split: expected more, or larger shares with --validation and --test"
+                    f"for a {name} split: expected more, or larger shares with --validation and "
+                    "--test"
                 )
 
     def outside_note(self, name: SplitName) -> str | None:

@@ -119,7 +119,7 @@ def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> C
     if numbers.shape != (len(values),) or numbers.dtype.kind != "f":
         raise InputError(
             f"{path} is {numbers.dtype} {numbers.shape}: expected a finite number for each of the "
-            f"{len(values):,} codes of {codes}; {made_by} makes it"
+            f"{len(values):,} codes of {codes}; {made_by} --force makes it anew"
         )
     if files.read_json(note) != _point_note(_hash(values), numbers):
         raise InputError(
