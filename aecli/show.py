@@ -8,6 +8,7 @@ from aecli.config import SETTINGS
 from aecli.files import kind_of
 from aecli.model import network
 from aecli.model.layers import Shape
+from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import folder_of
 
@@ -77,11 +78,11 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
             "epochs",
             f"{values['epochs']} of {config.epochs}, the best is {best.epoch}",
         ),
-        (f"validation {config.loss}", f"{best.validation_loss:.4f}"),
+        (f"validation {config.loss}", significant(best.validation_loss)),
     ]
     test_mse, pca_mse = values["test_mse"], values["pca_mse"]
     if isinstance(test_mse, float) and isinstance(pca_mse, float):
-        rows.append(("test mse", f"{test_mse:.4f} (PCA: {pca_mse:.4f})"))
+        rows.append(("test mse", f"{significant(test_mse)} (PCA: {significant(pca_mse)})"))
     settings = {
         name.replace("_", " "): one.show(getattr(config, name)) for name, one in SETTINGS.items()
     }

@@ -42,10 +42,11 @@ subject plot.mosaics
 plot.pictures
 plot.kinds score.baselines train.stream train.step train.environment explore.blocks
 explore.sheets explore.html explore.network explore.drawing
-score.scores train.evaluation train.job encode_job
+score.scores train.evaluation train.verdict train.job encode_job
 train.epochs train.saving score.job explore.job
 train.loop score.stability
-score.seeds score.points score.report
+score.seeds score.points score.table score.duplicates
+score.report
 score.comparison
 cli.stdout
 cli.console

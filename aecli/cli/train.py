@@ -228,12 +228,13 @@ def _report(
     summary: "Summary", job: "TrainJob", reporter: "Reporter", profile: Path | None
 ) -> None:
     """Print the final numbers, and say what to run next."""
-    from aecli.data.describe import all_equal
+    from aecli.cli.console import force_if_there
+    from aecli.run.codes import codes_files, default_codes_path
 
     folder = job.folder.path
     reporter.facts(summary.facts(job.config.loss))
-    if all_equal(job.dataset):
-        reporter.say("all training images are equal: there was nothing to learn from them")
+    if summary.verdict:
+        reporter.say(summary.verdict)
     if profile is not None:
         from aecli.train.loop import traced_epoch
 
@@ -241,7 +242,9 @@ def _report(
             reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
         else:
             reporter.say("traced nothing: the training ended before the epoch to trace")
-    reporter.say(f"wrote {folder}; next: aecli encode {shlex.quote(str(folder))}")
+    older = force_if_there(*codes_files(default_codes_path(folder)))
+    encode = shlex.join(["aecli", "encode", str(folder), *older])
+    reporter.say(f"wrote {folder}; next: {encode}")
     reporter.result([folder], vars(summary))
 
 

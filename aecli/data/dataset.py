@@ -18,6 +18,7 @@ from aecli.data.stored import StoredImages, blocks, rows_at_a_time
 from aecli.errors import InputError
 from aecli.labels import UNKNOWN, Labels
 from aecli.pixels import MOST_CHANNELS, Images, scale_of
+from aecli.printable import plural
 from aecli.validated import Count, PixelType, Positive, Sha256, Text
 
 # So many numbers of classes are kept with a run.
@@ -132,8 +133,9 @@ class Dataset:
         for name in names:
             if self.count(name) == 0:
                 raise InputError(
-                    f"{self.source.location} has {len(self.images):,} images, too few for a {name} "
-                    "split: expected more, or larger shares with --validation and --test"
+                    f"{self.source.location} has {plural(len(self.images), 'image')}, too few "
+                    f"for a {name} split: expected more, or larger shares with --validation and "
+                    "--test"
                 )
 
     def outside_note(self, name: SplitName) -> str | None:
@@ -146,8 +148,8 @@ class Dataset:
         low, high = self.range
         taken = ", which is taken as 0..1" if self.source.rescale else ""
         return (
-            f"{count:,} of {self.count(name):,} images reach beyond {low:g}..{high:g}{taken}; "
-            "--rescale decides otherwise"
+            f"{count:,} of {plural(self.count(name), 'image')} reach beyond "
+            f"{low:g}..{high:g}{taken}; --rescale decides otherwise"
         )
 
     @property

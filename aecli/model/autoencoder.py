@@ -90,8 +90,13 @@ class Autoencoder(nnx.Module):
         `pixels`: (n, h, w, c), from 0 to `scale_of` their type. The error is that of the images
         that `decode` returns.
         """
+        return self.codes_and_errors(pixels)[1]
+
+    def codes_and_errors(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return the codes of images, float32 (n, d), and their `squared_errors`, float32 (n,)."""
         images = to_unit_range(pixels)
-        return jnp.square(self.decode(self.encoder(images)) - images).mean(axis=(1, 2, 3))
+        codes = self.encoder(images)
+        return codes, jnp.square(self.decode(codes) - images).mean(axis=(1, 2, 3))
 
 
 def to_unit_range(pixels: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aecli.clock import seconds_since
 from aecli.config import SplitName
 from aecli.errors import InputError
+from aecli.printable import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,7 +189,7 @@ def place_with(name: str, dataset: "Dataset", split: SplitName, dimensions: int)
     others = has_separate_train_split(dataset, split)
     count = dataset.count(split) + (min(MOST_FITTED, dataset.count("train")) if others else 0)
     size = _BYTES_OF_A_FITTED_PIXEL * count * math.prod(dataset.image_shape)
-    refuse_beyond_memory(size, f"--against {name} with {count:,} images", "leave it out")
+    refuse_beyond_memory(size, f"--against {name} with {plural(count, 'image')}", "leave it out")
     fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()

@@ -1,7 +1,7 @@
 """Losses and errors over a split, a fixed number of images at a time."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,28 +20,42 @@ from aecli.train.stream import prefetched
 _ROWS = 1_000
 _BYTES = 8_000_000
 
-# The loss of the config, or the squared error of the decoded images.
-Measure = Literal["loss", "squared error"]
+# The loss of the config, or the decoded images.
+Measure = Literal["loss", "decoded"]
 
 
-def evaluate(
-    step: TrainStep, parameters: Parameters, pixels: jax.Array, measure: Measure = "loss"
-) -> jax.Array:
-    """Return the mean over the pixels of each of the images (n, h, w, c), float32 (n,)."""
+class Decoded(NamedTuple):
+    """The codes of images, float32 (n, d), and the mean squared errors when decoded, (n,)."""
+
+    codes: Any
+    errors: Any
+
+
+def evaluate(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> jax.Array:
+    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,)."""
     from aecli.model.autoencoder import to_unit_range
 
     model, config = step.model(parameters), step.config
 
     def of_image(image: jax.Array) -> jax.Array:
-        pixels = image[jnp.newaxis]
-        if measure == "squared error":
-            return model.squared_errors(pixels)[0]
-        images = to_unit_range(pixels)
+        images = to_unit_range(image[jnp.newaxis])
         logits = model.decoder.logits(model.encoder(images))
         return pixel_loss(logits, images, config.loss, config.output).mean()
 
     values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
     return values
+
+
+def decoded(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> Decoded:
+    """Return the code and the error of each of the images (n, h, w, c)."""
+    model = step.model(parameters)
+
+    def of_image(image: jax.Array) -> Decoded:
+        codes, errors = model.codes_and_errors(image[jnp.newaxis])
+        return Decoded(codes[0], errors[0])
+
+    found: Decoded = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
+    return found
 
 
 def evaluation_rows(step: TrainStep) -> int:
@@ -55,28 +69,37 @@ class Evaluation:
     def __init__(self, step: TrainStep) -> None:
         self._step = step
         # Two for a measure: for all full batches, and for what is left.
-        self._programs: dict[tuple[Measure, int], Callable[..., jax.Array]] = {}
+        self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
-    def mean(
-        self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure = "loss"
-    ) -> float:
-        """Return the mean over the pixels of a split."""
+    def mean(self, parameters: Parameters, dataset: Dataset, split: SplitName) -> float:
+        """Return the mean loss over the pixels of a split."""
+        return float(np.concatenate(self._parts(parameters, dataset, split, "loss")).mean())
+
+    def decoded(self, parameters: Parameters, dataset: Dataset, split: SplitName) -> Decoded:
+        """Return the codes and the errors of a split, as numpy's arrays."""
+        parts = self._parts(parameters, dataset, split, "decoded")
+        return Decoded(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def _parts(
+        self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure
+    ) -> list[Any]:
+        """Return a measure of each batch of a split."""
         parameters = jax.device_put(parameters, self._step.devices.replicated)
-        values = [
-            np.asarray(self._program(parameters, batch, measure)(parameters, batch))
+        return [
+            jax.tree.map(np.asarray, self._program(parameters, batch, measure)(parameters, batch))
             for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
         ]
-        return float(np.concatenate(values).mean())
 
     def _program(
         self, parameters: Parameters, batch: np.ndarray, measure: Measure
-    ) -> Callable[..., jax.Array]:
+    ) -> Callable[..., Any]:
         if (measure, len(batch)) not in self._programs:
             step = self._step
             # Other settings would only keep trainings from sharing these programs.
             settings = step.config.affecting("model") | {"loss": step.config.loss}
+            function = evaluate if measure == "loss" else decoded
             self._programs[measure, len(batch)] = compiled(
-                lambda parameters, pixels: evaluate(step, parameters, pixels, measure),
+                lambda parameters, pixels: function(step, parameters, pixels),
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
                 parameters,
                 batch,

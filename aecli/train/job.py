@@ -23,12 +23,14 @@ from aecli.data import (
     choose_source,
     no_bar,
     open_dataset,
+    option_words,
     refuse_data_files,
     reopen_dataset,
 )
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
+from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
@@ -67,10 +69,10 @@ class TrainJob:
         if config.batch_size > rows:
             few = ", all in one batch"
         if config.neighbor_weight and config.neighbors < RECIPES[config.recipe].neighbors:
-            few += f", each with {config.neighbors} neighbours"
+            few += f", each with {plural(config.neighbors, 'neighbour')}"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{rows:,} {'vectors' if dataset.vectors else 'images'} of "
+            f"{plural(rows, 'vector' if dataset.vectors else 'image')} of "
             f"{dataset.name}{few}{start}"
         )
 
@@ -162,9 +164,10 @@ def resume_job(
 
     """
     if kind_of(folder.last) != "file":
+        named = [] if location is None else [location, *option_words(options or {})]
         raise InputError(
             f"nothing to resume: {folder.path} has no {folder.last.name}; "
-            f"aecli train -o {shlex.quote(str(folder.path))} begins a run"
+            f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
         )
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)

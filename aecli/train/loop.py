@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -15,14 +15,15 @@ import numpy as np
 
 from aecli import files
 from aecli.clock import per_second, seconds_since, show_rate
-from aecli.config import Config
+from aecli.config import Config, SplitName
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
 from aecli.neighbors import FoundNeighbors, find_neighbors
-from aecli.pca import FIT_BYTES, fit_on_training
+from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
+from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
@@ -31,6 +32,7 @@ from aecli.train.evaluation import Evaluation
 from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from aecli.train.stream import bytes_in_memory, bytes_streamed, choose_shuffle_layout
+from aecli.train.verdict import Evidence, verdict
 
 # Rows that the errors of PCA are taken over at a time.
 _PCA_ROWS_AT_A_TIME = 5_000
@@ -47,7 +49,8 @@ class Summary:
     best parameters decode, in 0..1; `pca_mse` that of PCA with as many dimensions, fitted on the
     train split, and `pca_validation_mse` the same over the validation split. `seconds` is the wall
     time of this training, compiling and saving included, and of the epochs before it was resumed;
-    `images_per_second` is the speed of the epochs alone.
+    `images_per_second` is the speed of the epochs alone. `verdict` says in a line what is wrong
+    with what was learned, None where nothing is: see `verdict.verdict`.
     """
 
     run: str
@@ -60,15 +63,16 @@ class Summary:
     pca_validation_mse: float
     seconds: float
     images_per_second: float
+    verdict: str | None = None
 
     def facts(self, loss: str) -> list[tuple[str, str]]:
         """Return the numbers by name for people; `loss` is what the validation loss measures."""
         speed = show_rate(self.images_per_second, "images/s")
-        pca = f" (PCA: {self.pca_validation_mse:.4f})" if loss == "mse" else ""
+        pca = f" (PCA: {significant(self.pca_validation_mse)})" if loss == "mse" else ""
         return [
             ("best epoch", f"{self.best_epoch} of {self.epochs}"),
-            (f"validation {loss}", f"{self.validation_loss:.4f}{pca}"),
-            ("test mse", f"{self.test_mse:.4f} (PCA: {self.pca_mse:.4f})"),
+            (f"validation {loss}", f"{significant(self.validation_loss)}{pca}"),
+            ("test mse", f"{significant(self.test_mse)} (PCA: {significant(self.pca_mse)})"),
             ("parameters", f"{self.parameters:,}"),
             ("time", f"{self.seconds:.1f} s"),
             *([("speed", speed)] if speed else []),
@@ -276,34 +280,53 @@ def _summarize(
     progress: Progress,
     started: float,
 ) -> Summary:
-    pca_validation_mse, pca_mse = _pca_errors(dataset, step.config.latent, layout)
+    linear = _fit_pca(dataset, step.config.latent, layout)
     best = progress.best_parameters
+    codes, errors = Evaluation(step).decoded(best, dataset, "test")
+    test_mse, pca_mse = float(errors.mean()), linear.error("test")
+    evidence = Evidence(codes, test_mse, pca_mse, linear.mean_error(), linear.components.variance)
     return Summary(
         run=str(folder.path),
         epochs=progress.epoch,
         best_epoch=progress.best.epoch,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(best)),
         validation_loss=progress.best.validation_loss,
-        test_mse=Evaluation(step).mean(best, dataset, "test", "squared error"),
+        test_mse=test_mse,
         pca_mse=pca_mse,
-        pca_validation_mse=pca_validation_mse,
+        pca_validation_mse=linear.error("validation"),
         images_per_second=per_second(
             step.images_per_epoch,
             float(np.mean([metrics.seconds for metrics in progress.history])),
         ),
+        verdict=verdict(dataset, step.config, evidence),
         seconds=seconds_since(started),
     )
 
 
-def _pca_errors(dataset: Dataset, dimensions: int, layout: ShuffleLayout | None) -> list[float]:
-    """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
+@dataclass(frozen=True)
+class _Linear:
+    """PCA of the training images, and its errors over other splits, so many rows at a time."""
+
+    components: PrincipalComponents
+    dataset: Dataset
+    rows: int
+
+    def error(self, split: SplitName) -> float:
+        """Return the mean squared error over a split."""
+        return self.components.error(map(unit_rows, self.dataset.batches(split, self.rows)))
+
+    def mean_error(self) -> float:
+        """Return the error over the test split of the mean of the training images."""
+        mean = replace(self.components, directions=self.components.directions[:0])
+        return replace(self, components=mean).error("test")
+
+
+def _fit_pca(dataset: Dataset, dimensions: int, layout: ShuffleLayout | None) -> _Linear:
+    """Fit PCA on as many rows as fit into the memory."""
     memory = FIT_BYTES if layout is None else bytes_streamed(layout, dataset.image_bytes)
     components = fit_on_training(dataset, dimensions, memory)
     at_a_time = max(1, min(_PCA_ROWS_AT_A_TIME, memory // (16 * math.prod(dataset.image_shape))))
-    return [
-        components.error(map(unit_rows, dataset.batches(split, at_a_time)))
-        for split in ("validation", "test")
-    ]
+    return _Linear(components, dataset, at_a_time)
 
 
 @contextmanager
