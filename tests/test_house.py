@@ -34,7 +34,7 @@ data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
-plot.kinds score.baselines train.stream train.step train.environment
+plot.kinds score.baselines train.stream train.supervision train.step train.environment
 score.scores train.evaluation train.job encode_job
 train.epochs train.saving score.job
 train.loop score.stability

@@ -161,6 +161,8 @@ def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: lis
         reporter.say(report.sample_note)
     if report.labels_note:
         reporter.say(report.labels_note)
+    if report.training_labels_note:
+        reporter.say(report.training_labels_note)
     if reporter.json:
         reporter.result([], {**report.to_json(), "written": [str(path) for path in written]})
         return

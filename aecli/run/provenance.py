@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from aecli.config import SplitName
 from aecli.data.source import Source
 from aecli.errors import InputError
-from aecli.validated import Count, Positive, Sha256, Text
+from aecli.validated import Count, NotNegative, Positive, Sha256, Text
 
 
 @dataclass(frozen=True)
 class Provenance:
     """What `NAME.json` says of codes (rows, dimensions).
+
+    `label_weight` is that of their run, 0 where it used no labels; None where that is not known.
 
     Raises:
         InputError: there is not one name of a file for each of the rows.
@@ -32,6 +34,7 @@ class Provenance:
     epoch: Count | None = None
     trained_on: Text | None = None
     row_ids: tuple[Text, ...] | None = None
+    label_weight: NotNegative | None = None
 
     def __post_init__(self) -> None:
         if self.row_ids is not None and len(self.row_ids) != self.rows:

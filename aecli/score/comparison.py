@@ -1,6 +1,7 @@
 """A map scored, and compared with PCA and other methods on the same images."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,8 @@ def score_map(
     _check(job, baselines, seeds, per_point=per_point)
     scorer = make_scorer(job.dataset, job.split, sample)
     own, errors = _embed(job, bar)
+    if job.label_weight:
+        own = replace(own, name=f"{own.name} with labels")
     embeddings = [own, place_with_pca(job.dataset, job.split, job.dimensions)]
     for name in baselines:
         say(f"fitting {BASELINES[name].name}")
@@ -73,6 +76,7 @@ def score_map(
         stability,
         points,
         0 if scorer.labels is None else int(np.count_nonzero(scorer.labels != UNKNOWN)),
+        job.label_weight,
     )
 
 

@@ -17,6 +17,7 @@ from aecli.score.stability import NEIGHBORS, Stability
 # What the table shows where there is no number, and where a method has no decoder.
 _UNKNOWN = "-"
 _NO_DECODER = "cannot"
+_OF_CLASSES = f"{VOTERS}-NN accuracy, silhouette and class distances"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ class Report:
     `maps` has the map in question first. Neighbourhoods, silhouette and the distances of classes
     are those of `sample` images of the `rows`. `points` has numbers of each code, float32 (n,), by
     their name; `stability` is None where it was not measured. `labelled`: how many of the rows have
-    a label; the numbers of classes are of these alone.
+    a label; the numbers of classes are of these alone. `label_weight`: that of the training of the
+    map in question, 0 where it used no labels; None where that is not known.
     """
 
     data: str
@@ -59,6 +61,7 @@ class Report:
     stability: Stability | None = None
     points: Mapping[PerPointMetric, npt.NDArray[np.float32]] = field(default_factory=dict)
     labelled: int = 0
+    label_weight: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers in JSON's types; those of `points` go to files of their own."""
@@ -68,6 +71,7 @@ class Report:
             "rows": self.rows,
             "sample": self.sample,
             "labelled": self.labelled,
+            "label_weight": self.label_weight,
             "maps": {one.embedding.name: _scores_to_json(one.scores) for one in self.maps},
             "stability": None if self.stability is None else _stability_to_json(self.stability),
         }
@@ -100,10 +104,22 @@ class Report:
         """A line that says which images have labels; None where all have one."""
         if self.labelled == self.rows:
             return None
-        numbers = f"{VOTERS}-NN accuracy, silhouette and class distances"
         if self.labelled == 0:
-            return f"no image has a label: there are no {numbers}; --labels takes them from a file"
-        return f"{numbers} are of the {self.labelled:,} images that have a label"
+            return (
+                f"no image has a label: there are no {_OF_CLASSES}; --labels takes them from a file"
+            )
+        return f"{_OF_CLASSES} are of the {self.labelled:,} images that have a label"
+
+    @property
+    def training_labels_note(self) -> str | None:
+        """A line that says that the training used labels; None where it did not."""
+        if not self.label_weight:
+            return None
+        return (
+            f"{self.maps[0].embedding.name} used labels in training (--label-weight "
+            f"{self.label_weight:g}): {_OF_CLASSES} say how well it learned them, and are no "
+            "discovery; the others saw no labels"
+        )
 
     @property
     def stability_note(self) -> str | None:
