@@ -57,7 +57,7 @@ def test_few_images_are_trained_with_fewer_neighbours_and_that_is_said(tmp_path:
 def test_labels_that_pull_are_counted_and_have_to_be_there(digits: Dataset, tmp_path: Path) -> None:
     job = new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3})
     assert job.headline.endswith("of digits, 1,257 of them pulled together by their labels")
-    images, labels = digits.images[:100, :, :, 0], np.arange(100) % 3 - 1
+    images, labels = digits.split("test").images[:100, :, :, 0], np.arange(100) % 3 - 1
     np.savez(tmp_path / "half.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     half = Source(str(tmp_path / "half.npz"))
     job = new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3}, half)
