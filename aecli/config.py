@@ -179,6 +179,12 @@ class Config:
         valid=counts(1_000),
         since=3,
     )
+    label_weight: float = setting(
+        0.0,
+        "Weight of the loss that pulls images of one class together; 0 uses no labels.",
+        valid=WEIGHT,
+        since=7,
+    )
     seed: int = setting(
         0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
     )

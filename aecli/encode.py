@@ -145,6 +145,7 @@ def encode_split(
         "recipe": checkpoint.config.recipe,
         "epoch": checkpoint.epoch,
         "trained_on": checkpoint.data.name,
+        "label_weight": checkpoint.config.label_weight,
         "data": dataset.name,
         "source": dataset.source.to_json(),
         "split": split,

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aecli.config import SETTINGS
+from aecli.config import SETTINGS, Config
 from aecli.files import kind_of
 from aecli.model import network
 from aecli.model.layers import Shape
@@ -72,6 +72,7 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
     rows = [
         ("run", str(run)),
         ("data", f"{data.name}: {counts}, images of {'x'.join(map(str, data.image_shape))}"),
+        *_labels_used(config),
         ("layers", f"{widths}; the decoder mirrors the hidden ones"),
         ("parameters", f"{checkpoint.parameter_count:,}"),
         (
@@ -89,6 +90,13 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
     # How many epochs there are is said with how many there are to be.
     rows += [(name, value) for name, value in settings.items() if name != "epochs"]
     return rows + [(name, f"{size:,} bytes") for name, size in values["files"].items()]
+
+
+def _labels_used(config: Config) -> list[tuple[str, str]]:
+    """Return that labels were used in training, where they were."""
+    if not config.label_weight:
+        return []
+    return [("labels used", "in training: that the map parts the classes is no discovery")]
 
 
 def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:

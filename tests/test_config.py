@@ -38,6 +38,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "neighbor_weight": 0.0,
         "neighbor_final": 1.0,
         "neighbors": 15,
+        "label_weight": 0.0,
         "seed": 0,
         "patience": None,
     }
@@ -172,6 +173,7 @@ OTHER: dict[str, Any] = {
     "neighbor_weight": 0.5,
     "neighbor_final": 1.0,
     "neighbors": 5,
+    "label_weight": 0.5,
     "seed": 1,
     "patience": 3,
 }

@@ -40,7 +40,8 @@ run.checkpoint pca
 run.reopen neighbors encode show plot.maps
 subject plot.mosaics
 plot.pictures
-plot.kinds score.baselines train.stream train.step train.environment explore.blocks
+plot.kinds score.baselines train.stream train.supervision train.step train.environment
+explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.scores train.evaluation train.verdict train.job encode_job
 train.epochs train.saving score.job explore.job

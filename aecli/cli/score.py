@@ -192,7 +192,9 @@ def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: lis
     from aecli.cli.console import force_if_there, print_table
     from aecli.cli.stdout import print_lines
 
-    for note in (report.few_note, report.sample_note, report.labels_note):
+    for note in (
+        report.few_note, report.sample_note, report.labels_note, report.training_labels_note
+    ):
         if note:
             reporter.say(note)
     if reporter.json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,8 @@ def score_map(
     _check(job, baselines, seeds, per_point=per_point)
     scorer = make_scorer(job.dataset, job.split, sample)
     own, errors = _embed(job, bar)
+    if job.label_weight:
+        own = replace(own, name=f"{own.name} with labels")
     embeddings = [own, place_with_pca(job.dataset, job.split, job.dimensions)]
     for name in baselines:
         say(f"fitting {BASELINES[name].name}")
@@ -90,6 +93,7 @@ def score_map(
         _table(job, scorer, own, points, copies) if per_point or duplicates else None,
         worst,
         copies,
+        label_weight=job.label_weight,
     )
 
 

@@ -64,6 +64,11 @@ class RunJob:
         """How many numbers a code has."""
         return self.checkpoint.config.latent
 
+    @property
+    def label_weight(self) -> float:
+        """The weight of labels in the training; 0 where none were used."""
+        return self.checkpoint.config.label_weight
+
     def read_codes(self) -> Codes:
         """Return the codes at `codes_path`.
 
@@ -113,6 +118,12 @@ class CodesJob:
     def dimensions(self) -> int:
         """How many numbers a code has."""
         return int(self.codes.values.shape[1])
+
+    @property
+    def label_weight(self) -> float | None:
+        """The weight of labels in the training of their run; None where that is not known."""
+        weight: float | None = (self.codes.provenance or {}).get("label_weight")
+        return weight
 
     def read_codes(self) -> Codes:
         """Return the codes."""

@@ -23,6 +23,7 @@ _UNKNOWN = "-"
 # Groups of duplicates that are shown to people, and rows of each.
 _GROUPS_SHOWN = 20
 _ROWS_SHOWN = 5
+_OF_CLASSES = f"{VOTERS}-NN accuracy, silhouette and class distances"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,8 @@ class Report:
     their name; `stability` is None where it was not measured. `labelled`: how many of the rows have
     a label; the numbers of classes are of these alone. `known` has what is known of each code, and
     `worst` says how many of the worst are asked for; `duplicates` are the equal and nearly equal
-    images: None where they were not asked for.
+    images: None where they were not asked for. `label_weight`: that of the training of the map in
+    question, 0 where it used no labels; None where that is not known.
     """
 
     data: str
@@ -70,6 +72,7 @@ class Report:
     known: PointTable | None = None
     worst: int = 0
     duplicates: Duplicates | None = None
+    label_weight: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers in JSON's types; those of `points` go to files of their own."""
@@ -79,6 +82,7 @@ class Report:
             "rows": self.rows,
             "sample": self.sample,
             "labelled": self.labelled,
+            "label_weight": self.label_weight,
             "maps": {one.embedding.name: _scores_to_json(one.scores) for one in self.maps},
             "stability": None if self.stability is None else _stability_to_json(self.stability),
             **self._asked_for(),
@@ -203,14 +207,24 @@ class Report:
         """A line that says which images have labels; None where all have one."""
         if self.labelled == self.rows:
             return None
-        numbers = f"{VOTERS}-NN accuracy, silhouette and class distances"
         if self.labelled == 0:
             return (
-                f"no image has a label: there are no {numbers}; name the DATASET and its --labels "
+                f"no image has a label: there are no {_OF_CLASSES}; name the DATASET and its --labels "
                 "to have them"
             )
         those = "image that has" if self.labelled == 1 else "images that have"
-        return f"{numbers} are of the {self.labelled:,} {those} a label"
+        return f"{_OF_CLASSES} are of the {self.labelled:,} {those} a label"
+
+    @property
+    def training_labels_note(self) -> str | None:
+        """A line that says that the training used labels; None where it did not."""
+        if not self.label_weight:
+            return None
+        return (
+            f"{self.maps[0].embedding.name} used labels in training (--label-weight "
+            f"{self.label_weight:g}): {_OF_CLASSES} say how well it learned them, and are no "
+            "discovery; the others saw no labels"
+        )
 
     @property
     def stability_note(self) -> str | None:

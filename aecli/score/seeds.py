@@ -20,6 +20,7 @@ from aecli.score.stability import Stability, check_seeds, compare_maps
 from aecli.train.epochs import EpochFunction, Neighborhood
 from aecli.train.step import TrainStep
 from aecli.train.stream import bytes_in_memory
+from aecli.train.supervision import training_labels
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[int], None]
@@ -92,19 +93,21 @@ def _train(
         place(Neighborhood.of(graph)),
         place(dataset.split("validation").images),
     ]
+    labels = place(training_labels(dataset, step.config))
     states = place(states)
     seed_array = np.array(seeds, np.uint32)
     program = compiled(
-        jax.vmap(EpochFunction(step), in_axes=(0, None, None, None, None, 0)),
+        jax.vmap(EpochFunction(step), in_axes=(0, None, None, None, None, 0, None)),
         {"program": "epoch of several seeds", **step.key},
         states,
         *arguments,
         np.uint32(1),
         seed_array,
+        labels,
         donate=(0,),
     )
     for epoch in range(1, step.config.epochs + 1):
-        states, result = program(states, *arguments, np.uint32(epoch), seed_array)
+        states, result = program(states, *arguments, np.uint32(epoch), seed_array, labels)
         if not all(np.isfinite(losses).all() for losses in result.losses.values()):
             raise AecliError(f"the loss is not finite in epoch {epoch}: a training diverged")
         report(1)

@@ -15,6 +15,7 @@ from aecli.run.states import PartialEpoch, ShuffleLayout
 from aecli.train.evaluation import Evaluation, evaluate
 from aecli.train.step import TrainState, TrainStep
 from aecli.train.stream import prefetched, shuffle_buffers
+from aecli.train.supervision import training_labels
 
 Scalar = jax.Array | np.generic
 
@@ -65,6 +66,7 @@ class EpochFunction:
         validation: jax.Array,
         epoch: jax.Array,
         seed: jax.Array,
+        labels: jax.Array | None = None,
     ) -> tuple[TrainState, EpochResult]:
         """Train for one epoch.
 
@@ -75,6 +77,7 @@ class EpochFunction:
             validation: the validation images, pixels (m, h, w, c).
             epoch: its number from 1, uint32.
             seed: of the order of the images and of the steps' random keys, uint32.
+            labels: of the training images, int32 (n,); None without a label loss.
 
         Returns:
             The new state and the results.
@@ -83,7 +86,7 @@ class EpochFunction:
         step = self.step
         variance = None if neighborhood is None else neighborhood.pixel_variance
         state, losses = jax.lax.scan(
-            lambda state, rows: step(state, images, variance, rows, seed),
+            lambda state, rows: step(state, images, variance, rows, seed, labels),
             state,
             self.batches(neighborhood, epoch, seed),
         )
@@ -104,9 +107,11 @@ class EpochFunction:
         batches: jax.Array,
         steps: jax.Array,
         seed: jax.Array,
+        labels: jax.Array | None = None,
     ) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
         """Train on the first `steps` batches, (steps, group, batch size), of a shuffle buffer.
 
+        `labels` are those of its images, without the neighbours; None without a label loss.
         Returns the new state, the sum over the steps of each term by name, float32, and how many
         steps went by before a loss that was not finite, int32.
         """
@@ -114,7 +119,7 @@ class EpochFunction:
 
         def body(index: jax.Array, carry: Carry) -> Carry:
             state, sums, finite_steps = carry
-            state, losses = self.step(state, images, variance, batches[index], seed)
+            state, losses = self.step(state, images, variance, batches[index], seed, labels)
             sums = {name: sums[name] + losses[name] for name in sums}
             finite_steps += jnp.isfinite(_total(sums)).astype(jnp.int32)
             return state, sums, finite_steps
@@ -154,6 +159,7 @@ class EpochInMemory:
         self, step: TrainStep, dataset: Dataset, state: TrainState, graph: NeighborGraph | None
     ) -> None:
         place = step.devices.replicated
+        self._labels = jax.device_put(training_labels(dataset, step.config), place)
         self._data = (
             jax.device_put(dataset.split("train").images, place),
             jax.device_put(Neighborhood.of(graph), place),
@@ -167,6 +173,7 @@ class EpochInMemory:
             *self._data,
             np.uint32(1),
             self._seed,
+            self._labels,
             donate=(0,),
         )
 
@@ -178,7 +185,7 @@ class EpochInMemory:
         A single call; it cannot be interrupted.
         """
         result: tuple[TrainState, EpochResult] = self._program(
-            state, *self._data, np.uint32(epoch), self._seed
+            state, *self._data, np.uint32(epoch), self._seed, self._labels
         )
         return result
 
@@ -197,11 +204,13 @@ class EpochStreamed:
         self._step, self._dataset, self._layout = step, dataset, layout
         self._neighbors = None if graph is None else graph.neighbors
         self._variance = None if graph is None else np.float32(graph.variance)
+        self._labels = training_labels(dataset, step.config)
         self._evaluation = Evaluation(step)
         self._seed = np.uint32(step.config.seed)
         place = step.devices.replicated
         batches = (layout.buffer_rows // step.batch_size, step.group, step.batch_size)
         images = (step.group * layout.buffer_rows, *dataset.image_shape)
+        labels = jax.ShapeDtypeStruct((layout.buffer_rows,), np.int32, sharding=place)
         self._program = compiled(
             EpochFunction(step).buffer,
             {"program": "shuffle buffer", **step.key},
@@ -211,6 +220,7 @@ class EpochStreamed:
             jax.ShapeDtypeStruct(batches, np.int32, sharding=place),
             np.uint32(0),
             self._seed,
+            None if self._labels is None else labels,
             donate=(0,),
         )
         self._learning_rate = compiled(
@@ -230,12 +240,13 @@ class EpochStreamed:
         done, finite_steps = partial.buffers, partial.finite_steps
         # Older formats had not all of the terms.
         sums = {term.name: partial.losses.get(term.name, 0.0) for term in step.terms}
-        for images, batches, steps in prefetched(
+        for images, batches, steps, labels in prefetched(
             shuffle_buffers(
                 self._dataset,
                 self._layout,
                 step.batch_size,
                 self._neighbors,
+                self._labels,
                 positives=step.group - 1,
                 seed=step.config.seed,
                 epoch=epoch,
@@ -245,9 +256,11 @@ class EpochStreamed:
         ):
             if stop():
                 return state, PartialEpoch(done, sums, finite_steps)
-            images, batches = jax.device_put((images, batches), step.devices.replicated)
+            images, batches, labels = jax.device_put(
+                (images, batches, labels), step.devices.replicated
+            )
             state, losses, finite = self._program(
-                state, images, self._variance, batches, np.uint32(steps), self._seed
+                state, images, self._variance, batches, np.uint32(steps), self._seed, labels
             )
             # Waits for the device: buffers must not pile up.
             sums = {name: sums[name] + float(losses[name]) for name in sums}

@@ -34,6 +34,7 @@ from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
+from aecli.train.supervision import labelled_count, training_labels
 
 # What is imported while the data are read.
 _TRAINING = "aecli.train.loop"
@@ -70,6 +71,8 @@ class TrainJob:
             few = ", all in one batch"
         if config.neighbor_weight and config.neighbors < RECIPES[config.recipe].neighbors:
             few += f", each with {plural(config.neighbors, 'neighbour')}"
+        if (labels := training_labels(dataset, config)) is not None:
+            few += f", {labelled_count(labels):,} of them pulled together by their labels"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
             f"{plural(rows, 'vector' if dataset.vectors else 'image')} of "
@@ -138,6 +141,7 @@ def new_job(
         vectors=data.vectors,
         standardised=data.standardised,
     )
+    training_labels(data, config)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
 

@@ -121,6 +121,7 @@ class TrainStep:
         pixel_variance: jax.Array | None,
         rows: jax.Array,
         seed: jax.Array,
+        labels: jax.Array | None = None,
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Update the state from one batch.
 
@@ -131,6 +132,8 @@ class TrainStep:
             rows: int32 (group, batch size), the rows of `images` in the batch: those of the images
                 first, then neighbours of each.
             seed: uint32, of the random key of the step.
+            labels: int32 (n,), of the images that are in batches themselves, `UNKNOWN` where nobody
+                knows the class; None without a label loss.
 
         Returns:
             The new state, and the value of each term of the loss by name, float32 scalars.
@@ -138,8 +141,9 @@ class TrainStep:
         """
         batch = jax.lax.with_sharding_constraint(images[rows], self.devices.split_batch)
         step = state.optimizer[-1].count
+        labels = None if labels is None else labels[rows[0]]
         gradients, losses = jax.grad(self.loss, has_aux=True)(
-            state.parameters, batch, pixel_variance, step, self.random_key(seed, step)
+            state.parameters, batch, pixel_variance, step, self.random_key(seed, step), labels
         )
         # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
         with jax.numpy_dtype_promotion("standard"):
@@ -158,8 +162,12 @@ class TrainStep:
         pixel_variance: jax.Array | None,
         step: jax.Array,
         key: jax.Array,
+        labels: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Return what is minimized over a batch, pixels (group, n, h, w, c), and each term."""
+        """Return what is minimized over a batch, pixels (group, n, h, w, c), and each term.
+
+        `labels`: int32 (n,), None without a label loss.
+        """
         from aecli.model.autoencoder import to_unit_range
 
         model = self.model(parameters)
@@ -170,6 +178,6 @@ class TrainStep:
             neighbors = to_unit_range(batch[1:].reshape(-1, *self.image_shape))
             positives = model.encoder(neighbors).reshape(self.group - 1, *codes.shape)
         forward = Forward(
-            images, codes, model.decoder.logits(codes), positives, pixel_variance, key
+            images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels
         )
         return weighted_sum(self.terms, step, forward)

@@ -60,12 +60,14 @@ class ShuffleBuffer(NamedTuple):
     """Rows that are trained on together.
 
     `images`: pixels (w, h, w, c), of which the first of each group are filled. `batches`: int32
-    (steps, group, batch size), rows of `images`; the first `steps` are to be taken.
+    (steps, group, batch size), rows of `images`; the first `steps` are to be taken. `labels`: int32
+    (buffer rows,), of the images without their neighbours, or None.
     """
 
     images: Images
     batches: npt.NDArray[np.int32]
     steps: int
+    labels: npt.NDArray[np.int32] | None
 
 
 def shuffle_buffers(
@@ -73,6 +75,7 @@ def shuffle_buffers(
     layout: ShuffleLayout,
     batch_size: int,
     neighbors: npt.NDArray[np.int32] | None = None,
+    labels: npt.NDArray[np.int32] | None = None,
     *,
     positives: int = 0,
     seed: int,
@@ -87,7 +90,8 @@ def shuffle_buffers(
     incomplete batch is left out, as it is in memory. The first `skip` shuffle buffers are left out.
 
     With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with
-    `positives` of its neighbours, drawn at random and read too: groups of 1 + `positives`.
+    `positives` of its neighbours, drawn at random and read too: groups of 1 + `positives`. With
+    `labels`, int32 (n,) of the training images, it comes with its own.
     """
     rows = dataset.rows("train")
     count = count_of(rows)
@@ -97,7 +101,7 @@ def shuffle_buffers(
         np.random.default_rng((seed, epoch)).shuffle(starts)
     for first in range(skip * layout.buffer_blocks, len(starts), layout.buffer_blocks):
         images = np.empty((group, layout.buffer_rows, *dataset.image_shape), dataset.images.dtype)
-        positions = np.empty(layout.buffer_rows, np.int64)
+        positions = np.zeros(layout.buffer_rows, np.int64)
         filled = 0
         for start in starts[first : first + layout.buffer_blocks].tolist():
             stop = min(start + layout.block_rows, count)
@@ -123,7 +127,8 @@ def shuffle_buffers(
         # The first positive lies one buffer behind its image, the second two, ...
         taken = order[: steps * batch_size].reshape(steps, 1, batch_size)
         batches[:steps] = taken + layout.buffer_rows * np.arange(group)[:, np.newaxis]
-        yield ShuffleBuffer(images.reshape(-1, *dataset.image_shape), batches, steps)
+        own_labels = None if labels is None else labels[positions]
+        yield ShuffleBuffer(images.reshape(-1, *dataset.image_shape), batches, steps, own_labels)
 
 
 def _read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.int32], into: Images) -> None:

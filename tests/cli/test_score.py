@@ -158,7 +158,10 @@ def test_maps_are_drawn_side_by_side(run: Path, capsys: pytest.CaptureFixture[st
     ("arguments", "words"),
     [
         (["{run}", "--sample", "5"], "--sample must be at least 31, got 5"),
-        (["{run}", "--against", "pca"], "'pca' is unknown: expected one or more of umap, tsne"),
+        (
+            ["{run}", "--against", "pca"],
+            "'pca' is unknown: expected one or more of umap, tsne, pacmap, localmap",
+        ),
         (["{run}", "--against", "umap,,tsne"], "'' is unknown"),
         (["{run}", "--stability", "1"], "--stability must be at least 2"),
         (["{run}/codes.npy", "--stability", "2"], "--stability trains again"),

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from aecli.config import with_settings
 from aecli.data import Dataset, no_bar
-from aecli.encode import image_errors
+from aecli.encode import encode_split, image_errors
 from aecli.errors import InputError
 from aecli.neighbors import FoundNeighbors, NeighborGraph
 from aecli.run.codes import Codes
@@ -151,3 +151,19 @@ def test_seeds_and_memory_are_checked_before_the_work(
         score_map(codes, per_point=True)
     with pytest.raises(InputError, match="must be at least 2 seeds"):
         score_map(run, seeds=1)
+
+
+def test_the_map_of_a_training_with_labels_says_so(digits_run: Path, codes: CodesJob) -> None:
+    job = run_job(digits_run)
+    assert score_map(job).label_weight == 0
+    config = with_settings(job.checkpoint.config, {"label_weight": 0.5})
+    with_labels = replace(job, checkpoint=replace(job.checkpoint, config=config))
+    report = score_map(with_labels)
+    assert report.label_weight == 0.5
+    assert report.maps[0].embedding.name == "aecli plain with labels"
+    # Codes say what their provenance does, and nothing where there is none.
+    assert score_map(codes).label_weight is None
+    about = encode_split(with_labels.checkpoint, job.dataset, "test").provenance
+    report = score_map(replace(codes, codes=Codes(CODES, provenance=about)))
+    assert report.label_weight == 0.5
+    assert report.maps[0].embedding.name == "codes.npy with labels"

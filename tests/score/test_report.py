@@ -146,3 +146,17 @@ def test_a_line_says_which_images_have_labels() -> None:
     assert none.labels_note is not None
     assert none.labels_note.startswith("no image has a label: there are no 5-NN accuracy")
     assert none.to_json()["labelled"] == 0
+
+
+def test_labels_that_were_used_in_training_are_reported_apart() -> None:
+    report = replace(_report(), label_weight=0.25)
+    note = report.training_labels_note
+    assert note is not None
+    assert note.startswith("own used labels in training (--label-weight 0.25): 5-NN accuracy, sil")
+    assert "no discovery" in note
+    assert len(note) < 300
+    assert report.to_json()["label_weight"] == 0.25
+    for weight in (0.0, None):
+        report = replace(_report(), label_weight=weight)
+        assert report.training_labels_note is None
+        assert report.to_json()["label_weight"] == weight

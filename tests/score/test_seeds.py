@@ -60,8 +60,11 @@ def test_the_map_of_each_seed_is_that_of_a_run_with_it(
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2}],
-    ids=["plain", "neighbours"],
+    [
+        {"label_weight": 0.3},
+        {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2},
+    ],
+    ids=["labels", "neighbours"],
 )
 def test_stability_is_that_of_runs_with_the_seeds_from_the_own_one(
     settings: dict[str, Any], digits: Dataset, small_config: Config, tmp_path: Path

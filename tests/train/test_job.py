@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from aecli.cores import usable_cores
-from aecli.data import Source
+from aecli.data import Dataset, Source
 from aecli.errors import InputError
+from aecli.labels import UNKNOWN
 from aecli.neighbors import find_neighbors
 from aecli.run.folder import RunFolder
 from aecli.train.environment import differences
@@ -51,6 +52,21 @@ def test_few_images_are_trained_with_fewer_neighbours_and_that_is_said(tmp_path:
     found = find_neighbors(job.dataset, job.config, job.folder)
     assert found is not None
     assert found.graph.neighbors.shape == (8, 7)
+
+
+def test_labels_that_pull_are_counted_and_have_to_be_there(digits: Dataset, tmp_path: Path) -> None:
+    job = new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3})
+    assert job.headline.endswith("of digits, 1,257 of them pulled together by their labels")
+    images, labels = digits.split("test").images[:100, :, :, 0], np.arange(100) % 3 - 1
+    np.savez(tmp_path / "half.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    half = Source(str(tmp_path / "half.npz"))
+    job = new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3}, half)
+    known = np.count_nonzero(job.dataset.labels_of("train") != UNKNOWN)
+    assert f", {known} of them pulled together" in job.headline
+    assert 50 < known < 70
+    with pytest.raises(InputError, match=r"images of .*half.npz have none: --labels takes them"):
+        new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3}, replace(half, no_labels=True))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
