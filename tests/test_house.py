@@ -19,7 +19,8 @@ files
 config pixels labels plot.library
 kept
 data.source tensor_file
-npy data.named_arrays data.progress data.reading data.rows run.states run.points plot.names plot.planes
+npy data.named_arrays data.progress data.reading data.rows run.states run.points
+plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
 data.idx data.npz_file data.parquet_file data.workers run.provenance plot.raster plot.legend

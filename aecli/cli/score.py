@@ -193,7 +193,10 @@ def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: lis
     from aecli.cli.stdout import print_lines
 
     for note in (
-        report.few_note, report.sample_note, report.labels_note, report.training_labels_note
+        report.few_note,
+        report.sample_note,
+        report.labels_note,
+        report.training_labels_note,
     ):
         if note:
             reporter.say(note)

@@ -209,8 +209,8 @@ class Report:
             return None
         if self.labelled == 0:
             return (
-                f"no image has a label: there are no {_OF_CLASSES}; name the DATASET and its --labels "
-                "to have them"
+                f"no image has a label: there are no {_OF_CLASSES}; name the DATASET and its "
+                "--labels to have them"
             )
         those = "image that has" if self.labelled == 1 else "images that have"
         return f"{_OF_CLASSES} are of the {self.labelled:,} {those} a label"
