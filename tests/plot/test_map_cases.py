@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from aecli.errors import InputError
 from aecli.plot.colors import GREY, PALE_GREY, Classes, ContinuousColors, class_colors
-from aecli.plot.kinds import PLOTS, PlotOptions
+from aecli.plot.kinds import PLOTS
 from aecli.plot.maps import Background, MapStyle, map_figure
+from aecli.plot.options import PlotOptions
 from aecli.run.codes import Codes
 
 LONG = "a class whose name somebody wrote out in full, with its source and its year, {}"
