@@ -93,7 +93,8 @@ def one_for_each_cell(codes: Floats, most: int) -> npt.NDArray[np.intp]:
     side = float((high - low).max()) / most or 1.0
     cells = np.floor((values - low) / side)
     distance = np.square(values - low - (cells + 0.5) * side).sum(axis=1)
-    inside = np.asarray((values >= low - side) & (values <= high + side)).all(axis=1)
+    beyond = (values < low - side) | (values > high + side)
+    inside: npt.NDArray[np.bool_] = np.logical_not(np.any(beyond, axis=1))
     order = np.lexsort((distance, cells[:, 1], cells[:, 0]))
     order = order[inside[order]]
     first = np.ones(len(order), bool)
