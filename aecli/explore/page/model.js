@@ -85,7 +85,48 @@ function applyLayer(layer, values) {
   return sums;
 }
 
+// The image (p) as the encoder sees it: the mean of the rows of a memory near it, weighted, in
+// principal components; rows that are the image itself do not count.
+function smooth(smoother, pixels) {
+  const { mean, components, memory, logCounts, bandwidth, same } = smoother;
+  const [size, count] = [components.length / mean.length, logCounts.length];
+  const own = new Float32Array(size);
+  let length = 0;
+  for (let k = 0; k < size; k++) {
+    let sum = 0;
+    for (let i = 0, at = k * mean.length; i < mean.length; i++) sum += components[at + i] * (pixels[i] - mean[i]);
+    own[k] = sum;
+    length += sum * sum;
+  }
+  const logits = new Float64Array(count);
+  let highest = -Infinity;
+  for (let row = 0; row < count; row++) {
+    let [distance, other] = [0, 0];
+    for (let k = 0, at = row * size; k < size; k++) {
+      distance += (own[k] - memory[at + k]) ** 2;
+      other += memory[at + k] ** 2;
+    }
+    logits[row] = distance <= same * (length + other) ? -1e30 : logCounts[row] - distance / bandwidth;
+    highest = Math.max(highest, logits[row]);
+  }
+  const seen = new Float64Array(size);
+  let total = 0;
+  for (let row = 0; row < count; row++) {
+    const weight = Math.exp(logits[row] - highest);
+    if (weight < 1e-9) continue;
+    total += weight;
+    for (let k = 0, at = row * size; k < size; k++) seen[k] += weight * memory[at + k];
+  }
+  const image = Float32Array.from(mean);
+  for (let k = 0; k < size; k++) {
+    const share = seen[k] / total;
+    for (let i = 0, at = k * mean.length; i < mean.length; i++) image[i] += share * components[at + i];
+  }
+  return image;
+}
+
 function encodePixels(model, pixels) {
+  if (model.smoother) pixels = smooth(model.smoother, pixels);
   return model.encoder.reduce((values, layer) => applyLayer(layer, values), pixels);
 }
 
@@ -99,20 +140,40 @@ function decodeCode(model, code) {
 }
 
 function readLayer(fact) {
-  const levels = readArray(fact.kernel);
+  return { ...fact, kernel: readKernel(fact.kernel), shape: fact.kernel.shape, bias: readArray(fact.bias) };
+}
+
+function readKernel(fact) {
+  const levels = readArray(fact);
   const kernel = new Float32Array(levels.length);
-  for (let i = 0; i < levels.length; i++) kernel[i] = levels[i] * fact.kernel.scale;
-  return { ...fact, kernel, shape: fact.kernel.shape, bias: readArray(fact.bias) };
+  for (let i = 0; i < levels.length; i++) kernel[i] = levels[i] * fact.scale;
+  return kernel;
+}
+
+function readSmoother(fact) {
+  return {
+    mean: readArray(fact.mean),
+    components: readKernel(fact.components),
+    memory: readKernel(fact.memory),
+    logCounts: readArray(fact.log_counts),
+    bandwidth: fact.bandwidth,
+    same: fact.same,
+  };
 }
 
 function readModel(fact) {
-  return { encoder: fact.encoder.map(readLayer), decoder: fact.decoder.map(readLayer), clips: fact.clips };
+  return {
+    encoder: fact.encoder.map(readLayer),
+    decoder: fact.decoder.map(readLayer),
+    smoother: fact.smoother && readSmoother(fact.smoother),
+    clips: fact.clips,
+  };
 }
 
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, encodePixels, decodeCode,
+    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, encodePixels, decodeCode,
   ];
   return `"use strict";
 ${functions.map(String).join("\n")}
