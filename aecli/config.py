@@ -28,8 +28,9 @@ Loss = Literal["mse", "bce"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
-# What a setting decides: what the encoder and decoder compute; what a training step computes; where
-# training starts, which compiled programs take as an argument; when it stops.
+# What a setting decides: what the encoder and decoder compute; what a training step computes; what
+# compiled programs take as an argument: where training starts, what the encoder sees; when it
+# stops.
 Affects = Literal["model", "training", "start", "stopping"]
 
 DEFAULT_DATASET = "digits"
@@ -172,6 +173,23 @@ class Config:
     )
     neighbor_final: float = setting(
         1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
+    )
+    smoothing: float = setting(
+        0.0,
+        "How far the encoder looks for the training images whose mean it sees in place of an "
+        "image, in squared distances to the 15th neighbour; 0 is off.",
+        panel="Model",
+        affects=("start",),
+        valid=WEIGHT,
+        since=7,
+    )
+    landmarks: int = setting(
+        4_096,
+        "Training images, or means of several, that this mean is taken over.",
+        panel="Model",
+        affects=("start",),
+        valid=WIDTH,
+        since=7,
     )
     neighbors: int = setting(
         15,
@@ -358,6 +376,7 @@ _MAP = replace(
     code_penalty=0.0,
     neighbor_weight=1.0,
     neighbor_final=0.1,
+    smoothing=0.3,
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}

@@ -22,7 +22,7 @@ data.source tensor_file
 npy data.named_arrays data.progress data.reading data.rows run.states run.points
 model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
-data.idx data.npz_file data.parquet_file run.provenance
+data.idx data.npz_file data.parquet_file run.provenance model.smoothing
 data.label_files
 run.codes
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
@@ -33,10 +33,10 @@ data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
-run.reopen neighbors encode show plot.maps
-plot.kinds score.baselines train.stream train.step train.environment
-score.scores train.evaluation train.job encode_job
-train.epochs train.saving score.job
+run.reopen features encode show plot.maps
+plot.kinds neighbors smoothing train.stream train.step train.environment
+score.baselines train.evaluation train.prepare train.job encode_job
+score.scores train.epochs train.saving score.job
 train.loop score.stability
 score.seeds score.points score.report
 score.comparison

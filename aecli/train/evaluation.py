@@ -13,6 +13,7 @@ from aecli.data import Dataset
 from aecli.losses import pixel_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
+from aecli.model.smoothing import Seen, Smoother
 from aecli.train.step import TrainStep
 from aecli.train.stream import prefetched
 
@@ -25,22 +26,33 @@ Measure = Literal["loss", "squared error"]
 
 
 def evaluate(
-    step: TrainStep, parameters: Parameters, pixels: jax.Array, measure: Measure = "loss"
+    step: TrainStep,
+    parameters: Parameters,
+    pixels: jax.Array,
+    measure: Measure = "loss",
+    seen: Seen | None = None,
 ) -> jax.Array:
-    """Return the mean over the pixels of each of the images (n, h, w, c), float32 (n,)."""
+    """Return the mean over the pixels of each of the images (n, h, w, c), float32 (n,).
+
+    `seen` is what the encoder sees of them; None where it sees them.
+    """
     from aecli.model.autoencoder import to_unit_range
 
     model, config = step.model(parameters), step.config
 
-    def of_image(image: jax.Array) -> jax.Array:
-        pixels = image[jnp.newaxis]
+    def of_image(image: tuple[jax.Array, jax.Array | None]) -> jax.Array:
+        (pixels, coordinates), inputs = image, None
+        pixels = pixels[jnp.newaxis]
+        if seen is not None and coordinates is not None:
+            inputs = seen.images(coordinates[jnp.newaxis], step.image_shape)
         if measure == "squared error":
-            return model.squared_errors(pixels)[0]
+            return model.squared_errors(pixels, inputs)[0]
         images = to_unit_range(pixels)
-        logits = model.decoder.logits(model.encoder(images))
+        logits = model.decoder.logits(model.encoder(images if inputs is None else inputs))
         return pixel_loss(logits, images, config.loss, config.output).mean()
 
-    values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
+    rows = pixels, None if seen is None else seen.coordinates
+    values: jax.Array = jax.lax.map(of_image, rows, batch_size=evaluation_rows(step))
     return values
 
 
@@ -52,8 +64,9 @@ def evaluation_rows(step: TrainStep) -> int:
 class Evaluation:
     """Evaluates parameters on a split, some rows at a time."""
 
-    def __init__(self, step: TrainStep) -> None:
-        self._step = step
+    def __init__(self, step: TrainStep, smoother: Smoother | None = None) -> None:
+        """Take what the encoder looks through, None where it sees the images themselves."""
+        self._step, self._smoother = step, smoother
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., jax.Array]] = {}
 
@@ -61,9 +74,10 @@ class Evaluation:
         self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure = "loss"
     ) -> float:
         """Return the mean over the pixels of a split."""
-        parameters = jax.device_put(parameters, self._step.devices.replicated)
+        replicated = self._step.devices.replicated
+        parameters, smoother = jax.device_put((parameters, self._smoother), replicated)
         values = [
-            np.asarray(self._program(parameters, batch, measure)(parameters, batch))
+            np.asarray(self._program(parameters, batch, measure)(parameters, batch, smoother))
             for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
         ]
         return float(np.concatenate(values).mean())
@@ -72,13 +86,21 @@ class Evaluation:
         self, parameters: Parameters, batch: np.ndarray, measure: Measure
     ) -> Callable[..., jax.Array]:
         if (measure, len(batch)) not in self._programs:
-            step = self._step
+            step, smoother = self._step, self._smoother
+
+            def of_batch(
+                parameters: Parameters, pixels: jax.Array, smoother: Smoother | None
+            ) -> jax.Array:
+                seen = None if smoother is None else smoother.of_pixels(pixels)
+                return evaluate(step, parameters, pixels, measure, seen)
+
             # Other settings would only keep trainings from sharing these programs.
             settings = step.config.affecting("model") | {"loss": step.config.loss}
             self._programs[measure, len(batch)] = compiled(
-                lambda parameters, pixels: evaluate(step, parameters, pixels, measure),
+                of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
                 parameters,
                 batch,
+                jax.device_put(smoother, step.devices.replicated),
             )
         return self._programs[measure, len(batch)]
