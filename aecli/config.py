@@ -376,7 +376,7 @@ _MAP = replace(
     code_penalty=0.0,
     neighbor_weight=1.0,
     neighbor_final=0.1,
-    smoothing=0.3,
+    smoothing=0.2,
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}

@@ -341,7 +341,16 @@ def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     batch_size = min(batch_size, max(1, _BATCH_NUMBERS // largest))
     block, calls = _block_rows(model), max_concurrent_calls()
     parts = max(1, -(-rows // batch_size)) * calls
-    return max(1, -(-rows // (parts * block))) * block
+    return max(_fewest_blocks(model), -(-rows // (parts * block))) * block
+
+
+def _fewest_blocks(model: TrainedModel) -> int:
+    """Return how many blocks there are at least in a call.
+
+    XLA compiles a loop that has one turn otherwise than one of several, and what it computes of
+    neighbours is rounded otherwise then.
+    """
+    return 1 if model.smoother is None else 2
 
 
 def _in_batches(
@@ -357,7 +366,7 @@ def _in_batches(
         if first is None:
             return
         block, calls = _block_rows(model), max_concurrent_calls()
-        blocks = -(-len(first) // block)
+        blocks = max(_fewest_blocks(model), -(-len(first) // block))
         like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
         program = model.compiled(function, like)
 

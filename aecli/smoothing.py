@@ -46,7 +46,7 @@ def fit_smoother(dataset: Dataset, config: Config, features: TrainingFeatures) -
         )
     values, components = features.values, features.components
     memory, counts = _landmarks(values, config.landmarks)
-    return Smoother(
+    return Smoother.of(
         components.mean,
         components.directions,
         memory,

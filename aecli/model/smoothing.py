@@ -35,6 +35,7 @@ _NOTHING = -1e30
 _PREFIX = "smoother."
 MEMORY = f"{_PREFIX}memory"
 BANDWIDTH = f"{_PREFIX}bandwidth"
+_STORED = ("mean", "components", "memory", "log_counts", "bandwidth")
 
 
 class Seen(NamedTuple):
@@ -53,7 +54,7 @@ class Seen(NamedTuple):
         import jax.numpy as jnp
 
         *many, width = coordinates.shape
-        rows = jnp.matmul(coordinates.reshape(-1, width), self.components) + self.mean
+        rows = jnp.matmul(coordinates.reshape(-1, width), self.components) + self.mean[None, :]
         images: jax.Array = rows.reshape(*many, *image_shape)
         return images
 
@@ -64,7 +65,8 @@ class Smoother(NamedTuple):
     `mean`: (p,), the mean training image. `components`: (q, p), orthonormal, the first principal
     components. `memory`: (m, q), coordinates of training images, or means of several.
     `log_counts`: (m,), the logarithm of how many images each of them stands for. `bandwidth`: (),
-    the squared distance at which a weight has fallen to 1/e.
+    the squared distance at which a weight has fallen to 1/e. `squared_lengths`: (m,), of the rows
+    of the memory; computed in a program they might be rounded otherwise by another program.
     """
 
     mean: Any
@@ -72,6 +74,20 @@ class Smoother(NamedTuple):
     memory: Any
     log_counts: Any
     bandwidth: Any
+    squared_lengths: Any
+
+    @classmethod
+    def of(
+        cls,
+        mean: npt.NDArray[np.float32],
+        components: npt.NDArray[np.float32],
+        memory: npt.NDArray[np.float32],
+        log_counts: npt.NDArray[np.float32],
+        bandwidth: npt.NDArray[np.float32] | np.float32,
+    ) -> "Smoother":
+        """Return the smoother of what a checkpoint holds; see above."""
+        squared_lengths = np.square(memory, dtype=np.float64).sum(axis=1).astype(np.float32)
+        return cls(mean, components, memory, log_counts, bandwidth, squared_lengths)
 
     def seen(self, coordinates: Any) -> Seen:
         """Return what an encoder sees of images whose coordinates (n, q) these are."""
@@ -83,10 +99,9 @@ class Smoother(NamedTuple):
         import jax.numpy as jnp
 
         # Accelerators round the factors of a product where they are not told otherwise.
-        own = jnp.matmul(rows - self.mean, self.components.T, precision="highest")
-        lengths = jnp.square(own).sum(axis=1)[:, None], jnp.square(self.memory).sum(axis=1)[None, :]
+        own = jnp.matmul(rows - self.mean[None, :], self.components.T, precision="highest")
         products = jnp.matmul(own, self.memory.T, precision="highest")
-        both = lengths[0] + lengths[1]
+        both = jnp.square(own).sum(axis=1)[:, None] + self.squared_lengths[None, :]
         squared = both - 2 * products
         logits = self.log_counts[None, :] - squared / self.bandwidth
         logits = jnp.where(squared <= SAME * both, _NOTHING, logits)
@@ -108,7 +123,7 @@ class Smoother(NamedTuple):
 
     def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the arrays by the names that they have in a checkpoint."""
-        return {f"{_PREFIX}{name}": np.asarray(value) for name, value in self._asdict().items()}
+        return {f"{_PREFIX}{name}": np.asarray(getattr(self, name)) for name in _STORED}
 
     @property
     def nbytes(self) -> int:
@@ -136,4 +151,4 @@ def smoother_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.N
 def smoother_of(tensors: Mapping[str, npt.NDArray[Any]]) -> Smoother | None:
     """Return the smoother that is among a checkpoint's tensors; None where there is none."""
     own = smoother_tensors(tensors)
-    return Smoother(*(own[f"{_PREFIX}{name}"] for name in Smoother._fields)) if own else None
+    return Smoother.of(*(own[f"{_PREFIX}{name}"] for name in _STORED)) if own else None
