@@ -37,6 +37,8 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "code_penalty": 0.0,
         "neighbor_weight": 0.0,
         "neighbor_final": 1.0,
+        "smoothing": 0.0,
+        "landmarks": 4096,
         "neighbors": 15,
         "seed": 0,
         "patience": None,
@@ -171,6 +173,8 @@ OTHER: dict[str, Any] = {
     "code_penalty": 1e-8,
     "neighbor_weight": 0.5,
     "neighbor_final": 1.0,
+    "smoothing": 0.5,
+    "landmarks": 100,
     "neighbors": 5,
     "seed": 1,
     "patience": 3,
@@ -199,7 +203,7 @@ def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None
 
 def test_all_other_settings_decide_what_a_training_step_computes() -> None:
     """A setting that is missing here lets trainings that differ share a compiled program."""
-    not_compiled = {"recipe", "init", "seed", "patience"}
+    not_compiled = {"recipe", "init", "seed", "patience", "smoothing", "landmarks"}
     assert set(choose_recipe("map").affecting("model", "training")) == set(SETTINGS) - not_compiled
 
 
