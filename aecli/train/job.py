@@ -62,7 +62,11 @@ class TrainJob:
                 start += ": it has them all, --epochs raises them"
             elif config.ended(self.epochs_done, self.checkpoint.best.epoch):
                 start += f": its patience of {config.patience} has run out, --patience raises it"
-        encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
+        encoder, kind = "", "vectors" if dataset.vectors else "images"
+        if dataset.vectors or config.smoothing:
+            encoder = f" with a {config.encoder} encoder"
+        if config.smoothing:
+            encoder += f" of smoothed {kind}"
         few, rows = "", dataset.count("train")
         if config.batch_size > rows:
             few = ", all in one batch"
@@ -70,8 +74,7 @@ class TrainJob:
             few += f", each with {config.neighbors} neighbours"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{rows:,} {'vectors' if dataset.vectors else 'images'} of "
-            f"{dataset.name}{few}{start}"
+            f"{rows:,} {kind} of {dataset.name}{few}{start}"
         )
 
     @property
