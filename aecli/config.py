@@ -41,7 +41,7 @@ DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
 # Patches of single images are the better ground for labels where there are more.
-_MOST_SMOOTHED = 20_000
+_MOST_SMOOTHED = 10_000
 _MOST_TOML_BYTES = 1_000_000
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100

@@ -106,7 +106,7 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
         ("plain", 1_257, (), 32, 50),
         ("classic", 20, (), 1, 50),
         ("map", 55_000, (), 256, 20),
-        ("map", 20_001, (), 256, 21),
+        ("map", 20_000, (), 256, 21),
         ("map", 1_257, ("smoothing",), 32, 83),
         ("map", 1_257, (), 32, 83),
         ("map", 8_192, (), 256, 100),
@@ -251,13 +251,13 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
 
 def test_few_images_are_smoothed_and_get_a_dense_encoder() -> None:
     config = choose_recipe("map")
-    fitted = fit_to_data(config, 20_000, (), vectors=False)
+    fitted = fit_to_data(config, 10_000, (), vectors=False)
     assert (fitted.smoothing, fitted.encoder) == (0.2, "dense")
-    forced = fit_to_data(config, 20_000, ("encoder",), vectors=False)
+    forced = fit_to_data(config, 10_000, ("encoder",), vectors=False)
     assert (forced.smoothing, forced.encoder) == (0.2, "conv")
-    fitted = fit_to_data(config, 20_001, (), vectors=False)
+    fitted = fit_to_data(config, 10_001, (), vectors=False)
     assert (fitted.smoothing, fitted.encoder) == (0.0, "conv")
-    forced = fit_to_data(config, 20_001, ("smoothing",), vectors=False)
+    forced = fit_to_data(config, 10_001, ("smoothing",), vectors=False)
     assert (forced.smoothing, forced.encoder) == (0.2, "dense")
     for recipe in ("plain", "classic"):
         assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).smoothing == 0
