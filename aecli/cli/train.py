@@ -187,12 +187,12 @@ def _run(
     memory: int | None,
     profile: Path | None,
 ) -> "Summary | Stopped":
-    """Find the neighbours that the loss needs, and train."""
-    from aecli.neighbors import find_neighbors
+    """Find the neighbours that the loss and the encoder need, and train."""
     from aecli.train.loop import train as run_training
+    from aecli.train.prepare import prepare
 
-    found = find_neighbors(job.dataset, job.config, job.folder, reporter.bar)
-    if found and not found.graph.exact:
+    prepared = prepare(job.dataset, job.config, job.folder, job.checkpoint, reporter.bar)
+    if prepared.graph and not prepared.graph.exact:
         reporter.say(
             "too many images to compare them all: neighbours are looked for in nearby cells only"
         )
@@ -210,7 +210,7 @@ def _run(
             stop=signals.requested,
             memory=memory,
             profile=profile,
-            found=found,
+            prepared=prepared,
         )
 
 

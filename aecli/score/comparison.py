@@ -11,7 +11,6 @@ from aecli.config import DEFAULT_SAMPLE, Range
 from aecli.data import Bar, no_bar
 from aecli.errors import InputError
 from aecli.labels import UNKNOWN
-from aecli.neighbors import find_neighbors
 from aecli.run.points import PerPointMetric
 from aecli.score.baselines import (
     BASELINES,
@@ -160,11 +159,11 @@ def _stability(job: ScoreJob, seeds: int | None, bar: Bar) -> Stability | None:
         return None
     # It imports all of training.
     from aecli.score.seeds import measure_stability
+    from aecli.train.prepare import prepare
 
     config = job.checkpoint.config
-    found = find_neighbors(job.dataset, config, job.folder, bar)
-    graph = None if found is None else found.graph
+    prepared = prepare(job.dataset, config, job.folder, job.checkpoint, bar)
     with bar(f"training {seeds} seeds", config.epochs) as advance:
         return measure_stability(
-            job.checkpoint, job.dataset, job.split, seeds, graph, report=advance
+            job.checkpoint, job.dataset, job.split, seeds, prepared, report=advance
         )

@@ -65,7 +65,11 @@ class TrainJob:
                 start += ": it has them all, --epochs raises them"
             elif config.ended(self.epochs_done, self.checkpoint.best.epoch):
                 start += f": its patience of {config.patience} has run out, --patience raises it"
-        encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
+        encoder, kind = "", "vectors" if dataset.vectors else "images"
+        if dataset.vectors or config.smoothing:
+            encoder = f" with a {config.encoder} encoder"
+        if config.smoothing:
+            encoder += f" of smoothed {kind}"
         few, rows = "", dataset.count("train")
         if config.batch_size > rows:
             few = ", all in one batch"
@@ -75,8 +79,7 @@ class TrainJob:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{plural(rows, 'vector' if dataset.vectors else 'image')} of "
-            f"{dataset.name}{few}{start}"
+            f"{plural(rows, kind)} of {dataset.name}{few}{start}"
         )
 
     @property

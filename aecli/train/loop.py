@@ -20,15 +20,16 @@ from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
-from aecli.neighbors import FoundNeighbors, find_neighbors
 from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
+from aecli.smoothing import seen_bytes
 from aecli.train.epochs import EpochInMemory, EpochResult, EpochStreamed
 from aecli.train.evaluation import Evaluation
+from aecli.train.prepare import Prepared, prepare
 from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from aecli.train.stream import bytes_in_memory, bytes_streamed, choose_shuffle_layout
@@ -97,7 +98,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     memory: int | None = None,
     profile: Path | None = None,
-    found: FoundNeighbors | None = None,
+    prepared: Prepared | None = None,
 ) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
@@ -111,7 +112,7 @@ def train(
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A resumed run streams as it did before.
         profile: a folder for a trace of one epoch, `traced_epoch`.
-        found: the neighbours that the loss asks for, where they have been looked for already.
+        prepared: what `prepare` returns, where that was called already.
 
     Returns:
         The final numbers, or that `stop` ended the training.
@@ -123,28 +124,28 @@ def train(
             folder was moved or removed meanwhile.
 
     """
-    started = time.perf_counter() - (found.seconds if found else 0)
+    started = time.perf_counter() - (prepared.seconds if prepared else 0)
     # What the epochs before took.
     started -= sum(one.seconds for one in resume_from.history) if resume_from else 0
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
     layout = _shuffle_layout(dataset, step, memory, resume_from)
     step.refuse_beyond_memory(pixels=_pixel_bytes(dataset, step, layout))
     progress = _first_progress(dataset, step, resume_from)
-    found = found or find_neighbors(dataset, config, folder)
+    prepared = prepared or prepare(dataset, config, folder, resume_from)
+    graph, smoother = prepared.graph, prepared.smoother
     saver = Saver(
         folder,
         config,
         dataset.describe(),
         layout,
-        found,
+        prepared,
         broken=dataset.broken,
         resumed_at=None if resume_from is None else resume_from.epoch,
     )
-    graph = None if found is None else found.graph
     run_epoch = (
-        EpochInMemory(step, dataset, progress.state, graph)
+        EpochInMemory(step, dataset, progress.state, graph, smoother)
         if layout is None
-        else EpochStreamed(step, dataset, progress.state, layout, graph)
+        else EpochStreamed(step, dataset, progress.state, layout, graph, smoother)
     )
     if resume_from is not None and progress.ended(config):
         # The end may have come between two of its files.
@@ -153,7 +154,8 @@ def train(
         return Stopped(saver.has_saved)
     # Free the images on the device.
     del run_epoch
-    summary = _summarize(dataset, step, folder, layout, progress, started)
+    evaluation = Evaluation(step, smoother)
+    summary = _summarize(dataset, step, folder, layout, progress, evaluation, started)
     saver.write_summary(summary)
     return summary
 
@@ -226,14 +228,17 @@ def _shuffle_layout(
 
 
 def _pixel_bytes(dataset: Dataset, step: TrainStep, layout: ShuffleLayout | None) -> int:
-    """Return the bytes that the images take while they are trained on."""
+    """Return the bytes that the images, and what the encoder sees of them, take in training."""
+    seen = bytes_in_memory(dataset.count("train") * seen_bytes(step.config, dataset.image_shape))
     if layout is not None:
-        return bytes_streamed(layout, _row_bytes(dataset, step))
-    return bytes_in_memory(dataset.nbytes)
+        return seen + bytes_streamed(layout, _row_bytes(dataset, step))
+    return seen + bytes_in_memory(dataset.nbytes)
 
 
 def _row_bytes(dataset: Dataset, step: TrainStep) -> int:
     """Return the bytes of an image and of the neighbours that are drawn with it."""
+    if step.config.smoothing:
+        return dataset.image_bytes + step.group * seen_bytes(step.config, dataset.image_shape)
     return step.group * dataset.image_bytes
 
 
@@ -278,11 +283,12 @@ def _summarize(
     folder: RunFolder,
     layout: ShuffleLayout | None,
     progress: Progress,
+    evaluation: Evaluation,
     started: float,
 ) -> Summary:
     linear = _fit_pca(dataset, step.config.latent, layout)
     best = progress.best_parameters
-    codes, errors = Evaluation(step).decoded(best, dataset, "test")
+    codes, errors = evaluation.decoded(best, dataset, "test")
     test_mse, pca_mse = float(errors.mean()), linear.error("test")
     evidence = Evidence(codes, test_mse, pca_mse, linear.mean_error(), linear.components.variance)
     return Summary(
