@@ -8,8 +8,8 @@ from aecli.config import SETTINGS, Config
 from aecli.files import kind_of
 from aecli.model import network
 from aecli.model.layers import Shape
-from aecli.printable import significant
 from aecli.model.smoothing import smoother_of
+from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import folder_of
 

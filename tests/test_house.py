@@ -44,7 +44,7 @@ plot.pictures
 plot.kinds neighbors smoothing train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
-score.baselines train.evaluation train.prepare train.verdict train.job encode_job
+score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
 score.scores train.epochs train.saving score.job explore.job
 train.loop score.stability
 score.seeds score.points score.table score.duplicates

@@ -40,6 +40,7 @@ _PCA_ROWS_AT_A_TIME = 5_000
 
 # Called after each epoch with its metrics, and whether it is safely on the disk.
 Report = Callable[[EpochMetrics, bool], None]
+Watch = Callable[[Checkpoint], None]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def train(
     memory: int | None = None,
     profile: Path | None = None,
     prepared: Prepared | None = None,
+    watch: Watch | None = None,
 ) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
@@ -113,6 +115,7 @@ def train(
             of what is free. A resumed run streams as it did before.
         profile: a folder for a trace of one epoch, `traced_epoch`.
         prepared: what `prepare` returns, where that was called already.
+        watch: called after each epoch with the model as it is then.
 
     Returns:
         The final numbers, or that `stop` ended the training.
@@ -150,7 +153,7 @@ def train(
     if resume_from is not None and progress.ended(config):
         # The end may have come between two of its files.
         saver.save(progress)
-    if _train_epochs(run_epoch, progress, step, layout, saver, report, stop, profile):
+    if _train_epochs(run_epoch, progress, step, layout, saver, report, stop, profile, watch):
         return Stopped(saver.has_saved)
     # Free the images on the device.
     del run_epoch
@@ -177,6 +180,7 @@ def _train_epochs(
     report: Report,
     stop: Callable[[], bool],
     profile: Path | None,
+    watch: Watch | None,
 ) -> bool:
     """Train from where `progress` stands to the end; return whether `stop` ended it before."""
     config = step.config
@@ -201,6 +205,8 @@ def _train_epochs(
         if stopped or progress.ended(config) or saver.is_due():
             saver.save(progress)
         report(progress.history[-1], saver.is_saved(epoch))
+        if watch is not None:
+            watch(saver.current_model(progress))
     return stopped
 
 

@@ -190,6 +190,11 @@ class Saver:
         self._saved_at = time.perf_counter()
         self._epoch_saved = epoch
 
+    def current_model(self, progress: Progress) -> Checkpoint:
+        """Return the model of the epoch that was trained last, as the best one is saved."""
+        tensors = {**flatten(progress.state.parameters, "parameters"), **self._smoother}
+        return Checkpoint(self._config, self._data, progress.epoch, progress.best, tensors)
+
     def write_summary(self, summary: Any) -> None:
         """Write the numbers at the end of training, a dataclass.
 
