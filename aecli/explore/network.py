@@ -21,9 +21,9 @@ def network_facts(checkpoint: Checkpoint, blocks: Blocks) -> Facts:
     layers = network(checkpoint.config, checkpoint.data.image_shape)
     tensors = checkpoint.parameters
     return {
+        "smoother": _smoother(checkpoint, blocks),
         "encoder": _layers(layers.encoder, tensors, blocks),
         "decoder": _layers(layers.decoder, tensors, blocks),
-        "smoother": _smoother(checkpoint, blocks),
         "clips": layers.clips,
     }
 

@@ -2,13 +2,14 @@
 
 The encoder sees this mean in place of the image. An image is placed by its first principal
 components, and so is the memory, which stands for the training images; the mean over the memory is
-taken there, with weights that fall with the distance, and is made an image again.
+taken there, with weights that fall with the distance, and is made an image again, but for the mean
+of all.
 
 With x an image as a row of pixels in 0..1:
 
     z = components (x - mean)
     w_j = softmax_j(log_counts_j - |z - memory_j|^2 / bandwidth)
-    seen = mean + components^T sum_j w_j memory_j
+    seen = components^T sum_j w_j memory_j
 
 where rows of the memory that are the image itself count nothing: a training image does not see
 itself. Source: Nadaraya, *On estimating regression* (1964), and Watson, *Smooth regression
@@ -41,20 +42,22 @@ _STORED = ("mean", "components", "memory", "log_counts", "bandwidth")
 class Seen(NamedTuple):
     """What an encoder sees of some images.
 
-    `coordinates`: float32 (n, q), see `Smoother.coordinates`. `mean` and `components` are those of
-    the smoother.
+    `coordinates`: float32 (n, q), see `Smoother.coordinates`. `components` are the smoother's.
     """
 
     coordinates: Any
-    mean: Any
     components: Any
 
     def images(self, coordinates: "jax.Array", image_shape: ImageShape) -> "jax.Array":
-        """Return the images (..., h, w, c) of coordinates (..., q), some of these or any."""
+        """Return the images (..., h, w, c) of coordinates (..., q), some of these or any.
+
+        Their pixels are what differs from the mean training image: with the mean, which is the same
+        in all, maps of few images were worse.
+        """
         import jax.numpy as jnp
 
         *many, width = coordinates.shape
-        rows = jnp.matmul(coordinates.reshape(-1, width), self.components) + self.mean[None, :]
+        rows = jnp.matmul(coordinates.reshape(-1, width), self.components)
         images: jax.Array = rows.reshape(*many, *image_shape)
         return images
 
@@ -91,7 +94,7 @@ class Smoother(NamedTuple):
 
     def seen(self, coordinates: Any) -> Seen:
         """Return what an encoder sees of images whose coordinates (n, q) these are."""
-        return Seen(coordinates, self.mean, self.components)
+        return Seen(coordinates, self.components)
 
     def coordinates(self, rows: "jax.Array") -> "jax.Array":
         """Return where the encoder sees rows of pixels, float32 (n, p): their smoothed (n, q)."""

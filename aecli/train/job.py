@@ -79,7 +79,7 @@ class TrainJob:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{plural(rows, kind.removesuffix("s"))} of {dataset.name}{few}{start}"
+            f"{plural(rows, kind.removesuffix('s'))} of {dataset.name}{few}{start}"
         )
 
     @property

@@ -85,49 +85,48 @@ function applyLayer(layer, values) {
   return sums;
 }
 
-// The image (p) as the encoder sees it: the mean of the rows of a memory near it, weighted, in
-// principal components; rows that are the image itself do not count.
+// What the encoder sees of an image: the mean of the training images near it, but for the mean of
+// all. What in the memory is the image itself does not count; see `Smoother` of model/smoothing.py.
 function smooth(smoother, pixels) {
   const { mean, components, memory, logCounts, bandwidth, same } = smoother;
-  const [size, count] = [components.length / mean.length, logCounts.length];
-  const own = new Float32Array(size);
-  let length = 0;
-  for (let k = 0; k < size; k++) {
-    let sum = 0;
-    for (let i = 0, at = k * mean.length; i < mean.length; i++) sum += components[at + i] * (pixels[i] - mean[i]);
-    own[k] = sum;
-    length += sum * sum;
+  const size = pixels.length;
+  const width = components.length / size;
+  const own = new Float64Array(width);
+  for (let q = 0; q < width; q++) {
+    for (let p = 0; p < size; p++) own[q] += components[q * size + p] * (pixels[p] - mean[p]);
   }
-  const logits = new Float64Array(count);
+  const logits = new Float64Array(logCounts.length);
   let highest = -Infinity;
-  for (let row = 0; row < count; row++) {
-    let [distance, other] = [0, 0];
-    for (let k = 0, at = row * size; k < size; k++) {
-      distance += (own[k] - memory[at + k]) ** 2;
-      other += memory[at + k] ** 2;
+  for (let m = 0; m < logits.length; m++) {
+    let squared = 0, lengths = 0;
+    for (let q = 0; q < width; q++) {
+      const a = own[q], b = memory[m * width + q];
+      squared += (a - b) ** 2;
+      lengths += a * a + b * b;
     }
-    logits[row] = distance <= same * (length + other) ? -1e30 : logCounts[row] - distance / bandwidth;
-    highest = Math.max(highest, logits[row]);
+    logits[m] = squared <= same * lengths ? -1e30 : logCounts[m] - squared / bandwidth;
+    highest = Math.max(highest, logits[m]);
   }
-  const seen = new Float64Array(size);
+  const sums = new Float64Array(width);
   let total = 0;
-  for (let row = 0; row < count; row++) {
-    const weight = Math.exp(logits[row] - highest);
-    if (weight < 1e-9) continue;
+  for (let m = 0; m < logits.length; m++) {
+    const weight = Math.exp(logits[m] - highest);
+    if (weight === 0) continue;
     total += weight;
-    for (let k = 0, at = row * size; k < size; k++) seen[k] += weight * memory[at + k];
+    for (let q = 0; q < width; q++) sums[q] += weight * memory[m * width + q];
   }
-  const image = Float32Array.from(mean);
-  for (let k = 0; k < size; k++) {
-    const share = seen[k] / total;
-    for (let i = 0, at = k * mean.length; i < mean.length; i++) image[i] += share * components[at + i];
+  const seen = new Float32Array(size);
+  for (let p = 0; p < size; p++) {
+    let value = 0;
+    for (let q = 0; q < width; q++) value += components[q * size + p] * sums[q];
+    seen[p] = value / total;
   }
-  return image;
+  return seen;
 }
 
 function encodePixels(model, pixels) {
-  if (model.smoother) pixels = smooth(model.smoother, pixels);
-  return model.encoder.reduce((values, layer) => applyLayer(layer, values), pixels);
+  const seen = model.smoother ? smooth(model.smoother, pixels) : pixels;
+  return model.encoder.reduce((values, layer) => applyLayer(layer, values), seen);
 }
 
 // Pixels (h * w * c); in 0..1, unless the model is one of vectors.
@@ -139,15 +138,15 @@ function decodeCode(model, code) {
   return pixels;
 }
 
-function readLayer(fact) {
-  return { ...fact, kernel: readKernel(fact.kernel), shape: fact.kernel.shape, bias: readArray(fact.bias) };
-}
-
 function readKernel(fact) {
   const levels = readArray(fact);
   const kernel = new Float32Array(levels.length);
   for (let i = 0; i < levels.length; i++) kernel[i] = levels[i] * fact.scale;
   return kernel;
+}
+
+function readLayer(fact) {
+  return { ...fact, kernel: readKernel(fact.kernel), shape: fact.kernel.shape, bias: readArray(fact.bias) };
 }
 
 function readSmoother(fact) {
@@ -163,9 +162,9 @@ function readSmoother(fact) {
 
 function readModel(fact) {
   return {
+    smoother: fact.smoother && readSmoother(fact.smoother),
     encoder: fact.encoder.map(readLayer),
     decoder: fact.decoder.map(readLayer),
-    smoother: fact.smoother && readSmoother(fact.smoother),
     clips: fact.clips,
   };
 }
@@ -173,7 +172,8 @@ function readModel(fact) {
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, encodePixels, decodeCode,
+    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, encodePixels,
+    decodeCode,
   ];
   return `"use strict";
 ${functions.map(String).join("\n")}
