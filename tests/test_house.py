@@ -19,14 +19,14 @@ files
 config pixels labels plot.library
 kept
 data.source tensor_file
-npy data.named_arrays data.progress data.reading data.rows run.states run.points
+npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
 model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
 data.idx data.npz_file data.parquet_file run.provenance
 data.label_files
 run.codes
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
-data.format data.ranges data.describe data.digits model.conv plot.images plot.history
+data.format data.ranges data.shapes data.describe data.digits model.conv plot.images plot.history
 data.single_array data.archive
 data.formats.* model
 data.formats data.named model.parameters model.sizes losses

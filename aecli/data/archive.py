@@ -191,7 +191,7 @@ def dataset_of_archives(source: Source, archives: Mapping[Path, Contents], bar: 
         row_ids=row_ids,
         left_out=left_out,
         split_names=layout.split_names,
-        widened=decoded.widened,
+        converted=decoded.converted,
     )
 
 

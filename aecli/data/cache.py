@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ from aecli.kept import KeptFolder, is_ours, kept_folder, make_private
 from aecli.npy import StoredArray, read_header, write_header
 
 # Raise it when the same files are decoded to different pixels.
-_VERSION = 2
+_VERSION = 3
 # A file may change twice within the resolution of its time stamps.
 _SETTLED_SECONDS = 2.0
 # Beyond that, those that were not used for longest go.
@@ -49,6 +49,7 @@ _NOTE_SECONDS = 30 * 24 * 3600
 _MOST_LOOKED_AT = 200
 # Drawings that are darker, of 0..255, lie on white.
 _DARK = 128
+_BITS: Mapping[Kind, int] = {"uint8": 8, "uint16": 16, "float32": 32}
 _ADVICE = "XDG_CACHE_HOME names another place"
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
@@ -58,13 +59,13 @@ class Decoded(NamedTuple):
     """Decoded images.
 
     `array`: (n, h, w, c), uint8; uint16 where some images have 16 bits; or float32, numbers of any
-    range. `source`: with the ground of transparent images, None where there are none. `widened`:
-    how many images of 8 bits are among some of 16, and now have 16 too.
+    range. `source`: with that type, and with the ground of transparent images, None where there
+    are none. `converted`: how many images are not as they were, by what was done.
     """
 
     array: StoredArray
     source: Source
-    widened: int = 0
+    converted: Mapping[str, int]
 
 
 class _Facts(NamedTuple):
@@ -72,10 +73,16 @@ class _Facts(NamedTuple):
 
     gray: bool
     size: tuple[int, int]
-    kind: Kind
-    widened: int
+    kinds: dict[Kind, int]
     transparent: bool
     ground: Ground
+    converted: dict[str, int]
+
+    def kind(self, wanted: str | None) -> Kind:
+        """Return the type that all images become: the one wanted, else the longest of theirs."""
+        longest: Kind = max(self.kinds, key=lambda kind: _BITS[kind])
+        whole: tuple[Kind, ...] = ("uint8", "uint16")
+        return next((kind for kind in whole if kind == wanted and longest in whole), longest)
 
 
 def decode_once(
@@ -108,10 +115,12 @@ def decode_once(
     ground: Ground = facts.ground if source.ground == "auto" else source.ground or "black"
     if not facts.transparent:
         ground = "black"
-    key = hashlib.sha256(f"{content} {ground}".encode()).hexdigest()
+    kind = facts.kind(source.kind)
+    brought = f" {kind}" if kind != facts.kind(None) else ""
+    key = hashlib.sha256(f"{content} {ground}{brought}".encode()).hexdigest()
     array = _open(folder, key)
     if array is None:
-        _decode_to_file(folder, key, read, facts._replace(ground=ground), count, bar)
+        _decode_to_file(folder, key, read, facts._replace(ground=ground), kind, count, bar)
         is_same = _note(paths, conversion)[0] == note
         if not is_same or (not settled and _content(paths, conversion) != content):
             # The pixels may be those of the old content or of the new one.
@@ -129,7 +138,12 @@ def decode_once(
             folder.write(note, content.encode())
     if source.ground == "auto":
         source = replace(source, ground=ground if facts.transparent else None)
-    return Decoded(array, source, facts.widened)
+    bits = {
+        f"of {_BITS[other]} bits brought to {_BITS[kind]}": count
+        for other, count in facts.kinds.items()
+        if other != kind
+    }
+    return Decoded(array, replace(source, kind=kind), facts.converted | bits)
 
 
 def _read_facts(folder: KeptFolder, content: str) -> _Facts | None:
@@ -231,10 +245,10 @@ def _sha256(file: IO[bytes]) -> str:
 
 
 def _decode_to_file(
-    folder: KeptFolder, key: str, read: ReadImages, facts: _Facts, count: int, bar: Bar
+    folder: KeptFolder, key: str, read: ReadImages, facts: _Facts, kind: Kind, count: int, bar: Bar
 ) -> None:
     shape = (count, *facts.size, 1 if facts.gray else 3)
-    dtype = np.dtype(facts.kind)
+    dtype = np.dtype(kind)
     path = _pixels(folder, key)
     files.sweep_folder(folder.path)
     try:
@@ -245,7 +259,7 @@ def _decode_to_file(
             write_header(file, dtype, shape)
             file.flush()
             place = (file.name, file.tell())
-            target = Target(*place, facts.size, facts.gray, facts.kind, facts.ground)
+            target = Target(*place, facts.size, facts.gray, kind, facts.ground)
             decode = partial(decode_into, target=target)
             batches = batched(read(), target.row_bytes)
             with closing(in_parallel(decode, batches, advance)) as results:
@@ -294,6 +308,7 @@ def _find_facts(read: ReadImages, count: int, source: Source, bar: Bar) -> _Fact
     """Return what the properties of all images say, without decoding more than a few."""
     gray, size, first, seen = True, source.size, "", 0
     kinds: Counter[Kind] = Counter()
+    converted: Counter[str] = Counter()
     transparent: list[int] = []
     with (
         bar("reading image sizes", count) as advance,
@@ -303,6 +318,10 @@ def _find_facts(read: ReadImages, count: int, source: Source, bar: Bar) -> _Fact
             for image, info in zip(batch.images, infos, strict=True):
                 size, first = size or info.size, first or image.name
                 gray = gray and info.gray
+                if source.size is not None and info.size != size:
+                    converted[f"stretched to {_text(source.size)}"] += 1
+                if source.grayscale and not info.gray:
+                    converted["made gray"] += 1
                 kinds[info.kind] += 1
                 if info.transparent:
                     transparent.append(seen)
@@ -319,14 +338,13 @@ def _find_facts(read: ReadImages, count: int, source: Source, bar: Bar) -> _Fact
             f"{source.location} has {kinds['float32']:,} images of 32 bits per pixel, others have "
             "8 or 16: expected one type of number, or the scale of neither is known"
         )
-    kind: Kind = max(kinds, key=lambda kind: np.dtype(kind).itemsize)
     return _Facts(
         gray=source.grayscale or gray,
         size=size,
-        kind=kind,
-        widened=kinds["uint8"] if kind == "uint16" else 0,
+        kinds=dict(kinds),
         transparent=bool(transparent),
         ground=_choose_ground(read, transparent, bar) if transparent else "black",
+        converted=dict(converted),
     )
 
 

@@ -180,7 +180,8 @@ def decode_into(batch: Batch, target: Target) -> None:
     """Decode images, grey or RGB, stretched to the target's size, and write their rows.
 
     They are rotated as their EXIF says, and transparent ones lie on the target's ground. Among
-    images of 16 bits those of 8 become 257 times as large, so that white stays white.
+    images of 16 bits those of 8 become 257 times as large, so that white stays white, and where 8
+    are asked for, those of 16 become that much smaller.
 
     Raises:
         InputError: one of them is not an image, or is damaged.
@@ -465,6 +466,8 @@ def _decode(encoded: EncodedImage, target: Target) -> Images:
             pixels = np.rint(np.clip(pixels, 0, 65535)).astype(np.uint16)
         elif kind == "uint8" and target.kind == "uint16":
             pixels = pixels.astype(np.uint16) * np.uint16(257)
+        if pixels.dtype == np.uint16 and target.kind == "uint8":
+            pixels = np.rint(pixels / 257).astype(np.uint8)
         if pixels.dtype != target.kind:
             raise InputError(f"{encoded.name} was changed while it was decoded: try again")
         if pixels.ndim == 3:

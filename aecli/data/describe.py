@@ -135,10 +135,10 @@ def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
-    """Return what became of transparency and of 8 bits among 16, where there is any."""
-    ground, widened = dataset.source.ground, dataset.widened
+    """Return what became of transparency, and of images that are not as the others."""
+    ground = dataset.source.ground
     texts = [f"transparent images lie on {ground}"] if ground else []
-    texts += [f"{widened:,} of 8 bits are taken times 257, as others have 16"] if widened else []
+    texts += [counted(dataset.converted)] if dataset.converted else []
     return [("files", "; ".join(texts))] if texts else []
 
 

@@ -73,7 +73,7 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
         row_ids=row_ids,
         left_out=left_out,
         split_names=layout.split_names,
-        widened=decoded.widened,
+        converted=decoded.converted,
     )
 
 

@@ -167,7 +167,7 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
         has_own_splits=own_splits,
         row_ids=row_ids,
         left_out=labelling.left_out,
-        widened=decoded.widened,
+        converted=decoded.converted,
         split_names=split_names,
     )
 

@@ -173,13 +173,14 @@ def test_a_folder_goes_through(
     assert codes["row_ids"][:2] == ["cat/00.png", "cat/01.png"]
     assert codes["class_names"] == ["cat", "dog"]
     assert main(["plot", "runs/photos/codes-all.npy"]) == 0
-    # New images are stretched as those of the training were.
+    # New images are converted as those of the training were.
     save_image(Path("new/a.png"), PIXELS[0])
     assert main(["encode", "runs/photos", "new", "-o", "new.npy"]) == 0
     assert np.load("new.npy").shape == (1, 2)
     save_image(Path("new/b.png"), COLOR)
-    assert main(["encode", "runs/photos", "new", "-o", "color.npy"]) == 2
-    assert "has images of 4x4x3, the run was trained on 4x4x1" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["encode", "runs/photos", "new", "-o", "color.npy"]) == 0
+    assert "as the run's: 1 made gray, 2 stretched to 4x4" in capsys.readouterr().err
     assert main(["data", "show", "photos", "--grayscale", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == {"cat": 6, "dog": 6}
 
