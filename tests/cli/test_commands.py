@@ -296,8 +296,12 @@ def test_new_images_are_converted_as_the_runs_own_and_it_is_said(
     assert json.loads(captured.out)["converted"] == {"stretched to 8x8": 1, "made gray": 1}
     assert np.load("codes.npy").shape == (2, 2)
     # The codes find their images again, converted.
+    np.save("x.npy", np.random.default_rng(0).integers(0, 256, (40, 20, 8, 3), np.uint8))
+    assert main(["encode", str(digits_run), "x.npy", "-o", "codes.npy", "--force"]) == 0
     assert main(["score", "codes.npy"]) == 0
-    assert main(["score", str(digits_run), "new"]) == 0
+    capsys.readouterr()
+    assert main(["score", str(digits_run), "x.npy"]) == 0
+    said = "images converted as the run's: 40 made gray, 40 stretched to 8x8\n"
     assert capsys.readouterr().err.startswith(said)
     np.save("wide.npy", np.zeros((3, 1000, 8), np.uint16))
     assert main(["encode", str(digits_run), "wide.npy", "-o", "wide-codes.npy"]) == 0
