@@ -22,7 +22,7 @@ data.source tensor_file
 npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
 model.layers plot.colors score.metrics
 device compile_cache schedules data.splits data.stored data.decoding data.fetch run.folder
-data.idx data.npz_file data.parquet_file run.provenance
+data.idx data.npz_file data.tar_file data.parquet_file run.provenance
 data.label_files
 run.codes
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
