@@ -48,7 +48,8 @@ class Dataset:
     the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
     below 0 or above 1, or None where there are none; of standardised vectors, those that are
     further from the mean than any training row. `converted`: how many images did not have the size,
-    the channels or the bits that all have now, by what was done.
+    the channels or the bits that all have now, by what was done. `axes`: what was assumed of the
+    axes of an array whose format does not say it, in words.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Dataset:
     found_range: bool = False
     outside: npt.NDArray[np.bool_] | None = None
     converted: Mapping[str, int] = field(default_factory=dict)
+    axes: str | None = None
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.

@@ -44,6 +44,7 @@ def read_and_left_out(dataset: Dataset) -> dict[str, Any]:
         "split_names": dict(dataset.split_names),
         "unknown_labels": 0 if labels is None else int(np.count_nonzero(labels == UNKNOWN)),
         "left_out": dict(dataset.left_out),
+        "axes": dataset.axes,
     }
 
 
@@ -60,6 +61,7 @@ def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}{_taken(description)}"),
         ("splits", _splits_text(description)),
         ("classes", f"{named}; {unknown:,} without a label" if unknown else named),
+        *_axes_row(description),
         *_left_out_row(description),
         ("fingerprint", description["fingerprint"]),
     ]
@@ -96,6 +98,7 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
             if dataset.standardised
             else f"{what}{low:g}..{high:g} is taken as 0..1{found if dataset.found_range else ''}",
         ),
+        *_axes_row(about),
         *_outside_row(dataset),
         *_files_row(dataset),
         ("classes", _classes_text(dataset, about["unknown_labels"])),
@@ -140,6 +143,10 @@ def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
     texts = [f"transparent images lie on {ground}"] if ground else []
     texts += [counted(dataset.converted)] if dataset.converted else []
     return [("files", "; ".join(texts))] if texts else []
+
+
+def _axes_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [("axes", about["axes"])] if about["axes"] else []
 
 
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:

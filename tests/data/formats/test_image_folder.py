@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,14 @@ def _write(name: str, data: bytes) -> Act:
     return act
 
 
+def _arrays(folder: Path) -> None:
+    for name in ("cat", "dog"):
+        shutil.rmtree(folder / name)
+    (folder / "train").mkdir()
+    for number in range(2):
+        np.save(folder / "train" / f"{number}.npy", PIXELS)
+
+
 def _link(name: str, target: str) -> Act:
     return lambda folder: (folder / "cat" / name).symlink_to(target)
 
@@ -150,6 +159,10 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
     "a floating-point TIFF": (
         lambda folder: Image.fromarray(np.zeros((6, 5), np.float32)).save(folder / "cat/x.tiff"),
         "has 1 images of 32 bits per pixel, others have 8 or 16",
+    ),
+    "arrays in folders of splits": (
+        _arrays,
+        "has no images (left out: 2 .npy): arrays are read one file at a time; name one, or join",
     ),
     "no images": (
         lambda folder: [
