@@ -30,11 +30,12 @@ attack: install  ## Throw all that is bad at aecli: it must end in one line or i
 torture: install  ## Kill aecli hundreds of times, let commands race, and check that nothing is lost; takes half an hour
 	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50 --races 100
 
-check: install  ## Lint, format check, strict types, and whether the page of commands is stale
+check: install  ## Lint, format check, strict types, whether the page of commands is stale, and the map's scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.reference --check
+	$(BIN)/python -m tests.lint_page
 
 docs: install  ## Write the page of commands from the commands
 	$(BIN)/python -m tests.reference

@@ -85,7 +85,7 @@ def test_the_commands_in_the_readme_exist() -> None:
         if words[:1] == ["aecli"]:
             known = {flag for p in COMMANDS[words[1]].params for flag in p.opts}
             assert {word for word in words if word.startswith("-")} <= known, words
-    assert {"train", "encode", "decode", "plot", "score"} == named <= set(COMMANDS)
+    assert {"train", "encode", "decode", "plot", "explore", "score"} == named <= set(COMMANDS)
     targets = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for words in lines:
         if words[:1] == ["make"]:

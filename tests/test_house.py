@@ -34,9 +34,10 @@ data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
 run.reopen neighbors encode show plot.maps
-plot.kinds score.baselines train.stream train.step train.environment
+plot.kinds score.baselines train.stream train.step train.environment explore.blocks explore.subject
+explore.sheets explore.html explore.network explore.drawing
 score.scores train.evaluation train.job encode_job
-train.epochs train.saving score.job
+train.epochs train.saving score.job explore.job
 train.loop score.stability
 score.seeds score.points score.report
 score.comparison
@@ -49,7 +50,7 @@ __main__
 """
 ROWS = {module: row for row, modules in enumerate(HOUSE.split("\n")) for module in modules.split()}
 # Folders whose `__init__.py` is a docstring alone.
-ROOMS = ("plot", "run", "score", "train")
+ROOMS = ("explore", "plot", "run", "score", "train")
 
 
 def _module(path: Path) -> str:

@@ -77,9 +77,7 @@ class Autoencoder(nnx.Module):
     def __init__(self, layers: Network) -> None:
         self.encoder = Encoder(layers.encoder)
         self.decoder = Decoder(layers.decoder, layers.image_shape)
-        height, _, channels = layers.image_shape
-        # Vectors with a linear output have no range.
-        self.clips = (height, channels) != (1, 1) or layers.decoder[-1].activation != "linear"
+        self.clips = layers.clips
 
     def decode(self, codes: jax.Array) -> jax.Array:
         """Decode `codes`, float32 (n, d), to images, float32 (n, h, w, c), clipped to 0..1."""

@@ -115,6 +115,12 @@ class Network:
         return max(layer.cost for layer in self.layers)
 
     @property
+    def clips(self) -> bool:
+        """Whether decoded images are clipped to 0..1; not vectors with a linear output."""
+        height, _, channels = self.image_shape
+        return (height, channels) != (1, 1) or self.decoder[-1].activation != "linear"
+
+    @property
     def widths(self) -> list[int]:
         """How many numbers an image is, after each step from its pixels to its code."""
         return [math.prod(shape) for shape in self._steps]

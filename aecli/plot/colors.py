@@ -57,6 +57,10 @@ class Classes:
         """Return the colour of a class."""
         return PALETTE[index % len(PALETTE)]
 
+    def hex_color(self, index: int) -> str:
+        """Return the colour of a class as `#rrggbb`."""
+        return matplotlib.colors.to_hex(self.color(index))
+
     def colors(self) -> Rgb:
         """Return the colour of each label, (n, 3) in 0..1."""
         palette = [matplotlib.colors.to_rgb(self.color(i)) for i in range(len(self))]
@@ -121,6 +125,12 @@ class ContinuousColors:
     def scale(self) -> ScalarMappable:
         """Return the colour scale, for a colour bar."""
         return ScalarMappable(matplotlib.colors.Normalize(*self.limits), _COLORMAP)
+
+
+def colormap_bytes() -> npt.NDArray[np.uint8]:
+    """Return the colours of numbers from low to high, uint8 (256, 3)."""
+    colors = matplotlib.colormaps[_COLORMAP](np.linspace(0, 1, 256), bytes=True)
+    return np.ascontiguousarray(colors[:, :3])
 
 
 Coloring = Classes | ContinuousColors
