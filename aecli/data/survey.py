@@ -31,6 +31,8 @@ _PAGES_AT_A_TIME = 256
 _MOST_OF_A_PLACE = 80
 _SHORTEST_NAME = 24
 
+_BITS: Mapping[Kind, int] = {"uint8": 8, "uint16": 16, "float32": 32}
+
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
 
@@ -41,22 +43,38 @@ class Survey:
     `count`: how many files there are. `pages`: those of each file that has not one image, its first
     page, by its place among the files. `broken`: why files cannot be read, by their places;
     `decoded` says whether all are known, also those whose pixels are damaged. `others`: how many
-    pages are no images, by reason. `widened`: how many images of 8 bits are among some of 16.
+    pages are no images, by reason. `kinds`: how many images have pixels of each type. `converted`:
+    how many are not of the size or the channels that all have in the end, by what is done.
     `narrowed`: how many have more bits in the file than are read.
     """
 
     count: int
     gray: bool
     size: tuple[int, int]
-    kind: Kind
+    kinds: Mapping[Kind, int]
     ground: Ground
     transparent: bool
-    widened: int
+    converted: Mapping[str, int]
     narrowed: int
     pages: Mapping[int, tuple[int, ...]]
     others: Mapping[str, int]
     broken: Mapping[int, str]
     decoded: bool = False
+
+    def kind(self, wanted: str | None = None) -> Kind:
+        """Return the type that all images become: the one wanted, else the longest of theirs."""
+        longest: Kind = max(self.kinds, key=lambda kind: _BITS[kind])
+        whole: tuple[Kind, ...] = ("uint8", "uint16")
+        return next((kind for kind in whole if kind == wanted and longest in whole), longest)
+
+    def conversions(self, kind: Kind) -> dict[str, int]:
+        """Return how many images are not as they were once all are of a type, by what was done."""
+        bits = {
+            f"of {_BITS[other]} bits brought to {_BITS[kind]}": count
+            for other, count in self.kinds.items()
+            if other != kind
+        }
+        return {**self.converted, **bits}
 
     def files_of_rows(self) -> npt.NDArray[np.int64]:
         """Return the file of each image, int64 (n,), also of broken ones.
@@ -124,6 +142,7 @@ class _Found:
         self._size, self._first = source.size, ""
         self._gray, self._narrowed = True, 0
         self._kinds: Counter[Kind] = Counter()
+        self._converted: Counter[str] = Counter()
         self._pages: dict[int, tuple[int, ...]] = {}
         self._others: Counter[str] = Counter()
         self._broken: dict[int, str] = {}
@@ -150,6 +169,10 @@ class _Found:
         self._gray = self._gray and info.gray
         self._kinds[info.kind] += count
         self._narrowed += count * info.narrowed
+        if self._source.size is not None and info.size != self._source.size:
+            self._converted[f"stretched to {_text(self._source.size)}"] += count
+        if self._source.grayscale and not info.gray:
+            self._converted["made gray"] += count
         if self._source.size is None and info.size != self._size:
             size = _text(self._size)
             raise InputError(
@@ -167,15 +190,14 @@ class _Found:
                 f"{where} has {kinds['float32']:,} images of 32 bits per pixel, others have "
                 "8 or 16: expected one type of number, or the scale of neither is known"
             )
-        kind: Kind = max(kinds, key=lambda kind: np.dtype(kind).itemsize)
         return Survey(
             count=self.count,
             gray=self._source.grayscale or self._gray,
             size=self._size,
-            kind=kind,
+            kinds=dict(kinds),
             ground="black",
             transparent=bool(self.transparent),
-            widened=kinds["uint8"] if kind == "uint16" else 0,
+            converted=dict(self._converted),
             narrowed=self._narrowed,
             pages=self._pages,
             others=dict(self._others),
