@@ -186,7 +186,7 @@ class Config:
         since=7,
     )
     landmarks: int = setting(
-        4_096,
+        10_000,
         "Training images, or means of several where there are more, for this mean.",
         panel="Model",
         affects=("start",),
@@ -409,19 +409,25 @@ def choose_recipe(name: str) -> Config:
 
 
 def fit_to_data(
-    config: Config, rows: int, chosen: Collection[str], *, vectors: bool, standardised: bool = False
+    config: Config,
+    rows: int,
+    chosen: Collection[str],
+    *,
+    vectors: bool,
+    standardised: bool = False,
+    small: bool = False,
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
     Settings that the user has `chosen` stay. Many images are not smoothed. Vectors get a dense
-    encoder: they have no patches; and so do smoothed images, which have hardly any. If vectors are
-    `standardised` they get a linear output: they have no range. An image has at most all others as
-    neighbours. The batch is halved until an epoch has 32 of them, and there are at least as many
-    epochs as give the steps of 50 such epochs, or 100 with smoothing.
+    encoder: they have no patches; and so do smoothed images that are so `small` that they have few.
+    If vectors are `standardised` they get a linear output: they have no range. An image has at most
+    all others as neighbours. The batch is halved until an epoch has 32 of them, and there are at
+    least as many epochs as give the steps of 50 such epochs, or 100 with smoothing.
     """
     if "smoothing" not in chosen and rows > _MOST_SMOOTHED:
         config = replace(config, smoothing=0.0)
-    if (vectors or config.smoothing) and "encoder" not in chosen:
+    if (vectors or (config.smoothing and small)) and "encoder" not in chosen:
         config = replace(config, encoder="dense")
     if standardised and not {"output", "loss"} & set(chosen):
         config = replace(config, output="linear")

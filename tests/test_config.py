@@ -38,7 +38,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "neighbor_weight": 0.0,
         "neighbor_final": 1.0,
         "smoothing": 0.0,
-        "landmarks": 4096,
+        "landmarks": 10000,
         "neighbors": 15,
         "label_weight": 0.0,
         "seed": 0,
@@ -251,16 +251,18 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
 
 
-def test_few_images_are_smoothed_and_get_a_dense_encoder() -> None:
+def test_few_images_are_smoothed_and_small_ones_get_a_dense_encoder() -> None:
     config = choose_recipe("map")
     fitted = fit_to_data(config, 10_000, (), vectors=False)
-    assert (fitted.smoothing, fitted.encoder) == (0.2, "dense")
-    forced = fit_to_data(config, 10_000, ("encoder",), vectors=False)
+    assert (fitted.smoothing, fitted.encoder) == (0.2, "conv")
+    small = fit_to_data(config, 10_000, (), vectors=False, small=True)
+    assert (small.smoothing, small.encoder) == (0.2, "dense")
+    forced = fit_to_data(config, 10_000, ("encoder",), vectors=False, small=True)
     assert (forced.smoothing, forced.encoder) == (0.2, "conv")
-    fitted = fit_to_data(config, 10_001, (), vectors=False)
+    fitted = fit_to_data(config, 10_001, (), vectors=False, small=True)
     assert (fitted.smoothing, fitted.encoder) == (0.0, "conv")
     forced = fit_to_data(config, 10_001, ("smoothing",), vectors=False)
-    assert (forced.smoothing, forced.encoder) == (0.2, "dense")
+    assert forced.smoothing == 0.2
     for recipe in ("plain", "classic"):
         assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).smoothing == 0
 

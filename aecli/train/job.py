@@ -30,6 +30,7 @@ from aecli.data import (
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
+from aecli.model.conv import PATCH
 from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
@@ -143,6 +144,7 @@ def new_job(
         settings,
         vectors=data.vectors,
         standardised=data.standardised,
+        small=min(data.image_shape[:2]) < 2 * PATCH,
     )
     training_labels(data, config)
     _refuse_beyond_memory(config, data)
