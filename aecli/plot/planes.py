@@ -86,6 +86,8 @@ def traversals(codes: Floats, start: Floats, count: int) -> Floats:
 def one_for_each_cell(codes: Floats, most: int) -> npt.NDArray[np.intp]:
     """Return rows of codes (n, 2), one for each cell that holds some: the nearest to its middle.
 
+    They ascend, as files are read.
+
     There are `most` cells along the longer side.
     """
     values = codes.astype(np.float64)
@@ -99,7 +101,7 @@ def one_for_each_cell(codes: Floats, most: int) -> npt.NDArray[np.intp]:
     order = order[inside[order]]
     first = np.ones(len(order), bool)
     first[1:] = (cells[order[1:]] != cells[order[:-1]]).any(axis=1)
-    rows: npt.NDArray[np.intp] = order[first]
+    rows: npt.NDArray[np.intp] = np.sort(order[first])
     return rows
 
 

@@ -48,6 +48,8 @@ def test_equal_codes_have_a_plane_too() -> None:
 def test_one_code_is_taken_of_each_cell_the_nearest_to_its_middle() -> None:
     grid = np.stack(np.meshgrid(np.arange(10.0), np.arange(10.0)), axis=-1).reshape(-1, 2)
     near = np.concatenate([grid, grid + 0.01, grid[:1] + 1e3]).astype(np.float32)
+    rows = one_for_each_cell(near[::-1], 9)
+    assert (np.diff(rows) > 0).all()
     rows = one_for_each_cell(near, 9)
     assert len(rows) == len(set(rows.tolist()))
     # One of each pair, and not the one that is far out.
