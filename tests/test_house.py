@@ -19,17 +19,19 @@ files
 config pixels labels plot.library
 kept
 data.source tensor_file
-npy data.named_arrays data.progress data.reading data.rows run.states run.points plot.names plot.planes
+npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
+plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
-data.idx data.npz_file data.parquet_file data.workers run.provenance plot.raster plot.legend
+data.idx data.npz_file data.tar_file data.parquet_file data.workers run.provenance
+plot.raster plot.legend
 data.image_file
 data.label_files data.decoding
 data.survey
 run.codes
 plot.options
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
-data.format data.ranges data.describe data.digits data.encoded_dataset
+data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
 model.conv plot.images plot.history
 data.single_array data.archive
 data.formats.* model

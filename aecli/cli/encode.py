@@ -58,8 +58,9 @@ def encode(
     """Turn images into codes with a run's best checkpoint.
 
     Writes float32 (n, d) to NAME.npy, the labels to NAME.labels.npy where there are any, and
-    where the codes came from to NAME.json. New images are treated as those that the run was trained
-    on; --rescale, --size and --grayscale decide otherwise.
+    where the codes came from to NAME.json. New images get the size, the channels, the bits and the
+    range of those that the run was trained on, and the command says so; --rescale names another
+    range.
 
     [bold]Examples[/bold]
 
@@ -71,10 +72,10 @@ def encode(
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter
-    from aecli.data.describe import broken_note
     from aecli.encode_job import encode_job
     from aecli.memory import default_memory, parse_memory
     from aecli.run.codes import write_codes
+    from aecli.run.reopen import notes
 
     reporter = Reporter(quiet, as_json)
     options = source_options(
@@ -89,9 +90,8 @@ def encode(
 
     from aecli.encode import encode_split
 
-    for note in (job.dataset.outside_note(job.split), broken_note(job.dataset)):
-        if note:
-            reporter.say(note)
+    for note in notes(job.dataset, job.split, named=dataset is not None):
+        reporter.say(note)
     with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
         codes = encode_split(
             job.checkpoint,
@@ -110,5 +110,12 @@ def encode(
     )
     reporter.result(
         [job.out],
-        {"codes": str(job.out), "rows": rows, "dimensions": dimensions, "seconds": seconds},
+        {
+            "codes": str(job.out),
+            "rows": rows,
+            "dimensions": dimensions,
+            "converted": dict(job.dataset.converted),
+            "outside": job.dataset.outside_count(job.split),
+            "seconds": seconds,
+        },
     )

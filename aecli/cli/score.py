@@ -110,17 +110,16 @@ def score(
 
     from aecli.cli.console import Reporter
     from aecli.data import refuse_data_files
-    from aecli.data.describe import broken_note
     from aecli.run.codes import codes_files, point_files, write_point_values
     from aecli.run.folder import folder_of
+    from aecli.run.reopen import notes
     from aecli.score.job import score_job
 
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
-    for note in (job.dataset.outside_note(job.split), broken_note(job.dataset)):
-        if note:
-            reporter.say(note)
+    for note in notes(job.dataset, job.split, named=dataset is not None):
+        reporter.say(note)
 
     from aecli.score.comparison import score_map
     from aecli.score.points import point_metrics

@@ -1,7 +1,7 @@
 """Image data sets: from files in several formats, and by name."""
 
 from aecli.data.catalogue import dataset_names, open_dataset, reopen_dataset
-from aecli.data.dataset import DataDescription, Dataset, Split
+from aecli.data.dataset import DataDescription, Dataset, Split, counted
 from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_named, list_named
 from aecli.data.own_files import files_of, refuse_data_files
 from aecli.data.progress import Bar, no_bar
@@ -22,6 +22,7 @@ __all__ = [
     "StoredImages",
     "choose_source",
     "count_of",
+    "counted",
     "dataset_names",
     "extremes",
     "fetch_named",

@@ -45,9 +45,9 @@ class Decoded(NamedTuple):
     """Decoded images.
 
     `array`: (n, h, w, c), uint8; uint16 where some images have 16 bits; or float32, numbers of any
-    range. `source`: with the ground of transparent images, None where there are none. `survey`:
-    what the files hold, and which are broken. `kept`: bool, which of the images that the survey of
-    `EncodedFiles` promised are in the array.
+    range. `source`: with that type, and with the ground of transparent images, None where there are
+    none. `survey`: what the files hold, and which are broken. `kept`: bool, which of the images
+    that the survey of `EncodedFiles` promised are in the array.
     """
 
     array: StoredArray
@@ -103,8 +103,8 @@ class EncodedFiles:
 
         The images are grey if all of them are, or with `source.grayscale`, else RGB; with
         `source.size` they are stretched to it. Where the ground is "auto", transparent images lie
-        on white if their drawings are dark, else on black. Files that are broken are left out with
-        `source.skip_broken`.
+        on white if their drawings are dark, else on black. Those of 8 and 16 bits get the bits of
+        `source.kind`. Files that are broken are left out with `source.skip_broken`.
 
         Raises:
             InputError: some files are broken and are not to be left out; all are named.
@@ -119,20 +119,23 @@ class EncodedFiles:
         ground: Ground = survey.ground if source.ground == "auto" else source.ground or "black"
         if not survey.transparent:
             ground = "black"
-        key = hashlib.sha256(f"{self._content} {ground}".encode()).hexdigest()
+        kind = survey.kind_for(source.kind)
+        brought = f" {kind}" if kind != survey.kind else ""
+        key = hashlib.sha256(f"{self._content} {ground}{brought}".encode()).hexdigest()
         rows = int(np.count_nonzero(~survey.is_broken()[promised]))
         array = _open(folder, key)
         # Without notes it is not known which files are broken.
         if array is None or len(array) != rows:
-            survey = self._decode_to(key, replace(survey, ground=ground))
+            survey = self._decode_to(key, replace(survey, ground=ground, kind=kind))
             array = _open(folder, key)
         if array is None:
             raise InputError(f"{_pixels(folder, key)} was changed while it was written: try again")
-        survey = replace(survey, ground=self.survey.ground, decoded=True)
+        survey = replace(survey, ground=self.survey.ground, kind=self.survey.kind, decoded=True)
         self._refuse_broken(survey)
         self._keep_notes(survey)
         if source.ground == "auto":
             source = replace(source, ground=ground if survey.transparent else None)
+        source = replace(source, kind=kind)
         return Decoded(array, source, survey, ~survey.is_broken()[promised])
 
     def _refuse_broken(self, survey: Survey) -> None:

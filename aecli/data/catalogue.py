@@ -14,6 +14,7 @@ from aecli.data.named import EMBEDDED, NAMED, as_files_error, read_named
 from aecli.data.progress import Bar, no_bar
 from aecli.data.ranges import take_range
 from aecli.data.reading import first_bytes
+from aecli.data.shapes import take_shape
 from aecli.data.source import Source, located
 from aecli.errors import AecliError, InputError
 from aecli.files import kind_of
@@ -36,10 +37,10 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
         member = "" if name is None else f":{name}"
         whole = replace(source, location=f"{path.resolve()}{member}", labels=labels)
         with _memory(location):
-            return take_range(_without_labels(_read_path(whole, bar)))
+            return take_shape(take_range(_without_labels(_read_path(whole, bar))))
     if location in dataset_names():
         with _memory(location):
-            return take_range(_without_labels(read_named(source, bar)))
+            return take_shape(take_range(_without_labels(read_named(source, bar))))
     if (error := as_files_error(location)) is not None:
         raise error
     if not location or os.sep in location:
@@ -69,7 +70,7 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
     """
     if source.location in dataset_names():
         with _memory(source.location):
-            return take_range(_without_labels(read_named(source, bar)))
+            return take_shape(take_range(_without_labels(read_named(source, bar))))
     return open_dataset(source, bar)
 
 

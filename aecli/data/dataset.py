@@ -49,9 +49,11 @@ class Dataset:
     square ones. `left_out`: how many files were not read, by reason. `split_names`: what each split
     is called where the data come from. `found_range`: whether the range of `source.rescale` is what
     the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
-    below 0 or above 1, or None where there are none. `widened`: how many images of 8 bits became
-    images of 16, as others are; `narrowed`: how many have more bits in their files than were read.
-    `broken`: why image files could not be read and were left out, by their names.
+    below 0 or above 1, or None where there are none; of standardised vectors, those that are
+    further from the mean than any training row. `converted`: how many images did not have the size,
+    the channels or the bits that all have now, by what was done. `axes`: what was assumed of the
+    axes of an array whose format does not say it, in words. `broken`: why image files could not be
+    read and were left out, by their names.
     """
 
     name: str
@@ -67,8 +69,8 @@ class Dataset:
     split_names: Mapping[str, str] = field(default_factory=dict)
     found_range: bool = False
     outside: npt.NDArray[np.bool_] | None = None
-    widened: int = 0
-    narrowed: int = 0
+    converted: Mapping[str, int] = field(default_factory=dict)
+    axes: str | None = None
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, name: SplitName) -> Rows:
@@ -136,13 +138,20 @@ class Dataset:
                     "split: expected more, or larger shares with --validation and --test"
                 )
 
+    def outside_count(self, name: SplitName) -> int:
+        """Return how many images of a split are `outside`."""
+        return 0 if self.outside is None else int(np.count_nonzero(self.outside[self.rows(name)]))
+
     def outside_note(self, name: SplitName) -> str | None:
         """Return in words how many images of a split have pixels beyond 0..1; None for none."""
-        if self.outside is None:
-            return None
-        count = int(np.count_nonzero(self.outside[self.rows(name)]))
+        count = self.outside_count(name)
         if count == 0:
             return None
+        if self.standardised:
+            return (
+                f"{count:,} of {self.count(name):,} vectors are further from the mean than any "
+                f"that the columns were measured on, {self.source.reach:.3g} deviations"
+            )
         low, high = self.range
         taken = ", which is taken as 0..1" if self.source.rescale else ""
         return (

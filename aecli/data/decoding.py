@@ -106,8 +106,9 @@ def decode_into(batch: Batch, target: Target) -> list[str | None]:
     """Decode images, grey or RGB, stretched to the target's size, and write their rows.
 
     They are rotated as their EXIF says, and transparent ones lie on the target's ground. Among
-    images of 16 bits those of 8 become 257 times as large, so that white stays white. Return for
-    each image why it cannot be read, or None; the rows of such a one hold anything.
+    images of 16 bits those of 8 become 257 times as large, so that white stays white, and where 8
+    are asked for, those of 16 become that much smaller. Return for each image why it cannot be
+    read, or None; the rows of such a one hold anything.
 
     Raises:
         InputError: the operating system refused an image, memory is short, or it was changed.
@@ -284,6 +285,8 @@ def _decode_pages(encoded: EncodedImage, target: Target, file: IO[bytes]) -> Non
         for page in encoded.pages:
             with at_page(image, encoded.name, page):
                 pixels = _decode(image, encoded, page, target)
+            if pixels.dtype == np.uint16 and target.kind == "uint8":
+                pixels = np.rint(pixels / 257).astype(np.uint8)
             if pixels.dtype != target.kind:
                 raise InputError(f"{encoded.name} was changed while it was decoded: try again")
             file.write(pixels.data)

@@ -46,6 +46,7 @@ def read_and_left_out(dataset: Dataset) -> dict[str, Any]:
         "unknown_labels": 0 if labels is None else int(np.count_nonzero(labels == UNKNOWN)),
         "left_out": dict(dataset.left_out),
         "broken": dict(dataset.broken),
+        "axes": dataset.axes,
     }
 
 
@@ -62,6 +63,7 @@ def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("pixels", f"{description['pixels']}, from {lowest:g} to {highest:g}{_taken(description)}"),
         ("splits", _splits_text(description)),
         ("classes", f"{named}; {unknown:,} without a label" if unknown else named),
+        *_axes_row(description),
         *_left_out_row(description),
         ("fingerprint", description["fingerprint"]),
     ]
@@ -98,6 +100,7 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
             if dataset.standardised
             else f"{what}{low:g}..{high:g} is taken as 0..1{found if dataset.found_range else ''}",
         ),
+        *_axes_row(about),
         *_outside_row(dataset),
         *_files_row(dataset),
         ("classes", _classes_text(dataset, about["unknown_labels"])),
@@ -145,13 +148,15 @@ def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
-    """Return what became of transparency and of 8 bits among 16, where there is any."""
-    ground, widened = dataset.source.ground, dataset.widened
+    """Return what became of transparency, and of images that are not as the others."""
+    ground = dataset.source.ground
     texts = [f"transparent images lie on {ground}"] if ground else []
-    texts += [f"{widened:,} of 8 bits are taken times 257, as others have 16"] if widened else []
-    if dataset.narrowed:
-        texts.append(f"{dataset.narrowed:,} of more than 8 bits per channel are read as 8")
+    texts += [counted(dataset.converted)] if dataset.converted else []
     return [("files", "; ".join(texts))] if texts else []
+
+
+def _axes_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [("axes", about["axes"])] if about["axes"] else []
 
 
 def _left_out_row(about: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -91,8 +91,7 @@ def read_found(found: FoundImages, source: Source, bar: Bar) -> Dataset:
         row_ids=row_ids if found.named else None,
         left_out=+left_out,
         split_names=layout.split_names,
-        widened=decoded.survey.widened,
-        narrowed=decoded.survey.narrowed,
+        converted=decoded.survey.converted(decoded.source.kind),
         broken=_broken_files(found.names, decoded.survey),
     )
 

@@ -58,6 +58,12 @@ def choose_array(shapes: Shapes, named: str | None, where: str, advice: str = ""
     return Chosen(images, label, left_out)
 
 
+def axes_text(shape: Sequence[int], *, is_last: bool) -> str:
+    """Return in words which axis of an array of this shape is taken to count the images."""
+    counts = "last" if is_last else "first"
+    return f"{'x'.join(map(str, shape))}, of which the {counts} counts the images"
+
+
 def _only_images(shapes: Shapes, where: str, advice: str) -> str:
     images = [name for name, (shape, dtype) in shapes.items() if _is_images(shape, dtype)]
     vectors = [name for name, (shape, dtype) in shapes.items() if _is_vectors(shape, dtype)]

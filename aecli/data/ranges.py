@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aecli.config import SplitName
 from aecli.data.arrays import to_pixels
 from aecli.data.dataset import Dataset
 from aecli.data.rows import Rows, count_of, rows_between, spread_evenly
@@ -52,7 +53,7 @@ def take_range(dataset: Dataset) -> Dataset:
     settled = replace(dataset, source=replace(source, rescale=rescale, ground=ground))
     where = source.location
     if source.columns is not None:
-        return _standardise(settled, source.columns)
+        return _standardise(settled, source.columns, source.reach)
     if source.rescale != "auto":
         if rescale is None and is_pixel(images.dtype):
             return settled
@@ -66,7 +67,7 @@ def take_range(dataset: Dataset) -> Dataset:
         rows = dataset.splits["train"]
         chosen = rows if count_of(rows) else slice(None)
         if dataset.vectors and raw.dtype.kind == "f" and not _are_pixels(raw, lowest, highest):
-            return _standardise(settled, _measure_columns(raw, chosen, where))
+            return _standardise(settled, _measure_columns(raw, chosen, where), None)
         ends = float(lowest[chosen].min()), float(highest[chosen].max())
         rescale = _choose(raw.dtype, *ends, where)
         limits = rescale or (0.0, scale_of(images.dtype))
@@ -129,8 +130,10 @@ def _measure_columns(values: Array | StoredArray, rows: Rows, where: str) -> Col
     return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
-def _standardise(dataset: Dataset, columns: Columns) -> Dataset:
+def _standardise(dataset: Dataset, columns: Columns, reach: float | None) -> Dataset:
     """Return vectors with each column less its mean and divided by its deviation.
+
+    `reach` is the largest number of a training row then; where it is None, that of these.
 
     Raises:
         InputError: there is another number of columns, or a number very far out.
@@ -151,25 +154,56 @@ def _standardise(dataset: Dataset, columns: Columns) -> Dataset:
         raw = images.reshape(shape)
     vectors = to_pixels(raw, where, (mean, mean + deviation))
     lowest, highest = _row_extremes(vectors, where)
-    far = np.maximum(-lowest, highest) > _FARTHEST
+    distances = np.maximum(-lowest, highest)
+    far = distances > _FARTHEST
     if far.any():
         raise InputError(
             f"{where}: row {int(np.argmax(far))} is more than {_FARTHEST:,.0f} deviations from the "
             "mean of the training rows: leave it out"
         )
-    source = replace(source, rescale="auto", columns=columns)
-    return replace(dataset, source=source, images=vectors)
+    if reach is None:
+        train = distances[dataset.splits["train"]]
+        reach = float((train if len(train) else distances).max())
+    source = replace(source, rescale="auto", columns=columns, reach=reach)
+    outside = distances > reach
+    return replace(
+        dataset, source=source, images=vectors, outside=outside if outside.any() else None
+    )
+
+
+def contrast_note(dataset: Dataset, name: SplitName) -> str | None:
+    """Return in words that the images of a split use a sliver of the range; None where they do not.
+
+    That is so where a run has another range than they have.
+    """
+    if dataset.standardised or count_of(dataset.rows(name)) == 0:
+        return None
+    is_wide, *used = _look_for_contrast(dataset, dataset.rows(name))
+    if is_wide:
+        return None
+    low, high = dataset.range
+    scale = scale_of(dataset.images.dtype)
+    lowest, highest = (low + value / scale * (high - low) for value in used)
+    return (
+        f"these images use {lowest:g}..{highest:g} of {low:g}..{high:g}, which is taken as 0..1; "
+        "--rescale decides otherwise"
+    )
 
 
 def _is_wide(dataset: Dataset) -> bool:
     """Return whether some of the training images use enough of the range of their type."""
-    rows, lowest, highest = dataset.splits["train"], math.inf, -math.inf
+    return _look_for_contrast(dataset, dataset.splits["train"])[0]
+
+
+def _look_for_contrast(dataset: Dataset, rows: Rows) -> tuple[bool, float, float]:
+    """Return whether some images use enough of the range, and the extremes of those looked at."""
+    lowest, highest = math.inf, -math.inf
     for place in spread_evenly(count_of(rows), _SAMPLE).tolist():
         image = dataset.images[rows_between(rows, place, place + 1)]
         lowest, highest = min(lowest, float(image.min())), max(highest, float(image.max()))
         if _share(dataset.images.dtype, lowest, highest) >= _LEAST_SHARE:
-            return True
-    return False
+            return True, lowest, highest
+    return False, lowest, highest
 
 
 def _share(dtype: npt.DTypeLike, lowest: float, highest: float) -> float:

@@ -20,11 +20,12 @@ def dataset_of_array(
     values: Array | StoredArray,
     own: Callable[[], Labelling] | None = None,
     left_out: Mapping[str, int] | None = None,
+    axes: str | None = None,
 ) -> Dataset:
     """Return the data set of one array, images (n, h, w) or (n, h, w, c) or vectors (n, p).
 
     Labels come from the file `source.labels`, where there is one, else they are its `own`, if any.
-    `left_out` is that of `Dataset`.
+    `left_out` and `axes` are those of `Dataset`.
 
     Raises:
         InputError: the array does not hold images, or the labels do not fit it.
@@ -48,4 +49,5 @@ def dataset_of_array(
         has_own_splits=False,
         vectors=len(values.shape) == 2,
         left_out={**(left_out or {}), **labelling.left_out},
+        axes=axes,
     )

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from aecli.config import DEFAULT_SHARE, DEFAULT_SPLIT_SEED
 from aecli.errors import InputError
 from aecli.files import kind_of
-from aecli.validated import Count, Finite, Text, read_as
+from aecli.validated import Count, Finite, NotNegative, PixelType, Text, read_as
 
-_MOST_PIXELS = 4096
+MOST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Source:
     an absolute path, maybe `PATH:NAME` too, or None. Where the data have no splits of their own,
     `validation` and `test` are the shares of rows drawn for them, and `split_seed` seeds the draw.
     `rescale` is (low, high), the pixel values that become 0 and 1, or None for the scaling of the
-    pixels' type; "auto" finds it in the training images. `size` is the (height, width) that image
-    files are stretched to, and `grayscale` whether they are converted to grayscale. `ground` is
-    what transparent images lie on, black where it is None; "auto" chooses it by the images.
-    `columns` are the mean and the deviation of each column of vectors, which are standardised by
-    them, whatever `rescale` is. A `Dataset.source` has the choices instead of "auto". With
+    pixels' type; "auto" finds it in the training images. `size` is the (height, width) that images
+    are stretched to; with `grayscale` they become gray, with `color` gray ones become RGB. `kind`
+    is the type that image files of 8 and 16 bits are decoded to, None for their own.
+    `ground` is what transparent images lie on, black where it is None; "auto" chooses it by the
+    images. `columns` are the mean and the deviation of each column of vectors, which are
+    standardised by them, whatever `rescale` is, and `reach` is how many deviations the training
+    rows are at most from the mean. A `Dataset.source` has the choices instead of "auto". With
     `no_labels` the data are read as if they had none. With `skip_broken` image files that cannot be
     read are left out.
 
@@ -48,6 +50,9 @@ class Source:
     ground: Literal["black", "white", "auto"] | None = "auto"
     skip_broken: bool = False
     columns: tuple[tuple[Finite, ...], tuple[Finite, ...]] | None = None
+    reach: NotNegative | None = None
+    color: bool = False
+    kind: PixelType | None = None
 
     def __post_init__(self) -> None:
         if self.no_labels and self.labels is not None:
@@ -62,9 +67,9 @@ class Source:
             )
         if not 0 <= self.split_seed < 2**32:
             raise InputError(f"--split-seed must lie in 0..4294967295, got {self.split_seed}")
-        if self.size is not None and not all(1 <= length <= _MOST_PIXELS for length in self.size):
+        if self.size is not None and not all(1 <= length <= MOST_SIDE for length in self.size):
             raise InputError(
-                f"--size {self.size[0]}x{self.size[1]}: expected lengths in 1..{_MOST_PIXELS}"
+                f"--size {self.size[0]}x{self.size[1]}: expected lengths in 1..{MOST_SIDE}"
             )
         if self.columns is not None and not (
             len(self.columns[0]) == len(self.columns[1])
@@ -99,7 +104,7 @@ class Source:
 
 
 # The fields that say how images are converted, and how they are split.
-_CONVERSION = ("rescale", "size", "grayscale", "ground", "columns")
+_CONVERSION = ("rescale", "size", "grayscale", "ground", "columns", "reach", "color", "kind")
 _SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels", "skip_broken")
 
 
@@ -130,7 +135,7 @@ def choose_source(
     inherited = _CONVERSION + (_SPLITTING if as_split else ())
     known = {name: getattr(like, name) for name in inherited}
     if "rescale" in given:
-        known["columns"] = None
+        known["columns"] = known["reach"] = None
     return Source(location, **known | given)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aecli.data.rows import Rows
+from aecli.data.stretch import fit
 from aecli.npy import Array, StoredArray
 from aecli.pixels import Images, Limits, as_pixels, pixel_type
 
@@ -22,12 +23,14 @@ _GAP_BYTES = 16_000
 class StoredImages:
     """Images (n, h, w, c) in a file, converted to pixels when they are read, by `as_pixels`.
 
-    Indexed like an array, with a slice of step 1 or with ascending row numbers.
+    Indexed like an array, with a slice of step 1 or with ascending row numbers. `stored` is the
+    shape (h, w, c) that they have in the file where they are converted to another one, by `fit`.
     """
 
     array: StoredArray
     shape: tuple[int, int, int, int]
     rescale: Limits
+    stored: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -61,7 +64,8 @@ class StoredImages:
 
     def _read(self, rows: slice) -> Images:
         raw = self.array[rows]
-        return as_pixels(raw.reshape(len(raw), *self.shape[1:]), self.rescale)
+        pixels = as_pixels(raw.reshape(len(raw), *(self.stored or self.shape[1:])), self.rescale)
+        return fit(pixels, self.shape[1:]) if self.stored else pixels
 
 
 def blocks(values: Array | StoredArray | StoredImages) -> Iterator[Array]:

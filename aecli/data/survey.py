@@ -30,6 +30,7 @@ _PAGES_AT_A_TIME = 256
 # What is shown of the place of a data set whose broken images are named.
 _MOST_OF_A_PLACE = 80
 _SHORTEST_NAME = 24
+_BITS: Mapping[Kind, int] = {"uint8": 8, "uint16": 16, "float32": 32}
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
 
@@ -41,8 +42,9 @@ class Survey:
     `count`: how many files there are. `pages`: those of each file that has not one image, its first
     page, by its place among the files. `broken`: why files cannot be read, by their places;
     `decoded` says whether all are known, also those whose pixels are damaged. `others`: how many
-    pages are no images, by reason. `widened`: how many images of 8 bits are among some of 16.
-    `narrowed`: how many have more bits in the file than are read.
+    pages are no images, by reason. `kinds`: how many images have each type, of which `kind` is the
+    longest; `narrowed`: how many have more bits in the file than are read; `stretched`, `grayed`:
+    how many have another size, or colours, than was asked for.
     """
 
     count: int
@@ -51,12 +53,33 @@ class Survey:
     kind: Kind
     ground: Ground
     transparent: bool
-    widened: int
+    kinds: Mapping[Kind, int]
     narrowed: int
+    stretched: int
+    grayed: int
     pages: Mapping[int, tuple[int, ...]]
     others: Mapping[str, int]
     broken: Mapping[int, str]
     decoded: bool = False
+
+    def kind_for(self, wanted: str | None) -> Kind:
+        """Return the type that all images become: the one wanted, of 8 or 16 bits, or theirs."""
+        whole: tuple[Kind, ...] = ("uint8", "uint16")
+        return next((kind for kind in whole if kind == wanted and self.kind in whole), self.kind)
+
+    def converted(self, kind: str | None) -> dict[str, int]:
+        """Return how many images are not as they were once all are of a type, by what was done."""
+        bits = {
+            f"of {_BITS[other]} bits brought to {_BITS[self.kind_for(kind)]}": count
+            for other, count in self.kinds.items()
+            if other != self.kind_for(kind)
+        }
+        done = {
+            f"stretched to {_text(self.size)}": self.stretched,
+            "made gray": self.grayed,
+            "of more than 8 bits per channel read as 8": self.narrowed,
+        }
+        return {what: count for what, count in (bits | done).items() if count}
 
     def files_of_rows(self) -> npt.NDArray[np.int64]:
         """Return the file of each image, int64 (n,), also of broken ones.
@@ -122,7 +145,8 @@ class _Found:
         self.transparent: list[int] = []
         self._source = source
         self._size, self._first = source.size, ""
-        self._gray, self._narrowed = True, 0
+        self._gray = True
+        self._narrowed = self._stretched = self._grayed = 0
         self._kinds: Counter[Kind] = Counter()
         self._pages: dict[int, tuple[int, ...]] = {}
         self._others: Counter[str] = Counter()
@@ -150,6 +174,8 @@ class _Found:
         self._gray = self._gray and info.gray
         self._kinds[info.kind] += count
         self._narrowed += count * info.narrowed
+        self._stretched += count * (info.size != self._size)
+        self._grayed += count * (self._source.grayscale and not info.gray)
         if self._source.size is None and info.size != self._size:
             size = _text(self._size)
             raise InputError(
@@ -167,7 +193,7 @@ class _Found:
                 f"{where} has {kinds['float32']:,} images of 32 bits per pixel, others have "
                 "8 or 16: expected one type of number, or the scale of neither is known"
             )
-        kind: Kind = max(kinds, key=lambda kind: np.dtype(kind).itemsize)
+        kind: Kind = max(kinds, key=lambda kind: _BITS[kind])
         return Survey(
             count=self.count,
             gray=self._source.grayscale or self._gray,
@@ -175,8 +201,10 @@ class _Found:
             kind=kind,
             ground="black",
             transparent=bool(self.transparent),
-            widened=kinds["uint8"] if kind == "uint16" else 0,
+            kinds=dict(kinds),
             narrowed=self._narrowed,
+            stretched=self._stretched,
+            grayed=self._grayed,
             pages=self._pages,
             others=dict(self._others),
             broken=self._broken,

@@ -1,7 +1,12 @@
 """The data of a run: opened again, checked to be the same, and its default split."""
 
+from dataclasses import replace
+
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, Source, no_bar, open_dataset, reopen_dataset
+from aecli.data import Bar, Dataset, Source, counted, no_bar, open_dataset, reopen_dataset
+from aecli.data.describe import broken_note
+from aecli.data.ranges import contrast_note
+from aecli.data.source import MOST_SIDE
 from aecli.errors import InputError
 from aecli.run.checkpoint import Checkpoint
 
@@ -9,12 +14,74 @@ from aecli.run.checkpoint import Checkpoint
 def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -> Dataset:
     """Return the data set of `source`; where that is None, the one a checkpoint was trained on.
 
+    Images are converted as those of the run were: they get its size, its channels, its bits and its
+    range. `Dataset.converted` says how many were not like that. Vectors must have its length.
+
     Raises:
-        InputError: there is no such data set, it is damaged, or the run's own has changed.
+        InputError: there is no such data set, it is damaged, the run's own has changed, or `source`
+            asks for images that the run does not take.
         AecliError: it could not be fetched.
 
     """
-    return reopen(checkpoint, bar) if source is None else open_dataset(source, bar)
+    if source is None:
+        return reopen(checkpoint, bar)
+    dataset = open_dataset(_as_in(checkpoint, source), bar)
+    _check_shape(checkpoint, dataset)
+    return dataset
+
+
+def _as_in(checkpoint: Checkpoint, source: Source) -> Source:
+    """Return a source whose images are converted to those that a run takes."""
+    height, width, channels = checkpoint.data.image_shape
+    takes = f"the run was trained on images of {height}x{width}x{channels}"
+    if source.size not in (None, (height, width)):
+        raise InputError(
+            f"--size {'x'.join(map(str, source.size or ()))} does not fit: {takes}, to which "
+            "others are converted; leave it out"
+        )
+    if source.grayscale and channels != 1:
+        raise InputError(f"--grayscale does not fit: {takes}; leave it out")
+    if checkpoint.data.source.columns is not None and source.columns is None:
+        raise InputError(
+            "--rescale does not fit: the run was trained on vectors whose columns are "
+            "standardised; leave it out"
+        )
+    # Images one pixel high are vectors, which nothing can be stretched to.
+    can_be_stretched_to = 1 < height <= MOST_SIDE and width <= MOST_SIDE
+    return replace(
+        source,
+        size=(height, width) if can_be_stretched_to else None,
+        grayscale=channels == 1,
+        color=channels == 3,
+        # Where none of the run's images was transparent, nothing was chosen yet.
+        ground=source.ground or "auto",
+    )
+
+
+def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Raise `InputError` where images or vectors are of another shape than a run's."""
+    expected, got = ("x".join(map(str, data.image_shape)) for data in (checkpoint.data, dataset))
+    if got != expected:
+        raise InputError(
+            f"{dataset.name} has images of {got}, the run was trained on {expected} "
+            f"({checkpoint.data.name}): name images or vectors of that shape, or train a run on "
+            "these"
+        )
+
+
+def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
+    """Return what was made of the images of a split, a line each.
+
+    How they were converted, where the data set was `named`: of a run's own the training has said
+    it. And how many lie outside the range of the training images, and which files are broken.
+    """
+    ground = dataset.source.ground
+    texts = [counted(dataset.converted)] if dataset.converted else []
+    texts += [f"transparent images lie on {ground}"] if ground else []
+    said = [f"images converted as the run's: {'; '.join(texts)}"] if named and texts else []
+    outside = dataset.outside_note(split)
+    contrast = contrast_note(dataset, split) if named else None
+    return said + [note for note in (outside, contrast, broken_note(dataset)) if note]
 
 
 def reopen(checkpoint: Checkpoint, bar: Bar = no_bar) -> Dataset:

@@ -117,8 +117,8 @@ _OTHER_CODES: dict[str, npt.NDArray[Any]] = {
     "of 1,000 numbers": np.zeros((2, 1_000), np.float32),
 }
 _OTHER_IMAGES: dict[str, npt.NDArray[Any]] = {
-    "of another size": np.zeros((40, 9, 9), np.uint8),
-    "in colour": np.zeros((40, 8, 8, 3), np.uint8),
+    "of two channels": np.zeros((40, 9, 9, 2), np.uint8),
+    "of four channels": np.zeros((40, 8, 8, 4), np.uint8),
     "of vectors": np.zeros((40, 65), np.uint8),
 }
 

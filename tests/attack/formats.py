@@ -1,5 +1,6 @@
 """Archives, tables and containers that are damaged, lie, or lead elsewhere."""
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -8,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tests.attack.case import Case, Place, Prepare
-from tests.attack.forge import written
+from tests.attack.forge import array, run, written
+from tests.data import test_tar_file
 from tests.data.formats import test_archives, test_refused, test_table
 
 
@@ -59,6 +61,43 @@ def _show(name: str, file: str, data: bytes, says: str = "") -> Case:
     return Case(name, f"data show {file}", [written(file, data)], says=says, short=True)
 
 
+_TABLE = gzip.compress(b"label,a,b,c,d\n" + b"1,2,3,4,5\n" * 400, mtime=0)
+_PACKED_TABLES = {
+    "that is cut": _TABLE[:-12],
+    "of a header alone": _TABLE[:10],
+    "of two bytes": _TABLE[:2],
+    "with noise in it": _TABLE[:14] + b"\xff\0\xff\0" + _TABLE[18:],
+    "of a wrong sum": _TABLE[:-8] + b"noise" + _TABLE[-3:],
+    "of nothing": gzip.compress(b""),
+    "of a header only": gzip.compress(b"label,a,b,c\n"),
+    "of one endless line": gzip.compress(b"1," * 10**7),
+    "of what is no text": gzip.compress(bytes(range(256)) * 9),
+}
+# New data that a run on digits, 8x8 and gray, does not take.
+_UNFIT: dict[str, tuple[str, list[Prepare], str]] = {
+    "of another size by flag": ("digits --size 9", [run], "--size 9x9 does not fit"),
+    "vectors of another length": (
+        "x.npy", [run, array("x.npy", np.arange(70.0).reshape(10, 7))], "has vectors of 7 numbers"
+    ),
+    "of two channels": (
+        "x.npy", [run, array("x.npy", np.zeros((9, 8, 8, 2), np.uint8))], "of 2 channels: expected"
+    ),
+    "of four channels": (
+        "x.npy", [run, array("x.npy", np.zeros((9, 8, 8, 4), np.uint8))], "of 4 channels: expected"
+    ),
+    "arrays in folders": (
+        "new", [run, array("new/train/0.npy", np.zeros((9, 8, 8)))], "arrays are read one file at"
+    ),
+}  # fmt: skip
+_FOREIGN = {
+    "x.tgz": gzip.compress(_many_links()),
+    "x.tar.gz": gzip.compress(_many_links()),
+    "x.tar.xz": b"\xfd7zXZ\0" + bytes(64),
+    "x.tar.zst": b"\x28\xb5\x2f\xfd" + bytes(64),
+    "x.tar.bz2": b"BZh9" + bytes(64),
+}
+
+
 CASES = [
     *(
         _show(f"a zip, {name}", "x.zip", data)
@@ -71,6 +110,23 @@ CASES = [
     *(
         _show(f"a table, {name}", "x.csv", data)
         for name, (data, _) in test_table.BAD_TABLES.items()
+    ),
+    *(
+        _show(f"headers of a tar, {name}", "x.tar", data)
+        for name, (data, _) in test_tar_file.BAD.items()
+    ),
+    *(
+        _show(f"a gzipped table {name}", "x.csv.gz", data, "x.csv.gz")
+        for name, data in _PACKED_TABLES.items()
+    ),
+    *(
+        Case(f"encode new images, {name}", f"encode run {new} -o y.npy", prepare, says=says,
+             short=True)
+        for name, (new, prepare, says) in _UNFIT.items()
+    ),
+    *(
+        _show(f"a refused format, {name}", name, data, "x")
+        for name, data in _FOREIGN.items()
     ),
     _show("a tar of links alone", "x.tar", _many_links(), "1,000 links or devices"),
     Case("a zip that unpacks to 400 MB", "data show x.zip", [written("x.zip", _bomb())]),

@@ -279,7 +279,7 @@ def test_arrays_go_through_with_labels_and_scaling(
     assert "digits\t" in capsys.readouterr().out
 
 
-def test_new_images_of_other_sizes_are_encoded_as_the_message_says(
+def test_new_images_are_converted_as_the_runs_own_and_it_is_said(
     digits_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -287,13 +287,27 @@ def test_new_images_of_other_sizes_are_encoded_as_the_message_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("new").mkdir()
-    for number, size in enumerate(((20, 30), (8, 8))):
-        Image.new("L", size, 99).save(f"new/{number}.png")
-    encode = ["encode", str(digits_run), "new", "-o", "codes.npy"]
-    assert main(encode) == 2
-    assert "--size 30x20 stretches all images to it" in capsys.readouterr().err
-    assert main([*encode, "--size", "8"]) == 0
+    for number, (mode, size) in enumerate((("RGB", (20, 30)), ("L", (8, 8)))):
+        Image.linear_gradient("L").convert(mode).resize(size).save(f"new/{number}.png")
+    said = "images converted as the run's: 1 made gray, 1 stretched to 8x8\n"
+    assert main(["encode", str(digits_run), "new", "-o", "codes.npy", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith(said)
+    assert json.loads(captured.out)["converted"] == {"stretched to 8x8": 1, "made gray": 1}
     assert np.load("codes.npy").shape == (2, 2)
+    # The codes find their images again, converted.
+    np.save("x.npy", np.random.default_rng(0).integers(0, 256, (40, 20, 8, 3), np.uint8))
+    assert main(["encode", str(digits_run), "x.npy", "-o", "codes.npy", "--force"]) == 0
+    assert main(["score", "codes.npy"]) == 0
+    capsys.readouterr()
+    assert main(["score", str(digits_run), "x.npy"]) == 0
+    said = "images converted as the run's: 40 made gray, 40 stretched to 8x8\n"
+    assert capsys.readouterr().err.startswith(said)
+    np.save("wide.npy", np.zeros((3, 1000, 8), np.uint16))
+    assert main(["encode", str(digits_run), "wide.npy", "-o", "wide-codes.npy"]) == 0
+    err = capsys.readouterr().err
+    assert "images converted as the run's: 3 stretched to 8x8\n" in err
+    assert "these images use 0..0 of 0..65535, which is taken as 0..1" in err
 
 
 def test_a_run_is_known_from_others(
@@ -420,10 +434,15 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
         "expected its folder or a .safetensors file",
     ),
     "encode a folder that is no run": (_nothing, ["encode", "images"], "images is not a run"),
-    "encode other images": (
+    "encode other vectors": (
+        lambda folder: np.save(folder / "x.npy", np.ones((4, 7))),
+        ["encode", "run", "x.npy"],
+        "has vectors of 7 numbers: expected images, or vectors of 64 that can be images of 8x8x1",
+    ),
+    "encode images of another size than the run's": (
         _nothing,
-        ["encode", "run", "images"],
-        "6x5x1, the run was trained on 8",
+        ["encode", "run", "images", "--size", "9"],
+        "--size 9x9 does not fit: the run was trained on images of 8x8x1",
     ),
     "encode over existing codes": (
         lambda folder: (folder / "run" / "codes.npy").write_bytes(b"mine"),

@@ -218,10 +218,8 @@ def test_all_bits_of_a_file_are_kept(tmp_path: Path) -> None:
     save_image(tmp_path / "c.png", PIXELS[0])
     dataset = open_dataset(str(tmp_path))
     np.testing.assert_array_equal(dataset.images[:][2, ..., 0], PIXELS[0].astype(np.uint16) * 257)
-    assert (
-        dict(first_facts(dataset))["files"] == "1 of 8 bits are taken times 257, as others have 16"
-    )
-    assert open_dataset(str(tmp_path)).widened == 1
+    assert dict(first_facts(dataset))["files"] == "1 of 8 bits brought to 16"
+    assert open_dataset(str(tmp_path)).converted == {"of 8 bits brought to 16": 1}
     # Beside colour, grey has three channels.
     save_image(tmp_path / "d.png", COLOR)
     images = _pixels(tmp_path)

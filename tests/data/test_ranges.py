@@ -188,7 +188,14 @@ def test_later_vectors_are_read_as_the_first_ones_however_far_they_reach(tmp_pat
     assert columns is not None
     expected = (VECTORS[:9] * 1.5 - columns[0]) / columns[1]
     np.testing.assert_allclose(read.images[:].reshape(9, 4), expected, rtol=1e-5)
-    assert read.outside is None
+    assert dataset.outside is None
+    assert read.outside_note("all") == (
+        "9 of 9 vectors are further from the mean than any that the columns were measured on, "
+        f"{dataset.source.reach:.3g} deviations"
+    )
+    within = choose_source(_rows(tmp_path, "in.npy", VECTORS[:9]), {}, like=dataset.source)
+    assert within is not None
+    assert open_dataset(within).outside is None
     chosen = choose_source(later, {"rescale": (0.0, 9.0)}, like=dataset.source)
     assert chosen is not None
     assert chosen.columns is None

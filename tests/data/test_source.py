@@ -55,8 +55,8 @@ FULL = Source("x", "y", 0.2, 0.3, 7, (0.0, 9.0), (4, 6), True)
 def test_a_source_survives_json() -> None:
     for source in (FULL, Source("x")):
         assert Source.from_json(json.loads(json.dumps(source.to_json()))) == source
-    with pytest.raises(InputError, match="has an unknown field: color"):
-        Source.from_json(FULL.to_json() | {"color": 1})
+    with pytest.raises(InputError, match="has an unknown field: hue"):
+        Source.from_json(FULL.to_json() | {"hue": 1})
     with pytest.raises(InputError, match=r"has a bad field rescale\[1\]: expected float, got str"):
         Source.from_json(FULL.to_json() | {"rescale": [0.0, "9"]})
     with pytest.raises(InputError, match="--validation must lie between 0 and 1"):

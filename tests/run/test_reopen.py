@@ -1,13 +1,16 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from aecli.data import Dataset, Source
+from aecli.data import Dataset, Source, choose_source, open_dataset
 from aecli.errors import InputError
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
-from aecli.run.reopen import check_same_data, default_split, open_for, reopen
+from aecli.run.reopen import check_same_data, default_split, notes, open_for, reopen
+from tests.data.examples import save_image
 from tests.helpers import tiny_dataset
 
 
@@ -21,8 +24,74 @@ def test_the_data_of_a_run_are_opened_again(checkpoint: Checkpoint, digits: Data
     assert open_for(checkpoint, None).fingerprint == digits.fingerprint
 
 
-def test_other_data_are_opened_without_a_check(checkpoint: Checkpoint, idx_folder: Path) -> None:
-    assert open_for(checkpoint, Source(str(idx_folder))).count("test") == 40
+def test_other_data_are_converted_to_what_the_run_takes(
+    checkpoint: Checkpoint, idx_folder: Path
+) -> None:
+    dataset = open_for(checkpoint, Source(str(idx_folder)))
+    assert dataset.count("test") == 40
+    assert dataset.image_shape == (8, 8, 1)
+    assert notes(dataset, "test", named=True) == [
+        "images converted as the run's: 280 stretched to 8x8"
+    ]
+    assert notes(dataset, "test", named=False) == []
+
+
+def _of(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    return replace(checkpoint, data=replace(checkpoint.data, **changes))
+
+
+def test_colours_bits_and_ground_are_the_runs(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    gray, black = np.full((6, 5), 40_000, np.uint16), np.zeros((6, 5, 4), np.uint8)
+    black[..., 3] = 255
+    black[3, :, 3] = 0
+    save_image(tmp_path / "a" / "gray.png", gray)
+    own = replace(checkpoint.data.source, kind="uint8")
+    run = _of(checkpoint, image_shape=(6, 5, 3), source=own)
+    dataset = open_for(run, choose_source(str(tmp_path / "a"), {}, like=own))
+    assert dataset.images.dtype == np.uint8
+    np.testing.assert_array_equal(dataset.images[:], np.full((1, 6, 5, 3), round(40_000 / 257)))
+    assert notes(dataset, "all", named=True)[0] == (
+        "images converted as the run's: 1 gray made RGB, 1 of 16 bits brought to 8"
+    )
+    # The codes' own source reads the same again.
+    assert open_dataset(dataset.source).fingerprint == dataset.fingerprint
+    save_image(tmp_path / "b" / "black.png", black)
+    dataset = open_for(run, choose_source(str(tmp_path / "b"), {}, like=own))
+    assert dataset.images[0:1][0, 3].min() == 255
+    assert notes(dataset, "all", named=True) == [
+        "images converted as the run's: transparent images lie on white"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "words"),
+    [
+        ({}, {"size": (9, 8)}, "--size 9x8 does not fit: the run was trained on images of 8x8x1"),
+        ({"image_shape": (8, 8, 3)}, {"grayscale": True}, "--grayscale does not fit: the run was"),
+        (
+            {"source": Source("x", columns=((0.0,), (1.0,)))},
+            {"rescale": (0.0, 1.0)},
+            "--rescale does not fit: the run was trained on vectors",
+        ),
+        ({"image_shape": (1, 64, 1)}, {}, "images of 6x5x1, the run was trained on 1x64x1"),
+        ({"image_shape": (8, 8, 4)}, {}, "images of 8x8x1, the run was trained on 8x8x4"),
+    ],
+)
+def test_what_contradicts_the_run_is_refused(
+    checkpoint: Checkpoint,
+    idx_folder: Path,
+    changes: dict[str, Any],
+    options: dict[str, Any],
+    words: str,
+) -> None:
+    run = _of(checkpoint, **changes)
+    source = choose_source(str(idx_folder), options, like=run.data.source)
+    with pytest.raises(InputError, match=words) as caught:
+        open_for(run, source)
+    assert len(str(caught.value)) <= 300
+    # What the run has itself may be said.
+    same = choose_source(str(idx_folder), {"size": (8, 8), "grayscale": True}, like=None)
+    assert open_for(checkpoint, same).image_shape == (8, 8, 1)
 
 
 @pytest.mark.parametrize(

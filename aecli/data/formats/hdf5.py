@@ -3,7 +3,7 @@
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
 from aecli.data.hdf5_file import MAGIC, open_hdf5
-from aecli.data.named_arrays import choose_array
+from aecli.data.named_arrays import axes_text, choose_array
 from aecli.data.progress import Bar
 from aecli.data.single_array import dataset_of_array
 from aecli.data.source import Source, located
@@ -21,7 +21,8 @@ def _read(source: Source, bar: Bar) -> Dataset:
         def own() -> Labelling:
             return labels_of_array(file.read(str(label))[:], len(images), f"{path}:{label}")
 
-        return dataset_of_array(source, images, own if label else None, chosen.left_out)
+        axes = axes_text(images.shape, is_last=False)
+        return dataset_of_array(source, images, own if label else None, chosen.left_out, axes)
 
 
 FORMAT = Format(

@@ -19,6 +19,9 @@ from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.labels import Labelling
 
+# What else may lie in folders of splits.
+_ARRAYS = (".npy", ".npz")
+
 
 def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
     """Read a folder of images, in the layouts of `layout_of`.
@@ -36,6 +39,12 @@ def read_image_folder(folder: Path, source: Source, bar: Bar) -> Dataset:
 
     """
     found, left_out = _find_images(folder)
+    if not found and any(left_out[suffix] for suffix in _ARRAYS):
+        raise InputError(
+            f"{folder} has no images{left_out_text(left_out)}: arrays are read one file at a time; "
+            "name one, or join them with numpy.concatenate, and those of splits with "
+            "numpy.savez(..., x_train=..., x_test=...)"
+        )
     if not found:
         raise InputError(
             f"{folder} has no images{left_out_text(left_out)}: expected files that end in "

@@ -11,7 +11,7 @@ import numpy as np
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
 from aecli.data.hdf5_file import open_hdf5
-from aecli.data.named_arrays import LABEL_NAMES, Shapes, choose_array
+from aecli.data.named_arrays import LABEL_NAMES, Shapes, axes_text, choose_array
 from aecli.data.progress import Bar
 from aecli.data.reading import first_bytes, reading
 from aecli.data.single_array import dataset_of_array
@@ -128,14 +128,16 @@ def _read(source: Source, bar: Bar) -> Dataset:
     ordered = _images_first(shapes)
     chosen = choose_array(ordered, named, str(path))
     values = read(chosen.images)
-    if ordered[chosen.images][0] != shapes[chosen.images][0]:
+    is_last = ordered[chosen.images] != shapes[chosen.images]
+    axes = axes_text(values.shape, is_last=is_last)
+    if is_last:
         values = np.ascontiguousarray(np.moveaxis(values, -1, 0))
     label = chosen.labels
 
     def own() -> Labelling:
         return labels_of_array(read(str(label)).reshape(-1), len(values), f"{path}:{label}")
 
-    return dataset_of_array(source, values, own if label else None, chosen.left_out)
+    return dataset_of_array(source, values, own if label else None, chosen.left_out, axes)
 
 
 FORMAT = Format(

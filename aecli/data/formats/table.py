@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from isal import igzip, isal_zlib
 
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
@@ -23,7 +25,8 @@ from aecli.labels import labels_of_cells
 from aecli.memory import refuse_beyond_memory
 from aecli.npy import Array
 
-_SUFFIXES = (".csv", ".tsv")
+_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_GZIP_MAGIC = b"\x1f\x8b"
 _SEPARATORS = ",\t;"
 # Columns that number the rows, as other programs write them.
 _ROW_NUMBERS = ("", "id", "index", "unnamed: 0")
@@ -126,7 +129,7 @@ def _read_table(path: Path) -> tuple[Array, list[str] | None, _Columns]:
     """
     blocks: list[Array] = []
     labels: list[str] = []
-    with reading(path) as file:
+    with _unpacked(path) as file:
         columns = _look(file, path)
         lines = _lines(file, path)
         if columns.has_header:
@@ -148,6 +151,27 @@ def _read_table(path: Path) -> tuple[Array, list[str] | None, _Columns]:
     if pixels.dtype == np.uint8 and pixels.max() <= 1:
         pixels = pixels.astype(np.float32)
     return pixels, None if columns.label is None else labels, columns
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a table to read its bytes, unpacked where it is gzipped.
+
+    Raises:
+        InputError: it cannot be read, or is damaged.
+
+    """
+    with reading(path) as file:
+        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        if not is_packed:
+            yield file
+            return
+        try:
+            with igzip.open(file) as unpacked:
+                yield unpacked
+        except (OSError, EOFError, isal_zlib.error) as error:
+            raise InputError(f"{path} is a damaged gzip file: {error}") from error
 
 
 def _parse(chunk: list[tuple[int, str]], columns: _Columns, labels: list[str], path: Path) -> Array:
@@ -197,6 +221,8 @@ def _read(source: Source, bar: Bar) -> Dataset:
 
 FORMAT = Format(
     description="CSV",
-    matches=lambda path, start: path.suffix.lower() in _SUFFIXES and not path.is_dir(),
+    matches=lambda path, start: path.name.lower().endswith(_SUFFIXES) and not path.is_dir(),
     read=_read,
+    # Before IDX files, which may be gzipped too.
+    priority=1,
 )

@@ -1,58 +1,25 @@
 """Tar files of images, read in place; also as WebDataset writes them, in several shards."""
 
 import re
-import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from isal import igzip, isal_zlib
 
-from aecli.data.archive import BoundedFile, Member, contents_of, damage_of, dataset_of_archives
+from aecli.data.archive import Member, contents_of, dataset_of_archives
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
 from aecli.data.image_file import SUFFIXES
 from aecli.data.layout import split_of
 from aecli.data.progress import Bar
-from aecli.data.reading import Span, first_bytes, reading, state_of
+from aecli.data.reading import first_bytes, reading
 from aecli.data.source import Source
+from aecli.data.tar_file import BLOCK, MAGIC_PLACE, tar_entries
 from aecli.errors import InputError
 from aecli.files import kind_of
 
-# Where a tar file says what it is, and how many bytes it takes to see that.
-_MAGIC_PLACE = slice(257, 262)
-_HEADER_BYTES = 512
 _GZIP_MAGIC = b"\x1f\x8b"
 _PACKED_SUFFIXES = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
-# What tarfile raises for damage; RuntimeError where headers are nested.
-_DAMAGE = (tarfile.TarError, EOFError, RuntimeError, ValueError, OverflowError, KeyError)
-
-
-def _members(file: IO[bytes], path: Path, left_out: Counter[str]) -> Iterator[Member]:
-    """Yield the files of an archive, in its order; links, devices and holes are left out."""
-    end = state_of(file).size
-    with (
-        damage_of(path, "tar", *_DAMAGE),
-        tarfile.open(fileobj=BoundedFile(file), mode="r:") as archive,  # type: ignore[call-overload]
-    ):
-        before = -1
-        while (info := archive.next()) is not None:
-            # Else the archive would be listed in circles, and the list kept.
-            if info.offset <= before or info.size < 0:
-                raise InputError(f"{path} is a damaged tar file: {info.name} has no place in it")
-            before = info.offset
-            archive.members.clear()
-            if info.isdir():
-                continue
-            if not info.isreg() or info.sparse is not None:
-                left_out["links or devices"] += 1
-                continue
-            if info.offset_data + info.size > end:
-                raise InputError(
-                    f"{path} is truncated: {info.name} ends beyond its end; fetch it again"
-                )
-            yield Member(info.name, Span(path, info.offset_data, info.size))
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -82,9 +49,9 @@ def _matches(path: Path, start: bytes) -> bool:
         if name.endswith((".tar", ".tgz", ".tbz2", ".txz")) or re.search(r"\.tar\.\w+$", name):
             return True
         if not start.startswith(_GZIP_MAGIC):
-            return first_bytes(path, _HEADER_BYTES)[_MAGIC_PLACE] == b"ustar"
+            return first_bytes(path, BLOCK)[MAGIC_PLACE] == b"ustar"
         with reading(path) as file, igzip.open(file) as unpacked:
-            return bytes(unpacked.read(_HEADER_BYTES))[_MAGIC_PLACE] == b"ustar"
+            return bytes(unpacked.read(BLOCK))[MAGIC_PLACE] == b"ustar"
     except (OSError, EOFError, isal_zlib.error):
         return False
 
@@ -102,7 +69,7 @@ def _read(source: Source, bar: Bar) -> Dataset:
         left_out: Counter[str] = Counter()
         split = _split_of_shard(path) if len(paths) > 1 else None
         with reading(path) as file:
-            members = _members(file, path, left_out)
+            members = (Member(*entry) for entry in tar_entries(file, path, left_out))
             archives[path] = contents_of(members, left_out, str(path), split)
     return dataset_of_archives(source, archives, bar)
 

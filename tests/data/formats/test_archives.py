@@ -235,7 +235,8 @@ BAD_TARS: dict[str, tuple[bytes, str]] = {
         _tar_bytes(*[_info("a.png", 0, tarfile.GNUTYPE_LONGNAME)] * 3000), "damaged tar file"
     ),
     "a checksum that is wrong": (
-        _tar_bytes(_info("a.png", 0), _info("b.png")).replace(b"b.png", b"c.png"), "a.png"
+        _tar_bytes(_info("a.png", 0), _info("b.png")).replace(b"b.png", b"c.png"),
+        "damaged tar file: a header whose sum is wrong, at byte 512",
     ),
     "no images": (_tar_bytes(_info("a.txt")), "has no images"),
     "an empty image": (_tar_bytes(_info("a.png"), _info("b.png")), "a.png is not an image"),

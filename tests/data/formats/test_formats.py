@@ -35,6 +35,7 @@ def test_formats_are_tried_in_a_fixed_order() -> None:
     assert [names[form] for form in formats.FORMATS] == [
         "refused",
         "idx_folder",
+        "table",
         "tar_archive",
         "zip_archive",
         "cifar10",
@@ -44,7 +45,6 @@ def test_formats_are_tried_in_a_fixed_order() -> None:
         "npy",
         "npz",
         "parquet",
-        "table",
         "image_file",
         "image_folder",
     ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,14 @@ def _write(name: str, data: bytes) -> Act:
     return act
 
 
+def _arrays(folder: Path) -> None:
+    for name in ("cat", "dog"):
+        shutil.rmtree(folder / name)
+    (folder / "train").mkdir()
+    for number in range(2):
+        np.save(folder / "train" / f"{number}.npy", PIXELS)
+
+
 def _link(name: str, target: str) -> Act:
     return lambda folder: (folder / "cat" / name).symlink_to(target)
 
@@ -170,6 +179,10 @@ BAD_FOLDERS: dict[str, tuple[Act, str]] = {
         lambda folder: write_stack(folder / "cat/x.gif", PIXELS[:3, :4]),
         "cat/x.gif#1 has 4x5 pixels, ",
     ),
+    "arrays in folders of splits": (
+        _arrays,
+        "has no images (left out: 2 .npy): arrays are read one file at a time; name one, or join",
+    ),
     "no images": (
         lambda folder: [
             path.rename(path.with_suffix(".txt")).write_text("text")
@@ -192,13 +205,14 @@ def test_a_folder_goes_through(
     assert codes["row_ids"][:2] == ["cat/00.png", "cat/01.png"]
     assert codes["class_names"] == ["cat", "dog"]
     assert main(["plot", "runs/photos/codes-all.npy"]) == 0
-    # New images are stretched as those of the training were.
+    # New images are converted as those of the training were.
     save_image(Path("new/a.png"), PIXELS[0])
     assert main(["encode", "runs/photos", "new", "-o", "new.npy"]) == 0
     assert np.load("new.npy").shape == (1, 2)
     save_image(Path("new/b.png"), COLOR)
-    assert main(["encode", "runs/photos", "new", "-o", "color.npy"]) == 2
-    assert "has images of 4x4x3, the run was trained on 4x4x1" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["encode", "runs/photos", "new", "-o", "color.npy"]) == 0
+    assert "as the run's: 1 made gray, 2 stretched to 4x4" in capsys.readouterr().err
     assert main(["data", "show", "photos", "--grayscale", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == {"cat": 6, "dog": 6}
 

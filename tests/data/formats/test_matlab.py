@@ -7,6 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from aecli.data import open_dataset
+from aecli.data.describe import describe, facts, first_facts
 from aecli.errors import InputError
 from tests.data.examples import LABELS, PIXELS
 
@@ -29,7 +30,24 @@ def test_the_layout_of_svhn(packed: bool, tmp_path: Path) -> None:
 def test_the_labels_say_which_axis_counts(last: bool, tmp_path: Path) -> None:
     values = np.moveaxis(PIXELS, 0, -1) if last else PIXELS
     savemat(tmp_path / "x.mat", {"digits": values, "label": LABELS})
-    np.testing.assert_array_equal(open_dataset(str(tmp_path / "x.mat")).images[:][..., 0], PIXELS)
+    dataset = open_dataset(str(tmp_path / "x.mat"))
+    np.testing.assert_array_equal(dataset.images[:][..., 0], PIXELS)
+    shape, axis = ("6x5x90", "last") if last else ("90x6x5", "first")
+    said = f"{shape}, of which the {axis} counts the images"
+    assert dict(first_facts(dataset))["axes"] == said
+    assert dict(facts(describe(dataset)))["axes"] == said
+
+
+def test_images_as_many_as_they_are_high(tmp_path: Path) -> None:
+    images = PIXELS[:6, :6]
+    savemat(tmp_path / "x.mat", {"digits": np.moveaxis(images[:, :, :5], 0, -1)})
+    dataset = open_dataset(str(tmp_path / "x.mat"))
+    # Nothing says which of two axes of one length counts: the first, as is said.
+    assert dataset.axes == "6x5x6, of which the first counts the images"
+    savemat(tmp_path / "x.mat", {"digits": np.moveaxis(images[:, :, :4, np.newaxis], 0, -1)})
+    dataset = open_dataset(str(tmp_path / "x.mat"))
+    assert dataset.axes == "6x4x1x6, of which the last counts the images"
+    np.testing.assert_array_equal(dataset.images[:][..., 0], images[:, :, :4])
 
 
 def test_version_7_3(tmp_path: Path) -> None:

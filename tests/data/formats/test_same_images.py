@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from aecli.config import Config, with_settings
 from aecli.data import open_dataset
+from aecli.run.checkpoint import load
+from aecli.run.folder import RunFolder
+from aecli.train.loop import train
 from tests.data.examples import png, save_image
 from tests.data.formats.test_saved import pa
 
@@ -51,7 +55,7 @@ def _write_all(folder: Path) -> dict[str, str]:
     return {place: str(folder / place) for place in places}
 
 
-def test_all_formats_agree(tmp_path: Path) -> None:
+def test_all_formats_agree_and_train_the_same_model(tmp_path: Path, small_config: Config) -> None:
     found = {place: open_dataset(path) for place, path in _write_all(tmp_path).items()}
     assert len({dataset.fingerprint for dataset in found.values()}) == 1
     first = found["images"]
@@ -60,3 +64,9 @@ def test_all_formats_agree(tmp_path: Path) -> None:
         assert dataset.labels is not None
         assert dataset.labels.tolist() == first.labels.tolist()
         assert dataset.splits_digest == first.splits_digest
+    models = set()
+    for place, dataset in found.items():
+        run = RunFolder(tmp_path / f"run {place.replace('/', ' ')}")
+        train(dataset, with_settings(small_config, {"epochs": 2, "batch_size": 16}), run)
+        models.add(load(run.last).model_hash)
+    assert len(models) == 1

@@ -1,5 +1,6 @@
 """Tables of pixels: with and without a header and labels, and what is wrong with them."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,22 @@ def test_tables_of_every_kind(kind: str, tmp_path: Path) -> None:
     assert dataset.class_names == (("a", "b", "c") if kind == "words as labels" else None)
     assert dataset.left_out == ({"column without a name": 1} if kind == "row numbers" else {})
     assert dataset.vectors
+
+
+def test_a_gzipped_table_is_the_same(tmp_path: Path) -> None:
+    text = TABLES["Kaggle's"].encode()
+    (tmp_path / "x.csv").write_bytes(text)
+    for name in ("x.csv.gz", "y.csv"):
+        (tmp_path / name).write_bytes(gzip.compress(text))
+    found = [open_dataset(str(tmp_path / name)) for name in ("x.csv", "x.csv.gz", "y.csv")]
+    assert len({dataset.fingerprint for dataset in found}) == 1
+    assert len({dataset.labels_digest for dataset in found}) == 1
+    assert [dataset.name for dataset in found] == ["x", "x", "y"]
+    packed = (tmp_path / "y.csv").read_bytes()
+    for damaged in (packed[:-9], packed[:100], packed[:10] + b"noise" + packed[15:]):
+        (tmp_path / "y.csv").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"y\.csv is a damaged gzip file|y\.csv, line "):
+            open_dataset(str(tmp_path / "y.csv"))
 
 
 def test_the_last_column_beside_a_corner_that_is_always_the_same(tmp_path: Path) -> None:
