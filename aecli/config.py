@@ -28,8 +28,9 @@ Loss = Literal["mse", "bce"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
-# What a setting decides: what the encoder and decoder compute; what a training step computes; where
-# training starts, which compiled programs take as an argument; when it stops.
+# What a setting decides: what the encoder and decoder compute; what a training step computes; what
+# compiled programs take as an argument: where training starts, what the encoder sees; when it
+# stops.
 Affects = Literal["model", "training", "start", "stopping"]
 
 DEFAULT_DATASET = "digits"
@@ -39,6 +40,8 @@ DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data
 DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
+# Patches of single images are the better ground for labels where there are more.
+_MOST_SMOOTHED = 10_000
 _MOST_TOML_BYTES = 1_000_000
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
@@ -173,11 +176,34 @@ class Config:
     neighbor_final: float = setting(
         1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
     )
+    smoothing: float = setting(
+        0.0,
+        "How far the encoder looks for training images whose mean it sees in place of an image; "
+        f"0 is off, as by default on more than {_MOST_SMOOTHED:,} images.",
+        panel="Model",
+        affects=("start",),
+        valid=WEIGHT,
+        since=7,
+    )
+    landmarks: int = setting(
+        10_000,
+        "Training images, or means of several where there are more, for this mean.",
+        panel="Model",
+        affects=("start",),
+        valid=WIDTH,
+        since=7,
+    )
     neighbors: int = setting(
         15,
         "Neighbours of each image that the neighbour loss uses.",
         valid=counts(1_000),
         since=3,
+    )
+    label_weight: float = setting(
+        0.0,
+        "Weight of the loss that pulls images of one class together; 0 uses no labels.",
+        valid=WEIGHT,
+        since=7,
     )
     seed: int = setting(
         0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
@@ -358,6 +384,7 @@ _MAP = replace(
     code_penalty=0.0,
     neighbor_weight=1.0,
     neighbor_final=0.1,
+    smoothing=0.2,
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}
@@ -382,16 +409,25 @@ def choose_recipe(name: str) -> Config:
 
 
 def fit_to_data(
-    config: Config, rows: int, chosen: Collection[str], *, vectors: bool, standardised: bool = False
+    config: Config,
+    rows: int,
+    chosen: Collection[str],
+    *,
+    vectors: bool,
+    standardised: bool = False,
+    small: bool = False,
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Vectors get a dense encoder: they have no patches. If
-    they are `standardised` they get a linear output: they have no range. An image has at most all
-    others as neighbours. The batch is halved until an epoch has 32 of them, and there are at least
-    as many epochs as give the steps of 50 such epochs.
+    Settings that the user has `chosen` stay. Many images are not smoothed. Vectors get a dense
+    encoder: they have no patches; and so do smoothed images that are so `small` that they have few.
+    If vectors are `standardised` they get a linear output: they have no range. An image has at most
+    all others as neighbours. The batch is halved until an epoch has 32 of them, and there are at
+    least as many epochs as give the steps of 50 such epochs, or 100 with smoothing.
     """
-    if vectors and "encoder" not in chosen:
+    if "smoothing" not in chosen and rows > _MOST_SMOOTHED:
+        config = replace(config, smoothing=0.0)
+    if (vectors or (config.smoothing and small)) and "encoder" not in chosen:
         config = replace(config, encoder="dense")
     if standardised and not {"output", "loss"} & set(chosen):
         config = replace(config, output="linear")
@@ -404,7 +440,8 @@ def fit_to_data(
         batch_size //= 2
     if "epochs" not in chosen:
         steps = max(_FEWEST_STEPS, rows // batch_size)
-        fewest_epochs = -(-_FEWEST_STEPS * _CLASSIC.epochs // steps)
+        least = (2 if config.smoothing else 1) * _FEWEST_STEPS * _CLASSIC.epochs
+        fewest_epochs = -(-least // steps)
         config = replace(config, epochs=max(config.epochs, fewest_epochs))
     return replace(config, batch_size=batch_size)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from aecli.model import network
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, parameter_shapes
 from aecli.model.sizes import refuse_model_beyond_memory
+from aecli.model.smoothing import Smoother, smoother_of
 from aecli.npy import write_npy
 from aecli.pixels import Images, unit_range
 from aecli.run.checkpoint import Checkpoint, unflatten
@@ -53,11 +54,15 @@ Columns = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """The parameters of a run on the device, and what says how to apply them."""
+    """The parameters of a run on the device, and what says how to apply them.
+
+    `smoother` is what the encoder looks through; None where it sees the images themselves.
+    """
 
     config: Config
     image_shape: ImageShape
     parameters: Parameters
+    smoother: Smoother | None = None
     _programs: dict[str, Callable[..., jax.Array]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -68,40 +73,56 @@ class TrainedModel:
         return {"config": self.config.affecting("model"), "image_shape": self.image_shape}
 
     def compiled(
-        self, function: Callable[[Parameters, jax.Array], jax.Array], like: jax.ShapeDtypeStruct
-    ) -> Callable[[Parameters, npt.NDArray[Any]], jax.Array]:
+        self, function: Callable[["Learned", jax.Array], jax.Array], like: jax.ShapeDtypeStruct
+    ) -> Callable[["Learned", npt.NDArray[Any]], jax.Array]:
         """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...)."""
         name = f"{function.__name__} {like}"
         if name not in self._programs:
 
-            def in_blocks(parameters: Parameters, rows: jax.Array) -> jax.Array:
-                done: jax.Array = jax.lax.map(partial(function, parameters), rows)
+            def in_blocks(learned: Learned, rows: jax.Array) -> jax.Array:
+                done: jax.Array = jax.lax.map(partial(function, learned), rows)
                 return done
 
             key = {"program": function.__name__, **self.key}
             self._programs[name] = compiled(
-                in_blocks, key, self.parameters, like, single_threaded=True
+                in_blocks, key, self.learned, like, single_threaded=True
             )
         return self._programs[name]
 
-    def encode(self, parameters: Parameters, images: jax.Array) -> jax.Array:
+    def encode(self, learned: "Learned", images: jax.Array) -> jax.Array:
         """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
         from aecli.model.autoencoder import to_unit_range
 
-        return self._autoencoder(parameters).encoder(to_unit_range(images))
+        smoother = learned.smoother
+        seen = to_unit_range(images) if smoother is None else smoother.images(images)
+        return self._autoencoder(learned).encoder(seen)
 
-    def decode(self, parameters: Parameters, codes: jax.Array) -> jax.Array:
+    def decode(self, learned: "Learned", codes: jax.Array) -> jax.Array:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
-        return self._autoencoder(parameters).decode(codes)
+        return self._autoencoder(learned).decode(codes)
 
-    def errors(self, parameters: Parameters, images: jax.Array) -> jax.Array:
+    def errors(self, learned: "Learned", images: jax.Array) -> jax.Array:
         """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
-        return self._autoencoder(parameters).squared_errors(images)
+        smoother = learned.smoother
+        seen = None if smoother is None else smoother.images(images)
+        return self._autoencoder(learned).squared_errors(images, seen)
 
-    def _autoencoder(self, parameters: Parameters) -> "Autoencoder":
+    @property
+    def learned(self) -> "Learned":
+        """The arrays that its functions take."""
+        return Learned(self.parameters, self.smoother)
+
+    def _autoencoder(self, learned: "Learned") -> "Autoencoder":
         from aecli.model.autoencoder import autoencoder
 
-        return autoencoder(self.config, self.image_shape, parameters)
+        return autoencoder(self.config, self.image_shape, learned.parameters)
+
+
+class Learned(NamedTuple):
+    """The arrays of a trained model: what it has learned, and what its encoder looks through."""
+
+    parameters: Parameters
+    smoother: Smoother | None
 
 
 def load_model(checkpoint: Checkpoint) -> TrainedModel:
@@ -115,7 +136,8 @@ def load_model(checkpoint: Checkpoint) -> TrainedModel:
     shapes = parameter_shapes(config, image_shape)
     parameters = unflatten(shapes, "parameters", checkpoint.tensors)
     refuse_model_beyond_memory(config, image_shape)
-    return TrainedModel(config, image_shape, jax.device_put(parameters))
+    learned = jax.device_put((parameters, smoother_of(checkpoint.tensors)))
+    return TrainedModel(config, image_shape, *learned)
 
 
 def encode_split(
@@ -145,6 +167,7 @@ def encode_split(
         "recipe": checkpoint.config.recipe,
         "epoch": checkpoint.epoch,
         "trained_on": checkpoint.data.name,
+        "label_weight": checkpoint.config.label_weight,
         "data": dataset.name,
         "source": dataset.source.to_json(),
         "split": split,
@@ -288,7 +311,7 @@ def write_images(
 
 
 def _in_parts(
-    function: Callable[[Parameters, jax.Array], jax.Array],
+    function: Callable[[Learned, jax.Array], jax.Array],
     model: TrainedModel,
     rows: npt.NDArray[Any],
     batch_size: int,
@@ -300,7 +323,8 @@ def _in_parts(
 
 
 def _block_rows(model: TrainedModel) -> int:
-    row_bytes = 4 * network(model.config, model.image_shape).cost
+    landmarks = 0 if model.smoother is None else len(model.smoother.memory)
+    row_bytes = 4 * max(network(model.config, model.image_shape).cost, landmarks)
     rows = max(1, min(_BLOCK, _BLOCK_BYTES // row_bytes))
     whole = _ROWS_OF_A_KERNEL
     while whole > rows:
@@ -319,11 +343,20 @@ def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     batch_size = min(batch_size, max(1, _BATCH_NUMBERS // largest))
     block, calls = _block_rows(model), max_concurrent_calls()
     parts = max(1, -(-rows // batch_size)) * calls
-    return max(1, -(-rows // (parts * block))) * block
+    return max(_fewest_blocks(model), -(-rows // (parts * block))) * block
+
+
+def _fewest_blocks(model: TrainedModel) -> int:
+    """Return how many blocks there are at least in a call.
+
+    XLA compiles a loop that has one turn otherwise than one of several, and what it computes of
+    neighbours is rounded otherwise then.
+    """
+    return 1 if model.smoother is None else 2
 
 
 def _in_batches(
-    function: Callable[[Parameters, jax.Array], jax.Array],
+    function: Callable[[Learned, jax.Array], jax.Array],
     model: TrainedModel,
     batches: Iterable[npt.NDArray[Any]],
     report: Report,
@@ -335,14 +368,14 @@ def _in_batches(
         if first is None:
             return
         block, calls = _block_rows(model), max_concurrent_calls()
-        blocks = -(-len(first) // block)
+        blocks = max(_fewest_blocks(model), -(-len(first) // block))
         like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
         program = model.compiled(function, like)
 
         def compute(batch: npt.NDArray[Any]) -> Floats:
             padding = [(0, blocks * block - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
             padded = np.pad(batch, padding) if padding[0][1] else batch
-            values = np.asarray(program(model.parameters, padded.reshape(like.shape)))
+            values = np.asarray(program(model.learned, padded.reshape(like.shape)))
             return values.reshape(-1, *values.shape[2:])[: len(batch)]
 
         computing: deque[Future[Floats]] = deque()

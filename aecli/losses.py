@@ -14,11 +14,14 @@ import jax.numpy as jnp
 import optax
 
 from aecli.config import Config, Loss, Output
+from aecli.labels import UNKNOWN
 from aecli.run.states import RECONSTRUCTION
 from aecli.schedules import neighbor_weight_schedule
 
 # Neighbours of each image in a batch, drawn again in each epoch.
 POSITIVES = 2
+# The log similarity of a pair that does not count: its exponential is 0, and its gradient finite.
+_APART = -1e30
 
 
 class Forward(NamedTuple):
@@ -28,7 +31,8 @@ class Forward(NamedTuple):
     the decoder's result before its output activation. `positives`: float32 (k, n, d), the codes of
     k neighbours of each image, and `pixel_variance`: float32, the mean over the pixels of their
     variance over the training images; None without a term that needs them. `key`: a random key of
-    this step alone.
+    this step alone. `labels`: int32 (n,), `UNKNOWN` where nobody knows the class; None without a
+    term that needs them.
     """
 
     images: jax.Array
@@ -37,6 +41,7 @@ class Forward(NamedTuple):
     positives: jax.Array | None
     pixel_variance: jax.Array | None
     key: jax.Array
+    labels: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,15 @@ def loss_terms(config: Config, steps_per_epoch: int) -> list[Term]:
                 positives=POSITIVES,
             )
         )
+    if config.label_weight:
+        terms.append(
+            Term(
+                "label",
+                lambda forward: label_loss(forward.codes, _needed(forward.labels)),
+                # In the same units as the neighbour loss, which may not be there.
+                lambda step, forward: config.label_weight * forward.images.var(axis=0).mean(),
+            )
+        )
     return terms
 
 
@@ -102,7 +116,7 @@ def _reconstruction(forward: Forward, config: Config) -> jax.Array:
 
 def _needed(value: jax.Array | None) -> jax.Array:
     if value is None:
-        raise ValueError("a batch without neighbours cannot have a neighbour loss")
+        raise ValueError("a batch without neighbours or labels cannot have a loss of them")
     return value
 
 
@@ -138,12 +152,38 @@ def neighbor_loss(anchors: jax.Array, positives: jax.Array) -> jax.Array:
         entropy: jax.Array = ((by_row + by_column) / 2 - chosen).mean()
         return entropy
 
-    def log_similarity(others: jax.Array) -> jax.Array:
-        lengths = jnp.square(anchors).sum(axis=1)[:, None], jnp.square(others).sum(axis=1)[None, :]
-        squared = lengths[0] + lengths[1] - 2 * jnp.matmul(anchors, others.T, precision="highest")
-        return -jnp.log1p(jnp.maximum(squared, 0))
+    return jnp.stack(
+        [cross_entropy(_log_similarity(anchors, others)) for others in positives]
+    ).mean()
 
-    return jnp.stack([cross_entropy(log_similarity(others)) for others in positives]).mean()
+
+def label_loss(codes: jax.Array, labels: jax.Array) -> jax.Array:
+    """Return how hard it is to find the codes of one's own class; a scalar, in nats.
+
+    `codes`: float32 (n, d), of a batch. `labels`: int32 (n,). Each code whose class has others in
+    the batch is to find these among all others that have a label: the mean over them of the
+    cross-entropy, with the similarity of `neighbor_loss`. A code whose label is `UNKNOWN` is
+    neither pulled nor pushed; a batch without two codes of one class gives 0.
+
+    Source: the supervised contrastive loss (outside the logarithm) of Khosla et al. (2020).
+    """
+    known = labels != UNKNOWN
+    itself = jnp.eye(len(labels), dtype=bool)
+    others = known[None, :] & ~itself
+    positives = (labels[:, None] == labels[None, :]) & others
+    similarity = jnp.where(others, _log_similarity(codes, codes), _APART)
+    cross_entropies = jax.nn.logsumexp(similarity, axis=1)[:, None] - similarity
+    counts = positives.sum(axis=1).astype(jnp.float32)
+    by_anchor = jnp.where(positives, cross_entropies, 0).sum(axis=1) / jnp.maximum(counts, 1)
+    anchors = (counts > 0).astype(jnp.float32).sum()
+    return by_anchor.sum() / jnp.maximum(anchors, 1)
+
+
+def _log_similarity(anchors: jax.Array, others: jax.Array) -> jax.Array:
+    """Return -log(1 + squared distance) of all pairs of (n, d) and (m, d), float32 (n, m)."""
+    lengths = jnp.square(anchors).sum(axis=1)[:, None], jnp.square(others).sum(axis=1)[None, :]
+    squared = lengths[0] + lengths[1] - 2 * jnp.matmul(anchors, others.T, precision="highest")
+    return -jnp.log1p(jnp.maximum(squared, 0))
 
 
 def latent_norm_penalty(codes: jax.Array) -> jax.Array:

@@ -1,6 +1,5 @@
 """The neighbour graph of the training images: which of them the map is to keep together."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,16 +14,12 @@ from aecli.clock import seconds_since
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
+from aecli.features import TrainingFeatures
 from aecli.losses import needs_neighbors
 from aecli.memory import refuse_beyond_memory
-from aecli.pca import PrincipalComponents, fit_on_training
-from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
 from aecli.validated import NotNegative, read_as
 
-# Distances are taken over this many principal components: most of what tells images apart, without
-# the noise of single pixels.
-_COMPONENTS = 50
 # More training images than this are compared within nearby cells only: the time to compare all
 # pairs grows with the square of their number.
 MOST_EXACT = 200_000
@@ -35,11 +30,6 @@ _ROWS_AT_A_TIME = 8_192
 _PATHS_AT_A_TIME = 20_000_000
 # Of each neighbour of each image, in the graph and in the matrices of its paths.
 _BYTES_OF_A_NEIGHBOR = 40
-# Memory that the fit of the components may take. It does not follow from what is free: a run that
-# is resumed elsewhere must find the same neighbours.
-_FIT_BYTES = 1_000_000_000
-# Images that are projected at a time, as float32.
-_PROJECTED_BYTES = 30_000_000
 _TENSOR = "neighbors"
 _VERSION = 1
 
@@ -90,10 +80,11 @@ def find_neighbors(
     config: Config,
     folder: RunFolder,
     bar: Bar = no_bar,
+    features: TrainingFeatures | None = None,
 ) -> FoundNeighbors | None:
     """Return the graph of these data that is in a run's folder, or else a new one.
 
-    None where no term of the config's loss needs it.
+    None where no term of the config's loss needs it. `features` are those of the training images.
 
     Raises:
         InputError: there are too few training images.
@@ -104,7 +95,7 @@ def find_neighbors(
     started = time.perf_counter()
     key = _key(dataset, config.neighbors)
     kept = load_graph(folder.neighbors, key, (dataset.count("train"), config.neighbors))
-    graph = kept or neighbor_graph(dataset, config.neighbors, bar)
+    graph = kept or neighbor_graph(dataset, config.neighbors, bar, features)
     seconds = seconds_since(started)
     return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
 
@@ -119,8 +110,13 @@ def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
     }
 
 
-def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> NeighborGraph:
-    """Find the neighbours of each training image of a data set.
+def neighbor_graph(
+    dataset: Dataset,
+    neighbors: int,
+    bar: Bar = no_bar,
+    features: TrainingFeatures | None = None,
+) -> NeighborGraph:
+    """Find the neighbours of each training image of a data set; `features` are those of its images.
 
     They are the images that the most short paths lead to. A path has one step, from an image to one
     of its k nearest, or two, the second of which may go backwards: images with the same nearest
@@ -141,12 +137,11 @@ def neighbor_graph(dataset: Dataset, neighbors: int, bar: Bar = no_bar) -> Neigh
         )
     size = _BYTES_OF_A_NEIGHBOR * count * neighbors
     refuse_beyond_memory(size, f"a graph of {neighbors:,} neighbours", "lower --neighbors")
-    components = fit_on_training(dataset, _COMPONENTS, _FIT_BYTES)
-    features = _project(dataset, components)
+    features = features or TrainingFeatures(dataset)
+    values, variance = features.values, features.components.variance
     with bar("finding neighbours", count) as advance:
-        nearest = nearest_rows(features, neighbors, report=advance)
-    del features
-    return NeighborGraph(_most_connected(nearest), components.variance, exact=count <= MOST_EXACT)
+        nearest = nearest_rows(values, neighbors, report=advance)
+    return NeighborGraph(_most_connected(nearest), variance, exact=count <= MOST_EXACT)
 
 
 def nearest_rows(
@@ -216,18 +211,6 @@ def load_graph(path: Path, key: Mapping[str, Any], shape: tuple[int, int]) -> Ne
     if neighbors.min(initial=0) < 0 or neighbors.max(initial=0) >= len(neighbors):
         return None
     return NeighborGraph(neighbors, stored.variance, stored.exact)
-
-
-def _project(dataset: Dataset, components: PrincipalComponents) -> Floats:
-    """Return the training images on their principal components, float32 (n, k)."""
-    projected = np.empty((dataset.count("train"), len(components.directions)), np.float32)
-    done = 0
-    image_bytes = 4 * math.prod(dataset.image_shape)
-    at_a_time = max(1, min(_ROWS_AT_A_TIME, _PROJECTED_BYTES // image_bytes))
-    for batch in dataset.batches("train", at_a_time):
-        projected[done : done + len(batch)] = components.project(unit_rows(batch))
-        done += len(batch)
-    return projected
 
 
 def _without_itself(found: npt.NDArray[np.int64], start: int) -> Neighbors:

@@ -9,6 +9,8 @@ from typing import Any
 _KEPT = "\u200c\u200d"
 MOST_CHARACTERS = 300
 _FEWEST_OF_A_WORD = 24
+# Numbers below are written with an exponent: more zeros than that are hard to count.
+_SMALL = 1e-4
 
 
 def printable(text: str) -> str:
@@ -40,6 +42,26 @@ def one_line(message: str, most: int = MOST_CHARACTERS) -> str:
         words[place] = f"{longest[:head]}…{longest[len(longest) - (kept - head - 1) :]}"
         line = " ".join(words)
     return line
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number for people, with so many significant digits: `0.0412`, `13.9`, `1,234`.
+
+    Only zero itself is `0`; numbers below 0.0001 have an exponent.
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    # Rounded first: 0.09996 has as many places after the point as 0.1.
+    rounded = float(f"{value:.{digits - 1}e}")
+    if abs(rounded) < _SMALL:
+        return f"{value:.{digits - 1}e}"
+    places = digits - 1 - math.floor(math.log10(abs(rounded)))
+    return f"{value:,.{max(0, places)}f}"
+
+
+def plural(count: int, noun: str, several: str | None = None) -> str:
+    """Return a count with its noun: `1 image`, `2,000 images`; `several` where it takes no s."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
 def finite_json(value: Any) -> Any:

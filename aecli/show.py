@@ -4,10 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aecli.config import SETTINGS
+from aecli.config import SETTINGS, Config
 from aecli.files import kind_of
 from aecli.model import network
 from aecli.model.layers import Shape
+from aecli.model.smoothing import smoother_of
+from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import folder_of
 
@@ -71,23 +73,36 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
     rows = [
         ("run", str(run)),
         ("data", f"{data.name}: {counts}, images of {'x'.join(map(str, data.image_shape))}"),
+        *_labels_used(config),
         ("layers", f"{widths}; the decoder mirrors the hidden ones"),
         ("parameters", f"{checkpoint.parameter_count:,}"),
         (
             "epochs",
             f"{values['epochs']} of {config.epochs}, the best is {best.epoch}",
         ),
-        (f"validation {config.loss}", f"{best.validation_loss:.4f}"),
+        (f"validation {config.loss}", significant(best.validation_loss)),
     ]
+    smoother = smoother_of(checkpoint.tensors)
+    if smoother is not None:
+        landmarks, components = smoother.memory.shape
+        seen = f"the mean of {landmarks:,} landmarks near an image, in {components} components"
+        rows.append(("encoder sees", seen))
     test_mse, pca_mse = values["test_mse"], values["pca_mse"]
     if isinstance(test_mse, float) and isinstance(pca_mse, float):
-        rows.append(("test mse", f"{test_mse:.4f} (PCA: {pca_mse:.4f})"))
+        rows.append(("test mse", f"{significant(test_mse)} (PCA: {significant(pca_mse)})"))
     settings = {
         name.replace("_", " "): one.show(getattr(config, name)) for name, one in SETTINGS.items()
     }
     # How many epochs there are is said with how many there are to be.
     rows += [(name, value) for name, value in settings.items() if name != "epochs"]
     return rows + [(name, f"{size:,} bytes") for name, size in values["files"].items()]
+
+
+def _labels_used(config: Config) -> list[tuple[str, str]]:
+    """Return that labels were used in training, where they were."""
+    if not config.label_weight:
+        return []
+    return [("labels used", "in training: that the map parts the classes is no discovery")]
 
 
 def layer_shapes(checkpoint: Checkpoint, rows: int) -> list[LayerShapes]:

@@ -31,7 +31,9 @@ def to_bytes(tensors: Tensors, about: Mapping[str, Any]) -> bytes:
     from safetensors.numpy import save
 
     text = json.dumps({"sha256": digest(about, tensors), **about}, allow_nan=False)
-    return save(dict(tensors), metadata={_METADATA_KEY: text})
+    # It takes the bytes as they lie in memory.
+    in_order = {name: np.require(tensor, requirements="C") for name, tensor in tensors.items()}
+    return save(in_order, metadata={_METADATA_KEY: text})
 
 
 def read(

@@ -37,7 +37,10 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "code_penalty": 0.0,
         "neighbor_weight": 0.0,
         "neighbor_final": 1.0,
+        "smoothing": 0.0,
+        "landmarks": 10000,
         "neighbors": 15,
+        "label_weight": 0.0,
         "seed": 0,
         "patience": None,
     }
@@ -105,7 +108,9 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
         ("classic", 20, (), 1, 50),
         ("map", 55_000, (), 256, 20),
         ("map", 20_000, (), 256, 21),
-        ("map", 1_257, (), 32, 42),
+        ("map", 1_257, ("smoothing",), 32, 83),
+        ("map", 1_257, (), 32, 83),
+        ("map", 8_192, (), 256, 100),
         ("map", 1_257, ("epochs",), 32, 20),
         ("map", 1_257, ("batch_size",), 256, 20),
     ],
@@ -171,7 +176,10 @@ OTHER: dict[str, Any] = {
     "code_penalty": 1e-8,
     "neighbor_weight": 0.5,
     "neighbor_final": 1.0,
+    "smoothing": 0.5,
+    "landmarks": 100,
     "neighbors": 5,
+    "label_weight": 0.5,
     "seed": 1,
     "patience": 3,
 }
@@ -199,7 +207,7 @@ def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None
 
 def test_all_other_settings_decide_what_a_training_step_computes() -> None:
     """A setting that is missing here lets trainings that differ share a compiled program."""
-    not_compiled = {"recipe", "init", "seed", "patience"}
+    not_compiled = {"recipe", "init", "seed", "patience", "smoothing", "landmarks"}
     assert set(choose_recipe("map").affecting("model", "training")) == set(SETTINGS) - not_compiled
 
 
@@ -241,6 +249,22 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=True).encoder == "dense"
     assert fit_to_data(config, 55_000, ("encoder",), vectors=True).encoder == "conv"
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
+
+
+def test_few_images_are_smoothed_and_small_ones_get_a_dense_encoder() -> None:
+    config = choose_recipe("map")
+    fitted = fit_to_data(config, 10_000, (), vectors=False)
+    assert (fitted.smoothing, fitted.encoder) == (0.2, "conv")
+    small = fit_to_data(config, 10_000, (), vectors=False, small=True)
+    assert (small.smoothing, small.encoder) == (0.2, "dense")
+    forced = fit_to_data(config, 10_000, ("encoder",), vectors=False, small=True)
+    assert (forced.smoothing, forced.encoder) == (0.2, "conv")
+    fitted = fit_to_data(config, 10_001, (), vectors=False, small=True)
+    assert (fitted.smoothing, fitted.encoder) == (0.0, "conv")
+    forced = fit_to_data(config, 10_001, ("smoothing",), vectors=False)
+    assert forced.smoothing == 0.2
+    for recipe in ("plain", "classic"):
+        assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).smoothing == 0
 
 
 def test_every_number_has_an_end() -> None:

@@ -19,10 +19,12 @@ from aecli.encode import (
     write_images,
 )
 from aecli.errors import InputError
+from aecli.features import TrainingFeatures
 from aecli.model.autoencoder import autoencoder
 from aecli.model.parameters import initial_parameters
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
+from aecli.smoothing import fit_smoother
 
 
 @pytest.fixture
@@ -30,14 +32,17 @@ def checkpoint(digits_run: Path) -> Checkpoint:
     return load(RunFolder(digits_run).best)
 
 
-@pytest.fixture(params=["dense", "conv"])
-def any_model(request: pytest.FixtureRequest, model: TrainedModel) -> TrainedModel:
-    """Return a model with each kind of encoder."""
+@pytest.fixture(params=["dense", "conv", "smoothed"])
+def any_model(request: pytest.FixtureRequest, model: TrainedModel, digits: Dataset) -> TrainedModel:
+    """Return a model with each kind of encoder, and one that sees the neighbours of an image."""
     if request.param == "dense":
         return model
     config = with_settings(choose_recipe("map"), {"hidden": (16, 8)})
     parameters = initial_parameters(config, np.full((8, 8, 1), 0.3, np.float32))
-    return TrainedModel(config, (8, 8, 1), jax.device_put(parameters))
+    smoother = None
+    if request.param == "smoothed":
+        smoother = fit_smoother(digits, config, TrainingFeatures(digits))
+    return TrainedModel(config, (8, 8, 1), *jax.device_put((parameters, smoother)))
 
 
 @pytest.fixture

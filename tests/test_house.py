@@ -24,8 +24,7 @@ plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
 data.idx data.npz_file data.tar_file data.parquet_file data.workers run.provenance
-plot.raster plot.legend
-data.image_file
+plot.raster plot.legend model.smoothing data.image_file
 data.label_files data.decoding
 data.survey
 run.codes
@@ -39,15 +38,17 @@ data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
-run.reopen neighbors encode show plot.maps
+run.reopen features encode show plot.maps
 subject plot.mosaics
 plot.pictures
-plot.kinds score.baselines train.stream train.step train.environment explore.blocks
+plot.kinds neighbors smoothing train.stream train.supervision train.step train.environment
+explore.blocks
 explore.sheets explore.html explore.network explore.drawing
-score.scores train.evaluation train.job encode_job
-train.epochs train.saving score.job explore.job
+score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
+score.scores train.epochs train.saving score.job explore.job
 train.loop score.stability
-score.seeds score.points score.report
+score.seeds score.points score.table score.duplicates
+score.report
 score.comparison
 cli.stdout
 cli.console

@@ -1,10 +1,12 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from aecli.config import Loss, Output
-from aecli.losses import latent_norm_penalty, neighbor_loss, pixel_loss
+from aecli.labels import UNKNOWN
+from aecli.losses import label_loss, latent_norm_penalty, neighbor_loss, pixel_loss
 
 LOGITS = np.array([[-12.0, -1.5, 0.0, 0.7, 9.0]])
 IMAGES = np.array([[0.0, 0.25, 0.5, 1.0, 1.0]])
@@ -51,3 +53,53 @@ def test_the_neighbour_loss_is_least_where_positives_meet_far_from_others() -> N
     assert together < 0.01
     assert_allclose(neighbor_loss(0 * codes, 0 * codes[None]), np.log(8), rtol=1e-5)
     assert neighbor_loss(codes, codes[None, ::-1]) > 5
+
+
+def _label_loss_by_hand(codes: np.ndarray, labels: np.ndarray) -> float:
+    """Return equation 2 of Khosla et al., anchor by anchor, with the similarity of the map."""
+    losses = []
+    for i, own in enumerate(labels):
+        others = [j for j in range(len(labels)) if j != i and labels[j] != UNKNOWN]
+        positives = [j for j in others if labels[j] == own]
+        if own == UNKNOWN or not positives:
+            continue
+        similarity = {j: 1 / (1 + np.square(codes[i] - codes[j]).sum()) for j in others}
+        total = sum(similarity.values())
+        losses.append(-np.mean([np.log(similarity[j] / total) for j in positives]))
+    return float(np.mean(losses))
+
+
+# Three classes, two images without a label, and one that is alone in its class.
+CLASSES = np.array([0, 1, UNKNOWN, 0, 2, 1, 0, UNKNOWN])
+
+
+def test_the_label_loss_equals_finding_the_own_class_by_hand() -> None:
+    codes = np.random.default_rng(1).normal(size=(8, 3))
+    result = label_loss(jnp.float32(codes), jnp.int32(CLASSES))
+    assert_allclose(result, _label_loss_by_hand(codes, CLASSES), rtol=1e-5)
+
+
+def test_codes_without_a_label_are_neither_pulled_nor_pushed() -> None:
+    codes = jnp.float32(np.random.default_rng(2).normal(size=(8, 3)))
+    slope = np.asarray(jax.grad(label_loss)(codes, jnp.int32(CLASSES)))
+    assert_array_equal(slope[CLASSES == UNKNOWN], 0)
+    # Alone in its class an image is pulled nowhere, but it is in the way of others.
+    assert (np.abs(slope[CLASSES != UNKNOWN]).max(axis=1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("labels", [[UNKNOWN] * 4, [0, 1, 2, 3], [UNKNOWN, UNKNOWN, 5, 6]])
+def test_a_batch_without_two_codes_of_a_class_pulls_nothing(labels: list[int]) -> None:
+    codes = jnp.float32(np.random.default_rng(3).normal(size=(4, 2)))
+    value, slope = jax.value_and_grad(label_loss)(codes, jnp.int32(labels))
+    assert value == 0
+    assert_array_equal(slope, np.zeros((4, 2)))
+
+
+def test_the_label_loss_is_least_where_classes_lie_apart() -> None:
+    labels = jnp.int32([0, 0, 1, 1])
+    apart, mixed = (
+        jnp.float32([[place] for place in row]) for row in ([0, 0, 99, 99], [0, 99] * 2)
+    )
+    assert label_loss(apart, labels) < 0.01
+    assert label_loss(mixed, labels) > 5
+    assert_allclose(label_loss(0 * apart, labels), np.log(3), rtol=1e-5)

@@ -14,7 +14,6 @@ from aecli.errors import InputError
 from aecli.neighbors import (
     NeighborGraph,
     _most_connected,
-    _project,
     _without_itself,
     find_neighbors,
     load_graph,
@@ -23,7 +22,6 @@ from aecli.neighbors import (
     share_in_common,
     to_bytes,
 )
-from aecli.pca import fit_on_training
 from aecli.pixels import unit_rows
 from aecli.run.folder import RunFolder
 
@@ -102,15 +100,6 @@ def test_a_row_that_few_paths_leave_keeps_its_nearest() -> None:
     connected = _most_connected(nearest)
     assert connected[3].tolist() == [3, 3]
     assert sorted(connected[1].tolist()) == [0, 2]
-
-
-def test_images_are_projected_some_at_a_time(
-    digits: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    components = fit_on_training(digits, 4)
-    expected = components.project(unit_rows(digits.split("train").images))
-    monkeypatch.setattr(neighbors, "_ROWS_AT_A_TIME", 500)
-    np.testing.assert_allclose(_project(digits, components), expected, atol=1e-5)
 
 
 def test_neighbours_of_digits_are_mostly_of_their_kind(digits: Dataset) -> None:

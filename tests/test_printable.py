@@ -1,4 +1,8 @@
-from aecli.printable import MOST_CHARACTERS, one_line, printable
+import math
+
+import pytest
+
+from aecli.printable import MOST_CHARACTERS, one_line, plural, printable, significant
 
 
 def test_text_of_any_script_stays() -> None:
@@ -26,3 +30,31 @@ def test_a_message_of_many_short_words_loses_its_end() -> None:
     line = one_line("word " * 1_000)
     assert len(line) == MOST_CHARACTERS
     assert line.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.04123, "0.0412"),
+        (0.09996, "0.100"),
+        (0.9996, "1.00"),
+        (13.851, "13.9"),
+        (-0.75, "-0.750"),
+        (999.6, "1,000"),
+        (1234.5, "1,234"),
+        (0.000123, "0.000123"),
+        (0.0000999, "9.99e-05"),
+        (3.27e-10, "3.27e-10"),
+        (-2e-9, "-2.00e-09"),
+        (math.inf, "inf"),
+        (math.nan, "nan"),
+    ],
+)
+def test_numbers_have_three_digits_that_mean_something(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+def test_one_thing_is_not_several() -> None:
+    assert [plural(n, "image") for n in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]
+    assert [plural(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]

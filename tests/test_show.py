@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,12 @@ def test_facts_tell_every_setting_as_people_write_it(digits_run: Path) -> None:
     assert {name.replace("_", " ") for name in SETTINGS} <= set(values)
     assert (values["hidden"], values["shuffle"], values["patience"]) == ("16,8", "on", "off")
     assert (values["learning rate"], values["epochs"]) == ("0.005", "4 of 4, the best is 4")
+    assert "labels used" not in values
+
+
+def test_labels_that_were_used_in_training_are_told(digits_run: Path) -> None:
+    checkpoint = load(RunFolder(digits_run).best)
+    config = with_settings(checkpoint.config, {"label_weight": 0.5})
+    values = dict(facts(digits_run, replace(checkpoint, config=config)))
+    assert values["labels used"].startswith("in training: ")
+    assert values["label weight"] == "0.5"

@@ -9,7 +9,8 @@ from aecli.cli import main
 from aecli.data import open_dataset
 from aecli.data.describe import first_images
 from aecli.plot.images import lines_figure, reconstructions_figure
-from aecli.plot.kinds import PLOTS, PlotOptions
+from aecli.plot.kinds import PLOTS
+from aecli.plot.options import PlotOptions
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 

@@ -25,7 +25,8 @@ from rich.text import Text
 from aecli import signals
 from aecli.cli.stdout import print_lines
 from aecli.clock import show_rate
-from aecli.printable import finite_json, printable
+from aecli.files import kind_of
+from aecli.printable import finite_json, printable, significant
 
 if TYPE_CHECKING:
     from aecli.run.states import EpochMetrics
@@ -125,6 +126,11 @@ class Reporter:
                 )
 
 
+def force_if_there(*paths: Path) -> list[str]:
+    """Return the option that a command needs which is to replace one of these files."""
+    return ["--force"] if any(kind_of(path) != "nothing" for path in paths) else []
+
+
 def error(text: str) -> None:
     """Print one line about an error."""
     _print_line(f"aecli: {text}")
@@ -192,7 +198,7 @@ def _show_cursor() -> None:
 def _short_losses(metrics: "EpochMetrics", width: int) -> str:
     """Return the validation loss, and what fits beside a bar: the terms of the loss, the speed."""
     losses = {"validation": metrics.validation_loss, **metrics.losses}
-    shown, *others = (f"{name} {loss:#.3g}" for name, loss in losses.items())
+    shown, *others = (f"{name} {significant(loss)}" for name, loss in losses.items())
     for other in [*others, show_rate(metrics.images_per_second, "img/s")]:
         longer = f"{shown}  {other}".rstrip()
         shown = longer if len(longer) <= width - _BESIDE_LOSSES else shown
@@ -201,7 +207,7 @@ def _short_losses(metrics: "EpochMetrics", width: int) -> str:
 
 def _epoch_line(metrics: "EpochMetrics", total: int, saved: bool) -> str:
     losses = {**metrics.losses, "validation": metrics.validation_loss}
-    named = "  ".join(f"{name} {loss:#.4g}" for name, loss in losses.items())
+    named = "  ".join(f"{name} {significant(loss)}" for name, loss in losses.items())
     speed = show_rate(metrics.images_per_second, "images/s")
     line = f"epoch {metrics.epoch}/{total}  {named}  {speed}".rstrip()
     return f"{line}\nsaved epoch {metrics.epoch}" if saved else line

@@ -57,6 +57,7 @@ def decode(
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter
+    from aecli.printable import plural
     from aecli.run.checkpoint import load
     from aecli.run.codes import codes_files, default_codes_path, read_codes
     from aecli.run.folder import find_checkpoint, folder_of
@@ -105,8 +106,8 @@ def decode(
     seconds = time.perf_counter() - started
     if grid is not None and grid.note:
         reporter.say(grid.note)
-    what = "images of " + "x".join(map(str, model.image_shape))
+    what = f"{plural(len(values), 'image')} of {'x'.join(map(str, model.image_shape))}"
     if columns is not None:
-        what = f"vectors of {len(columns[0]):,} numbers"
-    reporter.say(f"wrote {len(values):,} {what} in {seconds:.1f} s to {out}")
+        what = f"{plural(len(values), 'vector')} of {plural(len(columns[0]), 'number')}"
+    reporter.say(f"wrote {what} in {seconds:.1f} s to {out}")
     reporter.result([out], {"images": str(out), "rows": len(values), "seconds": seconds})

@@ -71,9 +71,11 @@ def encode(
       aecli encode runs/mnist ~/data/fashion -o fashion.npy
     """
     started = time.perf_counter()
-    from aecli.cli.console import Reporter
+    from aecli.cli.console import Reporter, force_if_there
     from aecli.encode_job import encode_job
     from aecli.memory import default_memory, parse_memory
+    from aecli.plot.kinds import DEFAULT_KIND, PLOTS
+    from aecli.printable import plural
     from aecli.run.codes import write_codes
     from aecli.run.reopen import notes
 
@@ -104,9 +106,11 @@ def encode(
         written = write_codes(job.out, codes, replace=force)
     rows, dimensions = codes.shape
     seconds = time.perf_counter() - started
+    picture = PLOTS[DEFAULT_KIND].default_picture(job.out)
+    plot = shlex.join(["aecli", "plot", str(job.out), *force_if_there(picture)])
     reporter.say(
-        f"wrote {rows:,} codes of {dimensions} numbers in {seconds:.1f} s: "
-        f"{', '.join(path.name for path in written)}; next: aecli plot {shlex.quote(str(job.out))}"
+        f"wrote {plural(rows, 'code')} of {plural(dimensions, 'number')} in {seconds:.1f} s: "
+        f"{', '.join(path.name for path in written)}; next: {plot}"
     )
     reporter.result(
         [job.out],

@@ -68,7 +68,19 @@ def score(
     ] = DEFAULT_SAMPLE,
     per_point: Annotated[
         bool,
-        typer.Option("--per-point", help="Write per-image scores, for aecli plot --color-by."),
+        typer.Option(
+            "--per-point",
+            help="Write per-image scores: a table (CSV), and files for aecli plot --color-by.",
+        ),
+    ] = False,
+    worst: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Show the N worst images: largest errors, without a run least trust."
+        ),
+    ] = 0,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Find equal and nearly equal images, by pixels.")
     ] = False,
     stability: Annotated[
         int | None,
@@ -92,7 +104,9 @@ def score(
 
       aecli score runs/mnist --against umap,tsne --picture maps.png
 
-      aecli score runs/mnist --per-point
+      aecli score runs/mnist --per-point --worst 20
+
+      aecli score runs/mnist --split all --duplicates
 
       aecli score codes.npy ~/data/fashion --split test
     """
@@ -121,6 +135,10 @@ def score(
     for note in notes(job.dataset, job.split, named=dataset is not None):
         reporter.say(note)
 
+    beside = getattr(job, "labels_beside", None)
+    if beside is not None:
+        reporter.say(f"the data have no labels: those of {beside} are taken")
+
     from aecli.score.comparison import score_map
     from aecli.score.points import point_metrics
 
@@ -139,11 +157,18 @@ def score(
         against=baselines,
         sample=sample,
         per_point=per_point,
+        worst=worst,
+        duplicates=duplicates,
         seeds=stability,
         bar=reporter.bar,
         say=reporter.say,
     )
-    written = write_point_values(job.codes_path, codes_sha256, found.points, replace=force)
+    written: list[Path] = []
+    if per_point:
+        table = found.known.to_csv() if found.known else None
+        written += write_point_values(
+            job.codes_path, codes_sha256, found.points, replace=force, table=table
+        )
     if picture:
         _draw(job, found, picture, replace=force)
         written.append(picture)
@@ -163,20 +188,32 @@ def _draw(job: "ScoreJob", report: "Report", picture: Path, *, replace: bool) ->
 
 def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: list[Path]) -> None:
     """Print the numbers of all maps, for people or for programs."""
-    from aecli.cli.console import print_table
+    from aecli.cli.console import force_if_there, print_table
+    from aecli.cli.stdout import print_lines
 
-    if report.sample_note:
-        reporter.say(report.sample_note)
-    if report.labels_note:
-        reporter.say(report.labels_note)
+    for note in (
+        report.few_note,
+        report.sample_note,
+        report.labels_note,
+        report.training_labels_note,
+    ):
+        if note:
+            reporter.say(note)
     if reporter.json:
         reporter.result([], {**report.to_json(), "written": [str(path) for path in written]})
         return
     print_table(report.header, report.table)
+    for head, *rows in filter(None, (report.worst_table, report.duplicates_table)):
+        print_lines([""])
+        print_table(head, rows)
+    if report.duplicates_note:
+        reporter.say(report.duplicates_note)
     if report.stability_note:
         reporter.say(report.stability_note)
     if written:
         reporter.say(f"wrote {', '.join(str(path) for path in written)}")
-    if report.points and job.dimensions > 1:
-        codes = shlex.quote(str(job.codes_path))
-        reporter.say(f"next: aecli plot {codes} --color-by trust -o trust.png")
+    drawn = next(iter(report.points), None)
+    if drawn and job.codes_path.with_suffix(f".{drawn}.npy") in written and job.dimensions > 1:
+        picture = Path(f"{drawn}.png")
+        words = ["aecli", "plot", str(job.codes_path), "--color-by", drawn, "-o", str(picture)]
+        reporter.say(f"next: {shlex.join(words + force_if_there(picture))}")

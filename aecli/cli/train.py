@@ -34,8 +34,9 @@ from aecli.files import refuse_file
 
 if TYPE_CHECKING:
     from aecli.cli.console import Reporter
+    from aecli.run.checkpoint import Checkpoint
     from aecli.train.job import TrainJob
-    from aecli.train.loop import Stopped, Summary
+    from aecli.train.loop import Stopped, Summary, Watch
 
 
 @with_setting_options(before="out")
@@ -108,6 +109,23 @@ def train(
             rich_help_panel="Run",
         ),
     ] = None,
+    plot: Annotated[
+        bool,
+        typer.Option(
+            "--plot",
+            help="Draw the map of the test images and the losses at the end: RUN/map.png, "
+            "RUN/history.png.",
+            rich_help_panel="Run",
+        ),
+    ] = False,
+    plot_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Draw the map of the validation images as it grows, into RUN/growth.",
+            rich_help_panel="Run",
+        ),
+    ] = None,
     force: Annotated[bool, force_option("Run")] = False,
     as_json: Annotated[bool, json_option("Run")] = False,
     quiet: Annotated[bool, quiet_option("Run")] = False,
@@ -146,6 +164,8 @@ def train(
     allowed = None if memory is None else parse_memory(memory)
     if profile is not None:
         refuse_file(profile, "--profile expects a folder")
+    if plot_every is not None and plot_every < 1:
+        raise InputError(f"--plot-every must be at least 1, got {plot_every}")
     folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
     if resume and force:
         raise InputError("--resume and --force exclude each other: resume, or begin again")
@@ -171,13 +191,18 @@ def train(
         reporter.say(job.note)
     with folder.locked():
         job.check_unchanged(force=force)
-        summary = _run(job, reporter, allowed, profile)
+        summary = _run(job, reporter, allowed, profile, plot_every)
 
     from aecli.train.loop import Stopped
 
     if isinstance(summary, Stopped):
         _report_stopped(summary, job, reporter)
         raise typer.Exit(signals.exit_code())
+    if plot:
+        from aecli.train.pictures import draw_end
+
+        drawn = draw_end(folder, job.dataset)
+        reporter.say(f"drew {' and '.join(map(str, drawn))}")
     _report(summary, job, reporter, profile)
 
 
@@ -186,13 +211,14 @@ def _run(
     reporter: "Reporter",
     memory: int | None,
     profile: Path | None,
+    plot_every: int | None,
 ) -> "Summary | Stopped":
-    """Find the neighbours that the loss needs, and train."""
-    from aecli.neighbors import find_neighbors
+    """Find the neighbours that the loss and the encoder need, and train."""
     from aecli.train.loop import train as run_training
+    from aecli.train.prepare import prepare
 
-    found = find_neighbors(job.dataset, job.config, job.folder, reporter.bar)
-    if found and not found.graph.exact:
+    prepared = prepare(job.dataset, job.config, job.folder, job.checkpoint, reporter.bar)
+    if prepared.graph and not prepared.graph.exact:
         reporter.say(
             "too many images to compare them all: neighbours are looked for in nearby cells only"
         )
@@ -210,8 +236,22 @@ def _run(
             stop=signals.requested,
             memory=memory,
             profile=profile,
-            found=found,
+            prepared=prepared,
+            watch=_watch(job, plot_every),
         )
+
+
+def _watch(job: "TrainJob", every: int | None) -> "Watch | None":
+    """Return what draws the map as it grows; None where that is not asked for."""
+    if every is None:
+        return None
+    from aecli.train.pictures import draw_growth
+
+    def draw(model: "Checkpoint") -> None:
+        if model.epoch % every == 0 or model.epoch == job.config.epochs:
+            draw_growth(model, job.dataset, job.folder)
+
+    return draw
 
 
 def _report_stopped(stopped: "Stopped", job: "TrainJob", reporter: "Reporter") -> None:
@@ -228,12 +268,13 @@ def _report(
     summary: "Summary", job: "TrainJob", reporter: "Reporter", profile: Path | None
 ) -> None:
     """Print the final numbers, and say what to run next."""
-    from aecli.data.describe import all_equal
+    from aecli.cli.console import force_if_there
+    from aecli.run.codes import codes_files, default_codes_path
 
     folder = job.folder.path
     reporter.facts(summary.facts(job.config.loss))
-    if all_equal(job.dataset):
-        reporter.say("all training images are equal: there was nothing to learn from them")
+    if summary.verdict:
+        reporter.say(summary.verdict)
     if profile is not None:
         from aecli.train.loop import traced_epoch
 
@@ -241,7 +282,9 @@ def _report(
             reporter.say(f"traced an epoch into {profile}: open its .json.gz on ui.perfetto.dev")
         else:
             reporter.say("traced nothing: the training ended before the epoch to trace")
-    reporter.say(f"wrote {folder}; next: aecli encode {shlex.quote(str(folder))}")
+    older = force_if_there(*codes_files(default_codes_path(folder)))
+    encode = shlex.join(["aecli", "encode", str(folder), *older])
+    reporter.say(f"wrote {folder}; next: {encode}")
     reporter.result([folder], vars(summary))
 
 

@@ -6,7 +6,7 @@ from aecli.data.named import DATA_VARIABLE, EMBEDDED, NAMED, fetch_named, find_n
 from aecli.data.own_files import files_of, refuse_data_files
 from aecli.data.progress import Bar, no_bar
 from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
-from aecli.data.source import Source, choose_source, parse_rescale, parse_size
+from aecli.data.source import Source, choose_source, option_words, parse_rescale, parse_size
 from aecli.data.stored import StoredImages, extremes
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "list_named",
     "no_bar",
     "open_dataset",
+    "option_words",
     "parse_rescale",
     "parse_size",
     "refuse_data_files",

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli import files
-from aecli.data.decoding import Ground, Target, decode_into
+from aecli.data.decoding import Ground, Kind, Target, decode_into
 from aecli.data.encoded import EncodedImage, batched
 from aecli.data.image_file import has_heif
 from aecli.data.progress import Bar
@@ -46,12 +46,14 @@ class Decoded(NamedTuple):
 
     `array`: (n, h, w, c), uint8; uint16 where some images have 16 bits; or float32, numbers of any
     range. `source`: with that type, and with the ground of transparent images, None where there are
-    none. `survey`: what the files hold, and which are broken. `kept`: bool, which of the images
-    that the survey of `EncodedFiles` promised are in the array.
+    none. `converted`: how many images are not as they were, by what was done. `survey`:
+    what the files hold, and which are broken. `kept`: bool, which of the images that the survey of
+    `EncodedFiles` promised are in the array.
     """
 
     array: StoredArray
     source: Source
+    converted: Mapping[str, int]
     survey: Survey
     kept: npt.NDArray[np.bool_]
 
@@ -103,8 +105,8 @@ class EncodedFiles:
 
         The images are grey if all of them are, or with `source.grayscale`, else RGB; with
         `source.size` they are stretched to it. Where the ground is "auto", transparent images lie
-        on white if their drawings are dark, else on black. Those of 8 and 16 bits get the bits of
-        `source.kind`. Files that are broken are left out with `source.skip_broken`.
+        on white if their drawings are dark, else on black. Files that are broken are left out with
+        `source.skip_broken`.
 
         Raises:
             InputError: some files are broken and are not to be left out; all are named.
@@ -119,34 +121,34 @@ class EncodedFiles:
         ground: Ground = survey.ground if source.ground == "auto" else source.ground or "black"
         if not survey.transparent:
             ground = "black"
-        kind = survey.kind_for(source.kind)
-        brought = f" {kind}" if kind != survey.kind else ""
+        kind = survey.kind(source.kind)
+        brought = f" {kind}" if kind != survey.kind() else ""
         key = hashlib.sha256(f"{self._content} {ground}{brought}".encode()).hexdigest()
         rows = int(np.count_nonzero(~survey.is_broken()[promised]))
         array = _open(folder, key)
         # Without notes it is not known which files are broken.
         if array is None or len(array) != rows:
-            survey = self._decode_to(key, replace(survey, ground=ground, kind=kind))
+            survey = self._decode_to(key, replace(survey, ground=ground), kind)
             array = _open(folder, key)
         if array is None:
             raise InputError(f"{_pixels(folder, key)} was changed while it was written: try again")
-        survey = replace(survey, ground=self.survey.ground, kind=self.survey.kind, decoded=True)
+        survey = replace(survey, ground=self.survey.ground, decoded=True)
         self._refuse_broken(survey)
         self._keep_notes(survey)
         if source.ground == "auto":
             source = replace(source, ground=ground if survey.transparent else None)
-        source = replace(source, kind=kind)
-        return Decoded(array, source, survey, ~survey.is_broken()[promised])
+        source, converted = replace(source, kind=kind), survey.conversions(kind)
+        return Decoded(array, source, converted, survey, ~survey.is_broken()[promised])
 
     def _refuse_broken(self, survey: Survey) -> None:
         is_allowed = self._source.skip_broken and len(survey.broken) < survey.count
         if survey.broken and not is_allowed:
             raise broken_error(self._read, self._names, survey, self._source.location)
 
-    def _decode_to(self, key: str, survey: Survey) -> Survey:
+    def _decode_to(self, key: str, survey: Survey, kind: Kind) -> Survey:
         """Decode all images into a file of the cache; return the survey with all broken ones."""
         survey = _decode_to_file(
-            self._folder, key, self._read, survey, self._bar, self._refuse_broken
+            self._folder, key, self._read, survey, kind, self._bar, self._refuse_broken
         )
         is_same = _note(self._paths, self._conversion)[0] == self._note
         if not is_same or (
@@ -262,6 +264,7 @@ def _decode_to_file(
     key: str,
     read: ReadImages,
     survey: Survey,
+    kind: Kind,
     bar: Bar,
     check: Callable[[Survey], None],
 ) -> Survey:
@@ -270,7 +273,7 @@ def _decode_to_file(
     `check` may refuse it.
     """
     shape = _shape(survey, sum(map(len, _pages(survey))))
-    dtype = np.dtype(survey.kind)
+    dtype = np.dtype(kind)
     path = _pixels(folder, key)
     files.sweep_folder(folder.path)
     try:
@@ -278,7 +281,7 @@ def _decode_to_file(
             write_header(file, dtype, shape)
             file.flush()
             place = (file.name, file.tell())
-            target = Target(*place, survey.size, survey.gray, survey.kind, survey.ground)
+            target = Target(*place, survey.size, survey.gray, kind, survey.ground)
             found = _decode_all(target, read, survey, bar)
             check(found)
             if found.broken != survey.broken:
@@ -348,7 +351,7 @@ def _drop_rows(file: IO[bytes], target: Target, before: Survey, after: Survey) -
         pixels.truncate(target.offset + len(kept) * size)
     # Its length is that of the one before: it has room for longer numbers.
     file.seek(0)
-    write_header(file, np.dtype(after.kind), _shape(after, len(kept)))
+    write_header(file, np.dtype(target.kind), _shape(after, len(kept)))
     file.flush()
 
 

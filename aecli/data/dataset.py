@@ -18,6 +18,7 @@ from aecli.data.stored import StoredImages, blocks, rows_at_a_time
 from aecli.errors import InputError
 from aecli.labels import UNKNOWN, Labels
 from aecli.pixels import MOST_CHANNELS, Images, scale_of
+from aecli.printable import plural
 from aecli.validated import Count, PixelType, Positive, Sha256, Text
 
 # So many numbers of classes are kept with a run.
@@ -51,9 +52,10 @@ class Dataset:
     the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
     below 0 or above 1, or None where there are none; of standardised vectors, those that are
     further from the mean than any training row. `converted`: how many images did not have the size,
-    the channels or the bits that all have now, by what was done. `axes`: what was assumed of the
-    axes of an array whose format does not say it, in words. `broken`: why image files could not be
-    read and were left out, by their names.
+    the channels or the bits that all have now, by what was done; `narrowed`: how many have more
+    bits in their files than were read. `broken`: why image files could not be read and were left
+    out, by their names. `axes`: what was assumed of the axes of an array whose format does not say
+    it, in words.
     """
 
     name: str
@@ -69,9 +71,10 @@ class Dataset:
     split_names: Mapping[str, str] = field(default_factory=dict)
     found_range: bool = False
     outside: npt.NDArray[np.bool_] | None = None
+    narrowed: int = 0
+    broken: Mapping[str, str] = field(default_factory=dict)
     converted: Mapping[str, int] = field(default_factory=dict)
     axes: str | None = None
-    broken: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.
@@ -134,8 +137,9 @@ class Dataset:
         for name in names:
             if self.count(name) == 0:
                 raise InputError(
-                    f"{self.source.location} has {len(self.images):,} images, too few for a {name} "
-                    "split: expected more, or larger shares with --validation and --test"
+                    f"{self.source.location} has {plural(len(self.images), 'image')}, too few "
+                    f"for a {name} split: expected more, or larger shares with --validation and "
+                    "--test"
                 )
 
     def outside_count(self, name: SplitName) -> int:
@@ -155,8 +159,8 @@ class Dataset:
         low, high = self.range
         taken = ", which is taken as 0..1" if self.source.rescale else ""
         return (
-            f"{count:,} of {self.count(name):,} images reach beyond {low:g}..{high:g}{taken}; "
-            "--rescale decides otherwise"
+            f"{count:,} of {plural(self.count(name), 'image')} reach beyond "
+            f"{low:g}..{high:g}{taken}; --rescale decides otherwise"
         )
 
     @property

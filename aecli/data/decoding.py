@@ -284,12 +284,17 @@ def _decode_pages(encoded: EncodedImage, target: Target, file: IO[bytes]) -> Non
     with opened(encoded) as image:
         for page in encoded.pages:
             with at_page(image, encoded.name, page):
-                pixels = _decode(image, encoded, page, target)
-            if pixels.dtype == np.uint16 and target.kind == "uint8":
-                pixels = np.rint(pixels / 257).astype(np.uint8)
+                pixels = _brought_to(target.kind, _decode(image, encoded, page, target))
             if pixels.dtype != target.kind:
                 raise InputError(f"{encoded.name} was changed while it was decoded: try again")
             file.write(pixels.data)
+
+
+def _brought_to(kind: Kind, pixels: Images) -> Images:
+    """Return pixels of 16 bits as 8 where those are asked for, so that white stays white."""
+    if pixels.dtype == np.uint16 and kind == "uint8":
+        return np.rint(pixels / 257).astype(np.uint8)
+    return pixels
 
 
 def _decode(opened_image: "Image", encoded: EncodedImage, page: int, target: Target) -> Images:

@@ -13,6 +13,7 @@ from aecli.data.stored import extremes, rows_at_a_time
 from aecli.data.survey import listed
 from aecli.labels import UNKNOWN
 from aecli.pixels import unit_range
+from aecli.printable import plural
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 _STANDARDISED = "each column standardised by the training rows"
@@ -115,7 +116,7 @@ def _classes_text(dataset: Dataset, unknown: int) -> str:
         return "no labels"
     first = ", ".join(list(counts)[:_CLASSES_NAMED])
     more = ", ..." if len(counts) > _CLASSES_NAMED else ""
-    without = f"; {unknown:,} images without a label" if unknown else ""
+    without = f"; {plural(unknown, 'image')} without a label" if unknown else ""
     return f"{len(counts):,}: {first}{more}{without}"
 
 
@@ -152,6 +153,8 @@ def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
     ground = dataset.source.ground
     texts = [f"transparent images lie on {ground}"] if ground else []
     texts += [counted(dataset.converted)] if dataset.converted else []
+    if dataset.narrowed:
+        texts.append(f"{dataset.narrowed:,} of more than 8 bits per channel are read as 8")
     return [("files", "; ".join(texts))] if texts else []
 
 

@@ -91,7 +91,8 @@ def read_found(found: FoundImages, source: Source, bar: Bar) -> Dataset:
         row_ids=row_ids if found.named else None,
         left_out=+left_out,
         split_names=layout.split_names,
-        converted=decoded.survey.converted(decoded.source.kind),
+        converted=decoded.converted,
+        narrowed=decoded.survey.narrowed,
         broken=_broken_files(found.names, decoded.survey),
     )
 

@@ -139,6 +139,20 @@ def choose_source(
     return Source(location, **known | given)
 
 
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """Return the words of a command line that say `options`, fields of `Source`."""
+    words = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "rescale" and value is not None:
+            words += [flag, ",".join(str(number) for number in value)]
+        elif name == "size" and value is not None:
+            words += [flag, "x".join(map(str, value))]
+        elif value is not None and value is not False:
+            words += [flag] if value is True else [flag, str(value)]
+    return words
+
+
 def located(location: str) -> tuple[Path, str | None]:
     """Split `PATH:NAME`, an array in a file, at its last colon; a path that exists is whole.
 

@@ -30,6 +30,7 @@ _PAGES_AT_A_TIME = 256
 # What is shown of the place of a data set whose broken images are named.
 _MOST_OF_A_PLACE = 80
 _SHORTEST_NAME = 24
+
 _BITS: Mapping[Kind, int] = {"uint8": 8, "uint16": 16, "float32": 32}
 
 ReadImages = Callable[[], Iterable[EncodedImage]]
@@ -42,44 +43,38 @@ class Survey:
     `count`: how many files there are. `pages`: those of each file that has not one image, its first
     page, by its place among the files. `broken`: why files cannot be read, by their places;
     `decoded` says whether all are known, also those whose pixels are damaged. `others`: how many
-    pages are no images, by reason. `kinds`: how many images have each type, of which `kind` is the
-    longest; `narrowed`: how many have more bits in the file than are read; `stretched`, `grayed`:
-    how many have another size, or colours, than was asked for.
+    pages are no images, by reason. `kinds`: how many images have pixels of each type. `converted`:
+    how many are not of the size or the channels that all have in the end, by what is done.
+    `narrowed`: how many have more bits in the file than are read.
     """
 
     count: int
     gray: bool
     size: tuple[int, int]
-    kind: Kind
+    kinds: Mapping[Kind, int]
     ground: Ground
     transparent: bool
-    kinds: Mapping[Kind, int]
+    converted: Mapping[str, int]
     narrowed: int
-    stretched: int
-    grayed: int
     pages: Mapping[int, tuple[int, ...]]
     others: Mapping[str, int]
     broken: Mapping[int, str]
     decoded: bool = False
 
-    def kind_for(self, wanted: str | None) -> Kind:
-        """Return the type that all images become: the one wanted, of 8 or 16 bits, or theirs."""
+    def kind(self, wanted: str | None = None) -> Kind:
+        """Return the type that all images become: the one wanted, else the longest of theirs."""
+        longest: Kind = max(self.kinds, key=lambda kind: _BITS[kind])
         whole: tuple[Kind, ...] = ("uint8", "uint16")
-        return next((kind for kind in whole if kind == wanted and self.kind in whole), self.kind)
+        return next((kind for kind in whole if kind == wanted and longest in whole), longest)
 
-    def converted(self, kind: str | None) -> dict[str, int]:
+    def conversions(self, kind: Kind) -> dict[str, int]:
         """Return how many images are not as they were once all are of a type, by what was done."""
         bits = {
-            f"of {_BITS[other]} bits brought to {_BITS[self.kind_for(kind)]}": count
+            f"of {_BITS[other]} bits brought to {_BITS[kind]}": count
             for other, count in self.kinds.items()
-            if other != self.kind_for(kind)
+            if other != kind
         }
-        done = {
-            f"stretched to {_text(self.size)}": self.stretched,
-            "made gray": self.grayed,
-            "of more than 8 bits per channel read as 8": self.narrowed,
-        }
-        return {what: count for what, count in (bits | done).items() if count}
+        return {**self.converted, **bits}
 
     def files_of_rows(self) -> npt.NDArray[np.int64]:
         """Return the file of each image, int64 (n,), also of broken ones.
@@ -145,9 +140,9 @@ class _Found:
         self.transparent: list[int] = []
         self._source = source
         self._size, self._first = source.size, ""
-        self._gray = True
-        self._narrowed = self._stretched = self._grayed = 0
+        self._gray, self._narrowed = True, 0
         self._kinds: Counter[Kind] = Counter()
+        self._converted: Counter[str] = Counter()
         self._pages: dict[int, tuple[int, ...]] = {}
         self._others: Counter[str] = Counter()
         self._broken: dict[int, str] = {}
@@ -174,8 +169,10 @@ class _Found:
         self._gray = self._gray and info.gray
         self._kinds[info.kind] += count
         self._narrowed += count * info.narrowed
-        self._stretched += count * (info.size != self._size)
-        self._grayed += count * (self._source.grayscale and not info.gray)
+        if self._source.size is not None and info.size != self._source.size:
+            self._converted[f"stretched to {_text(self._source.size)}"] += count
+        if self._source.grayscale and not info.gray:
+            self._converted["made gray"] += count
         if self._source.size is None and info.size != self._size:
             size = _text(self._size)
             raise InputError(
@@ -193,18 +190,15 @@ class _Found:
                 f"{where} has {kinds['float32']:,} images of 32 bits per pixel, others have "
                 "8 or 16: expected one type of number, or the scale of neither is known"
             )
-        kind: Kind = max(kinds, key=lambda kind: _BITS[kind])
         return Survey(
             count=self.count,
             gray=self._source.grayscale or self._gray,
             size=self._size,
-            kind=kind,
+            kinds=dict(kinds),
             ground="black",
             transparent=bool(self.transparent),
-            kinds=dict(kinds),
+            converted=dict(self._converted),
             narrowed=self._narrowed,
-            stretched=self._stretched,
-            grayed=self._grayed,
             pages=self._pages,
             others=dict(self._others),
             broken=self._broken,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from aecli.explore.blocks import Blocks, Facts
 from aecli.model import network
 from aecli.model.layers import Layer
+from aecli.model.smoothing import SAME, smoother_of
 from aecli.run.checkpoint import Checkpoint
 
 
@@ -20,9 +21,25 @@ def network_facts(checkpoint: Checkpoint, blocks: Blocks) -> Facts:
     layers = network(checkpoint.config, checkpoint.data.image_shape)
     tensors = checkpoint.parameters
     return {
+        "smoother": _smoother(checkpoint, blocks),
         "encoder": _layers(layers.encoder, tensors, blocks),
         "decoder": _layers(layers.decoder, tensors, blocks),
         "clips": layers.clips,
+    }
+
+
+def _smoother(checkpoint: Checkpoint, blocks: Blocks) -> Facts | None:
+    """Add what the encoder looks through; None where it sees the images themselves."""
+    smoother = smoother_of(checkpoint.tensors)
+    if smoother is None:
+        return None
+    return {
+        "mean": blocks.array("smoother.mean", smoother.mean),
+        "components": blocks.kernel("smoother.components", smoother.components),
+        "memory": blocks.kernel("smoother.memory", smoother.memory),
+        "log_counts": blocks.array("smoother.log_counts", smoother.log_counts),
+        "bandwidth": float(smoother.bandwidth),
+        "same": SAME,
     }
 
 

@@ -19,7 +19,7 @@ _KEPT = 4
 # While a step runs: its gradient. While a checkpoint is written: two copies of all that is kept.
 _GRADIENTS = 1
 _SAVED = 2 * _KEPT
-# Matrices of a batch by itself that the neighbour loss keeps for its gradient.
+# Matrices of a batch by itself that the neighbour loss and the label loss keep for their gradient.
 _PAIR_MATRICES = 7
 # Rows of the widest layer that lie in memory at a time, at the least.
 _ROWS_APPLIED = 8
@@ -53,7 +53,8 @@ def refuse_training_beyond_memory(
     """
     layers = network(config, image_shape)
     parameters = parameter_count(layers)
-    batch = on_host * _batch_bytes(layers, batch_size, group)
+    comparisons = (group > 1) + (config.label_weight > 0)
+    batch = on_host * _batch_bytes(layers, batch_size, group, comparisons)
     model = _BYTES * parameters
     step, saving = _GRADIENTS * model + batch, _SAVED * model
     # Several seeds are not saved.
@@ -100,12 +101,15 @@ def gigabytes(size: int) -> str:
     return f"{size / 10**9:,.1f} GB"
 
 
-def _batch_bytes(layers: Network, batch_size: int, group: int) -> int:
-    """Return what a step takes for its batch: groups of an image and its neighbours."""
+def _batch_bytes(layers: Network, batch_size: int, group: int, comparisons: int) -> int:
+    """Return what a step takes for its batch: groups of an image and its neighbours.
+
+    `comparisons`: how many losses compare all pairs of a batch.
+    """
     pixels = math.prod(layers.image_shape)
     encoded = pixels + sum(map(_numbers_kept, layers.encoder))
     decoded = sum(map(_numbers_kept, layers.decoder))
-    pairs = _PAIR_MATRICES * batch_size if group > 1 else 0
+    pairs = _PAIR_MATRICES * batch_size * comparisons
     return _BYTES * batch_size * (group * encoded + decoded + pairs)
 
 

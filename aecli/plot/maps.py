@@ -335,8 +335,8 @@ def _layout(
     The axes have a place of their own: whatever is written in the legend, the map keeps its size.
     """
     entries = [] if dimensions == 1 else _entries(coloring, over)
-    numbers = isinstance(coloring, ContinuousColors)
-    beside = max(legend_width(len(entries)), legend_width(1) if numbers else 0)
+    has_bar = isinstance(coloring, ContinuousColors)
+    beside = max(legend_width(len(entries)), legend_width(1) if has_bar else 0)
     least = legend_width(1) if beside else 0
     width, height = style.size or (_WIDTH + beside - least, _HEIGHT)
     # In a small picture the margins shrink too.
@@ -350,8 +350,7 @@ def _layout(
         _shares(box, width, height), projection="3d" if dimensions == 3 else None
     )
     strip = (width - beside, bottom, beside, box[3])
-    if numbers:
-        assert isinstance(coloring, ContinuousColors)
+    if isinstance(coloring, ContinuousColors):
         draw_color_bar(figure, coloring, strip, entries)
     elif entries:
         draw_legend(figure, entries, strip)

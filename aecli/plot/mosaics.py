@@ -129,7 +129,7 @@ def thumbnails_figure(
 
 def _entries(classes: Classes) -> list[Entry]:
     """Return the names and colours of the frames, in the order of the classes."""
-    found = [Entry(name, classes.hex_color(i)) for i, name in enumerate(classes.names)]
+    found = [Entry(name, classes.color(i)) for i, name in enumerate(classes.names)]
     return [*found, *([Entry(classes.grey_name, GREY)] if classes.grey_name else [])]
 
 

@@ -46,7 +46,7 @@ def draw_grid(source: Path, options: PlotOptions) -> "Figure":
     height, width, _ = checkpoint.data.image_shape
     lines = checkpoint.data.source.columns is not None
     plane = plan_plane(codes, along, 2 / 3 if lines else height / width)
-    images = _decode(checkpoint, plane.codes.reshape(-1, 2), options)
+    images = _decode(checkpoint, plane.codes.reshape(-1, 2))
     title = options.title or f"{subject.name}: what the decoder makes of the plane"
     return plane_figure(plane, images, title, lines=lines)
 
@@ -101,11 +101,8 @@ def draw_walk(source: Path, options: PlotOptions) -> "Figure":
     from aecli.plot.mosaics import strips_figure
     from aecli.plot.planes import line_of_codes
 
-    ends = [
-        _code(subject, text, flag)
-        for text, flag in ((options.start, "--from"), (options.end, "--to"))
-    ]
-    images = _decode(checkpoint, line_of_codes(*ends, count), options)
+    start, end = _code(subject, options.start, "--from"), _code(subject, options.end, "--to")
+    images = _decode(checkpoint, line_of_codes(start, end, count))
     title = options.title or f"{subject.name}: from {options.start} to {options.end}"
     lines = checkpoint.data.source.columns is not None
     return strips_figure([images], [""], title, lines=lines)
@@ -134,7 +131,7 @@ def draw_traverse(source: Path, options: PlotOptions) -> "Figure":
     if options.start is not None:
         start = _code(subject, options.start, "--from")
     ways = traversals(codes, start, count)[:_MOST_TRAVERSED]
-    images = _decode(checkpoint, ways.reshape(-1, codes.shape[1]), options)
+    images = _decode(checkpoint, ways.reshape(-1, codes.shape[1]))
     strips = images.reshape(len(ways), count, *images.shape[1:])
     at = "their medians" if options.start is None else options.start
     title = options.title or f"{subject.name}: each number of the code, the others at {at}"
@@ -164,7 +161,7 @@ def draw_worst(source: Path, options: PlotOptions) -> "Figure":
     # Rows are read in their order.
     rows = np.sort(worst)
     images = unit_range(_rows_of(dataset, subject, rows))[np.searchsorted(rows, worst)]
-    decoded = _decode(checkpoint, subject.codes.values[worst], options)
+    decoded = _decode(checkpoint, subject.codes.values[worst])
     ids = dataset.row_ids_of(subject.split)
     names = [f"{ids[row] if ids else f'row {row}'}\n{errors[row]:.3g}" for row in worst.tolist()]
     title = options.title or f"{subject.name}, {subject.split}: the largest errors"
@@ -208,7 +205,7 @@ def _code(subject: "Subject", text: str, flag: str) -> "Floats":
     return code_of(text, subject.codes.values, names, flag)
 
 
-def _decode(checkpoint: "Checkpoint", codes: "Floats", options: PlotOptions) -> "Floats":
+def _decode(checkpoint: "Checkpoint", codes: "Floats") -> "Floats":
     import math
 
     from aecli.encode import decode, load_model

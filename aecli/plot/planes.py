@@ -78,7 +78,8 @@ def traversals(codes: Floats, start: Floats, count: int) -> Floats:
     ends = np.quantile(codes, _TRAVERSED, axis=0)
     moved = np.tile(start.astype(np.float32), (dimensions, count, 1))
     for i in range(dimensions):
-        moved[i, :, i] = np.linspace(*ends[:, i], count)
+        low, high = ends[:, i].tolist()
+        moved[i, :, i] = np.linspace(low, high, count)
     return moved
 
 
@@ -92,12 +93,14 @@ def one_for_each_cell(codes: Floats, most: int) -> npt.NDArray[np.intp]:
     side = float((high - low).max()) / most or 1.0
     cells = np.floor((values - low) / side)
     distance = np.square(values - low - (cells + 0.5) * side).sum(axis=1)
-    inside = ((values >= low - side) & (values <= high + side)).all(axis=1)
+    beyond = (values < low - side) | (values > high + side)
+    inside: npt.NDArray[np.bool_] = np.logical_not(np.any(beyond, axis=1))
     order = np.lexsort((distance, cells[:, 1], cells[:, 0]))
     order = order[inside[order]]
     first = np.ones(len(order), bool)
     first[1:] = (cells[order[1:]] != cells[order[:-1]]).any(axis=1)
-    return order[first]
+    rows: npt.NDArray[np.intp] = order[first]
+    return rows
 
 
 def code_of(text: str, codes: Floats, names: tuple[str, ...] | None, flag: str) -> Floats:
@@ -112,7 +115,7 @@ def code_of(text: str, codes: Floats, names: tuple[str, ...] | None, flag: str) 
         row = int(text[:12])
         if row >= count:
             raise InputError(f"{flag} {text}: there are {count:,} codes, rows 0 to {count - 1}")
-        return codes[row]
+        return _row(codes, row)
     if names is not None:
         found = [row for row, name in enumerate(names) if text in (name, name.rpartition("/")[2])]
         if len(found) > 1:
@@ -120,7 +123,7 @@ def code_of(text: str, codes: Floats, names: tuple[str, ...] | None, flag: str) 
                 f"{flag} {text}: {len(found)} images are called so, first row {found[0]}"
             )
         if found:
-            return codes[found[0]]
+            return _row(codes, found[0])
     try:
         numbers = np.array([float(part) for part in text.split(",")], np.float32)
     except ValueError as error:
@@ -132,3 +135,8 @@ def code_of(text: str, codes: Floats, names: tuple[str, ...] | None, flag: str) 
     if len(numbers) != dimensions or not np.isfinite(numbers).all():
         raise InputError(f"{flag} {text!r}: expected a code of {dimensions} finite numbers")
     return numbers
+
+
+def _row(codes: Floats, row: int) -> Floats:
+    code: Floats = codes[row]
+    return code

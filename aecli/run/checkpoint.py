@@ -15,6 +15,7 @@ from aecli.config import SETTINGS, Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.model import network
+from aecli.model.smoothing import BANDWIDTH, MEMORY, smoother_shapes, smoother_tensors
 from aecli.printable import printable
 from aecli.run.folder import RunFolder
 from aecli.run.states import (
@@ -30,7 +31,8 @@ from aecli.validated import Count, Finite, NotNegative, Positive, Text, read_as
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
 # 6: with a digest of the labels, and the environment; no infinity in its JSON.
-FORMAT_VERSION = 6
+# 7: with a smoother.
+FORMAT_VERSION = 7
 _METADATA = "its metadata"
 _UNFIT = "the checkpoint does not fit its own config"
 
@@ -61,7 +63,7 @@ class Checkpoint:
 
     @property
     def parameters(self) -> Tensors:
-        """The tensors of the model, without the optimizer's."""
+        """The tensors that the model has learned, without the optimizer's."""
         return {k: v for k, v in self.tensors.items() if k.startswith("parameters.")}
 
     @property
@@ -71,8 +73,8 @@ class Checkpoint:
 
     @property
     def model_hash(self) -> str:
-        """SHA-256 over names, shapes and bytes of the parameters, as hexadecimal digits."""
-        return tensor_file.digest({}, self.parameters)
+        """SHA-256 over names, shapes and bytes of all that makes codes, as hexadecimal digits."""
+        return tensor_file.digest({}, {**self.parameters, **smoother_tensors(self.tensors)})
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class _Best:
 
 @dataclass(frozen=True)
 class _Metadata:
-    """What a checkpoint of format 5 or 6 says besides its tensors; the settings in JSON's types."""
+    """What a checkpoint of format 5 or later says besides its tensors; settings in JSON's types."""
 
     format_version: int
     aecli_version: Text
@@ -298,6 +300,7 @@ def _check(checkpoint: Checkpoint) -> None:
         checkpoint.best,
     )
     _check_parameters(checkpoint)
+    _check_smoother(checkpoint)
     if not (best.epoch <= epoch <= config.epochs and (best.epoch > 0) == (epoch > 0)):
         raise InputError(
             f"it has {epoch} epochs of {config.epochs}, and the best is {best.epoch}: expected no "
@@ -307,7 +310,8 @@ def _check(checkpoint: Checkpoint) -> None:
         raise InputError("its best epoch has no validation loss, or there is one without an epoch")
     history = checkpoint.history
     # The checkpoint of the best parameters has none.
-    if history or checkpoint.parameter_count < sum(t.size for t in checkpoint.tensors.values()):
+    own = {**checkpoint.parameters, **smoother_tensors(checkpoint.tensors)}
+    if history or len(own) < len(checkpoint.tensors):
         if [metrics.epoch for metrics in history] != list(range(1, epoch + 1)):
             raise InputError(f"its history is not that of the {epoch} epochs that it has")
         if any(RECONSTRUCTION not in metrics.losses for metrics in history):
@@ -334,6 +338,22 @@ def _check_parameters(checkpoint: Checkpoint) -> None:
     _check_names(expected, found)
     for name, shape in expected.items():
         _check_tensor(name, found[name], shape, np.float32)
+
+
+def _check_smoother(checkpoint: Checkpoint) -> None:
+    """Raise `InputError` where what the encoder looks through is not what the config says."""
+    found = smoother_tensors(checkpoint.tensors)
+    expected: dict[str, tuple[int, ...]] = {}
+    if checkpoint.config.smoothing:
+        memory = found.get(MEMORY)
+        if memory is None or memory.ndim != 2 or 0 in memory.shape:
+            raise InputError(f"{_UNFIT}: {MEMORY} is missing or has no rows")
+        expected = smoother_shapes(math.prod(checkpoint.data.image_shape), *memory.shape)
+    _check_names(expected, found)
+    for name, shape in expected.items():
+        _check_tensor(name, found[name], shape, np.float32)
+    if found and not found[BANDWIDTH] > 0:
+        raise InputError(f"{_UNFIT}: {BANDWIDTH} is not positive")
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,11 @@ def point_path(codes: Path, what: PerPointMetric) -> Path:
     return codes.with_suffix(f".{what}.npy")
 
 
+def point_table_path(codes: Path) -> Path:
+    """Return where the table of all that is known of each of `codes` lies: `codes.points.csv`."""
+    return codes.with_suffix(".points.csv")
+
+
 def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> CodeArray:
     """Read a number for each of the codes `values`, which lie at `codes`; float32 (n,).
 
@@ -118,7 +124,7 @@ def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> C
 
     """
     path, note = point_path(codes, what), point_path(codes, what).with_suffix(".json")
-    made_by = PER_POINT[what].made_by
+    made_by = _made_by(codes, what)
     for needed in (path, note):
         if files.kind_of(needed) != "file":
             raise InputError(f"{needed} does not exist: {made_by} makes it")
@@ -126,13 +132,28 @@ def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> C
     if numbers.shape != (len(values),) or numbers.dtype.kind != "f":
         raise InputError(
             f"{path} is {numbers.dtype} {numbers.shape}: expected a finite number for each of the "
-            f"{len(values):,} codes of {codes}; {made_by} makes it"
+            f"{len(values):,} codes of {codes}; {made_by} --force makes it anew"
         )
     if files.read_json(note) != _point_note(_hash(values), numbers):
-        raise InputError(f"{path} belongs to other codes than {codes}: {made_by} makes it anew")
+        raise InputError(
+            f"{path} belongs to other codes than {codes}: {made_by} --force makes it anew"
+        )
     if not np.isfinite(numbers).all():
-        raise InputError(f"{path} holds numbers that are not finite: {made_by} makes it anew")
+        raise InputError(
+            f"{path} holds numbers that are not finite: {made_by} --force makes it anew"
+        )
     return numbers.astype(np.float32)
+
+
+def _made_by(codes: Path, what: PerPointMetric) -> str:
+    """Return the command that makes a number for each of `codes`: of its run where it is known."""
+    run, (command, *options) = codes.parent, PER_POINT[what].made_by
+    splits: tuple[SplitName, ...] = ("test", "train", "validation", "all")
+    split = next((s for s in splits if default_codes_path(run, s) == codes), None)
+    if split is None or files.kind_of(run / "best.safetensors") != "file":
+        return f"{command} RUN {shlex.join(options)}"
+    named = [] if split == "test" else ["--split", split]
+    return f"{command} {shlex.join([str(run), *named, *options])}"
 
 
 def write_point_values(
@@ -141,10 +162,11 @@ def write_point_values(
     points: Mapping[PerPointMetric, CodeArray],
     *,
     replace: bool,
+    table: bytes | None = None,
 ) -> list[Path]:
     """Write numbers for each of `codes`, float32 (n,), and beside each whose they are.
 
-    Returns the files of the numbers.
+    `table` is the CSV file at `point_table_path`. Returns the files of the numbers, and that one.
 
     Raises:
         InputError: without `replace`, a file has come to be there meanwhile.
@@ -159,13 +181,16 @@ def write_point_values(
             note = _point_note(codes_sha256, numbers.astype(np.float32))
             together.write(path.with_suffix(".json"), files.json_bytes(note))
             written.append(path)
+        if table is not None:
+            together.write(point_table_path(codes), table)
+            written.append(point_table_path(codes))
     return written
 
 
 def point_files(codes: Path, metrics: Iterable[PerPointMetric] = PER_POINT) -> list[Path]:
     """Return all files that `write_point_values` writes for these numbers."""
     paths = [point_path(codes, what) for what in metrics]
-    return [*paths, *[path.with_suffix(".json") for path in paths]]
+    return [*paths, *[path.with_suffix(".json") for path in paths], point_table_path(codes)]
 
 
 def _point_note(codes_sha256: str, numbers: npt.NDArray[Any]) -> dict[str, str]:

@@ -8,11 +8,14 @@ PerPointMetric = Literal["trust", "error", "moved"]
 
 @dataclass(frozen=True)
 class PerPoint:
-    """A number of each code: its `meaning` in words, what it `needs`, and what makes its file."""
+    """A number of each code: its `meaning` in words, what it `needs`, and what makes its file.
+
+    `made_by` is a command and its options.
+    """
 
     meaning: str
     needs: Literal["images", "decoder", "seeds"]
-    made_by: str = "aecli score --per-point"
+    made_by: tuple[str, ...] = ("aecli score", "--per-point")
 
 
 PER_POINT: dict[PerPointMetric, PerPoint] = {
@@ -21,6 +24,6 @@ PER_POINT: dict[PerPointMetric, PerPoint] = {
     "moved": PerPoint(
         "distance from the mean place over the seeds",
         "seeds",
-        "aecli score --per-point --stability 3",
+        ("aecli score", "--per-point", "--stability", "3"),
     ),
 }

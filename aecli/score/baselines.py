@@ -6,13 +6,15 @@ that the help of the shell can list them.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aecli.clock import seconds_since
 from aecli.config import SplitName
 from aecli.errors import InputError
+from aecli.printable import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,10 +93,51 @@ def _fit_tsne(rows: "Floats", dimensions: int) -> "tuple[Floats, Place]":
     return np.asarray(embedding, np.float32), place
 
 
+def _fit_pacmap(rows: "Floats", dimensions: int) -> "tuple[Floats, Place]":
+    from pacmap import PaCMAP
+
+    return _fit_pairs(PaCMAP(n_components=dimensions, save_tree=True), rows)
+
+
+def _fit_localmap(rows: "Floats", dimensions: int) -> "tuple[Floats, Place]":
+    from pacmap import LocalMAP
+
+    return _fit_pairs(LocalMAP(n_components=dimensions, save_tree=True), rows)
+
+
+def _fit_pairs(method: Any, rows: "Floats") -> "tuple[Floats, Place]":
+    """Fit a method of the package pacmap, which keeps its index of neighbours to place others."""
+    return method.fit_transform(rows), method.transform
+
+
 BASELINES = {
     "umap": Baseline("UMAP", "umap-learn", "umap", _fit_umap),
     "tsne": Baseline("t-SNE", "openTSNE", "openTSNE", _fit_tsne, dimensions=(1, 2)),
+    "pacmap": Baseline("PaCMAP", "pacmap", "pacmap", _fit_pacmap),
+    "localmap": Baseline("LocalMAP", "pacmap", "pacmap", _fit_localmap),
 }
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what another package prints, warns of and logs from the terminal."""
+    import logging
+    import os
+    import warnings
+
+    disabled = logging.root.manager.disable
+    with (
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+        # Some packages set filters of their own when they are imported: what passes is recorded.
+        warnings.catch_warnings(record=True, action="ignore"),
+    ):
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
 
 
 def known_baselines(names: Iterable[str]) -> tuple[str, ...]:
@@ -188,19 +231,21 @@ def place_with(name: str, dataset: "Dataset", split: SplitName, dimensions: int)
     others = has_separate_train_split(dataset, split)
     count = dataset.count(split) + (min(MOST_FITTED, dataset.count("train")) if others else 0)
     size = _BYTES_OF_A_FITTED_PIXEL * count * math.prod(dataset.image_shape)
-    refuse_beyond_memory(size, f"--against {name} with {count:,} images", "leave it out")
+    refuse_beyond_memory(size, f"--against {name} with {plural(count, 'image')}", "leave it out")
     fitted = dataset.sample("train", MOST_FITTED) if others else dataset.split(split)
     rows = unit_rows(fitted.images)
     started = time.perf_counter()
-    codes, place = baseline.fit(rows, dimensions)
+    with _silence():
+        codes, place = baseline.fit(rows, dimensions)
     fit_seconds = seconds_since(started)
     if not others:
         return Embedding(baseline.name, codes, fit_seconds=fit_seconds)
     asked = unit_rows(dataset.split(split).images)
-    place(asked[:_WARM_UP])
-    started = time.perf_counter()
-    placed = place(asked)
-    place_seconds = seconds_since(started)
+    with _silence():
+        place(asked[:_WARM_UP])
+        started = time.perf_counter()
+        placed = place(asked)
+        place_seconds = seconds_since(started)
     return Embedding(
         baseline.name,
         placed,

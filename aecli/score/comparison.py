@@ -1,15 +1,17 @@
 """A map scored, and compared with PCA and other methods on the same images."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from aecli.config import DEFAULT_SAMPLE
+from aecli.config import DEFAULT_SAMPLE, Range
 from aecli.data import Bar, no_bar
 from aecli.errors import InputError
 from aecli.labels import UNKNOWN
-from aecli.neighbors import find_neighbors
+from aecli.run.points import PerPointMetric
 from aecli.score.baselines import (
     BASELINES,
     Embedding,
@@ -18,13 +20,18 @@ from aecli.score.baselines import (
     place_with,
     place_with_pca,
 )
+from aecli.score.duplicates import Duplicates, find_duplicates
 from aecli.score.job import STABILITY_NEEDS_RUN, CodesJob, RunJob, ScoreJob
+from aecli.score.metrics import NoNumber
 from aecli.score.points import check_memory, point_values
 from aecli.score.report import Report, ScoredMap
-from aecli.score.scores import embed_run, make_scorer
+from aecli.score.scores import Predicted, Scorer, embed_run, make_scorer
 from aecli.score.stability import Stability, check_seeds
+from aecli.score.table import PointTable
 
 Floats = npt.NDArray[np.float32]
+
+_MOST_WORST = Range("at least 0", 0, 1_000_000)
 
 
 def score_map(
@@ -33,6 +40,8 @@ def score_map(
     against: Iterable[str] = (),
     sample: int = DEFAULT_SAMPLE,
     per_point: bool = False,
+    worst: int = 0,
+    duplicates: bool = False,
     seeds: int | None = None,
     bar: Bar = no_bar,
     say: Callable[[str], None] = lambda line: None,
@@ -44,6 +53,8 @@ def score_map(
         against: names of `BASELINES`; PCA is always there.
         sample: how many images' neighbourhoods are compared at most, all with all.
         per_point: whether to find numbers of each code too.
+        worst: how many of the worst codes to show, for which these numbers are found.
+        duplicates: whether to look for equal and nearly equal images.
         seeds: with how many seeds to train the run again, to measure its stability; None for none.
         bar: shows the progress.
         say: called with a line before each method that is fitted.
@@ -54,9 +65,13 @@ def score_map(
 
     """
     baselines = known_baselines(against)
+    _MOST_WORST.check("--worst", worst)
+    per_point = per_point or worst > 0
     _check(job, baselines, seeds, per_point=per_point)
     scorer = make_scorer(job.dataset, job.split, sample)
     own, errors = _embed(job, bar)
+    if job.label_weight:
+        own = replace(own, name=f"{own.name} with labels")
     embeddings = [own, place_with_pca(job.dataset, job.split, job.dimensions)]
     for name in baselines:
         say(f"fitting {BASELINES[name].name}")
@@ -64,6 +79,7 @@ def score_map(
     maps = [ScoredMap(embedding, scorer.score(embedding)) for embedding in embeddings]
     stability = _stability(job, seeds, bar)
     points = point_values(job.dataset, job.split, own, errors, stability) if per_point else {}
+    copies = find_duplicates(job.dataset, job.split, bar) if duplicates else None
     return Report(
         job.dataset.name,
         job.split,
@@ -73,6 +89,33 @@ def score_map(
         stability,
         points,
         0 if scorer.labels is None else int(np.count_nonzero(scorer.labels != UNKNOWN)),
+        _table(job, scorer, own, points, copies) if per_point or duplicates else None,
+        worst,
+        copies,
+        label_weight=job.label_weight,
+    )
+
+
+def _table(
+    job: ScoreJob,
+    scorer: Scorer,
+    own: Embedding,
+    points: dict[PerPointMetric, Floats],
+    copies: Duplicates | None,
+) -> PointTable:
+    """Return what is known of each code of a job."""
+    predicted: Predicted | None = None
+    with suppress(NoNumber):
+        predicted = scorer.predicted(own)
+    rows = job.dataset.count(job.split)
+    return PointTable(
+        rows,
+        job.dataset.row_ids_of(job.split),
+        scorer.labels,
+        None if predicted is None else predicted.labels,
+        job.dataset.class_names,
+        points,
+        None if copies is None else copies.first_of(rows),
     )
 
 
@@ -116,11 +159,11 @@ def _stability(job: ScoreJob, seeds: int | None, bar: Bar) -> Stability | None:
         return None
     # It imports all of training.
     from aecli.score.seeds import measure_stability
+    from aecli.train.prepare import prepare
 
     config = job.checkpoint.config
-    found = find_neighbors(job.dataset, config, job.folder, bar)
-    graph = None if found is None else found.graph
+    prepared = prepare(job.dataset, config, job.folder, job.checkpoint, bar)
     with bar(f"training {seeds} seeds", config.epochs) as advance:
         return measure_stability(
-            job.checkpoint, job.dataset, job.split, seeds, graph, report=advance
+            job.checkpoint, job.dataset, job.split, seeds, prepared, report=advance
         )

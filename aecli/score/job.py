@@ -1,8 +1,8 @@
 """What to score: the map of a run, or codes from a file. Importing this imports no jax."""
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,22 @@ import numpy as np
 
 from aecli.background_import import importing
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, Source, choose_source, no_bar, open_dataset, reopen_dataset
+from aecli.data import (
+    Bar,
+    Dataset,
+    Source,
+    choose_source,
+    no_bar,
+    open_dataset,
+    option_words,
+    reopen_dataset,
+)
 from aecli.errors import InputError
 from aecli.files import kind_of
-from aecli.labels import Labels
+from aecli.labels import UNKNOWN, Labels
+from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
-from aecli.run.codes import Codes, default_codes_path, read_codes
+from aecli.run.codes import Codes, default_codes_path, labels_path, read_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
 from aecli.run.reopen import default_split, open_for
 from aecli.score.baselines import has_separate_train_split
@@ -31,7 +41,8 @@ class RunJob:
 
     `run` is its folder or a checkpoint in it, `location` the DATASET that was named, None for the
     run's own. `codes_path` is where `aecli encode` puts the codes of these images. `fit_seconds` is
-    the wall time of the training; None where it is not known, or was on other data.
+    the wall time of the training; None where it is not known, or was on other data. `options` are
+    those that the data are read with, fields of `Source`.
     """
 
     run: Path
@@ -41,6 +52,7 @@ class RunJob:
     codes_path: Path
     location: str | None = None
     fit_seconds: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> RunFolder:
@@ -52,6 +64,11 @@ class RunJob:
         """How many numbers a code has."""
         return self.checkpoint.config.latent
 
+    @property
+    def label_weight(self) -> float:
+        """The weight of labels in the training; 0 where none were used."""
+        return self.checkpoint.config.label_weight
+
     def read_codes(self) -> Codes:
         """Return the codes at `codes_path`.
 
@@ -59,7 +76,7 @@ class RunJob:
             InputError: there are none, or they are not this run's of these images.
 
         """
-        named = [] if self.location is None else [self.location]
+        named = [] if self.location is None else [self.location, *option_words(self.options)]
         words = [str(self.run), *named, "--split", self.split, "-o", str(self.codes_path)]
         encode = f"aecli encode {shlex.join(words)}"
         if kind_of(self.codes_path) != "file":
@@ -87,6 +104,7 @@ class CodesJob:
     """Codes from a file, and the images that they are of.
 
     `train_codes` are those of the training images, which predict labels; None without them.
+    `labels_beside` is the file that the labels come from where the data have none.
     """
 
     codes_path: Path
@@ -94,11 +112,18 @@ class CodesJob:
     dataset: Dataset
     split: SplitName
     train_codes: Codes | None = None
+    labels_beside: Path | None = None
 
     @property
     def dimensions(self) -> int:
         """How many numbers a code has."""
         return int(self.codes.values.shape[1])
+
+    @property
+    def label_weight(self) -> float | None:
+        """The weight of labels in the training of their run; None where that is not known."""
+        weight: float | None = (self.codes.provenance or {}).get("label_weight")
+        return weight
 
     def read_codes(self) -> Codes:
         """Return the codes."""
@@ -167,6 +192,7 @@ def run_job(
         default_codes_path(folder.path, split),
         source.location if source else None,
         _seconds_to_fit(folder) if source is None else None,
+        options or {},
     )
 
 
@@ -206,7 +232,46 @@ def codes_job(
     if source is None and codes.labels is not None and split == provenance["split"]:
         _check_labels(path, codes.labels, data.labels_of(split))
     job = CodesJob(path, codes, data, split)
-    return replace(job, train_codes=_read_voters(train_codes, job)) if train_codes else job
+    if source is not None and source.own_labels:
+        job = _with_labels_beside(job)
+    if train_codes is None:
+        return job
+    voters = _read_voters(train_codes, job)
+    if job.labels_beside is not None and voters.labels is not None:
+        job = replace(job, dataset=_labelled(job.dataset, "train", voters))
+    return replace(job, train_codes=voters)
+
+
+def _with_labels_beside(job: CodesJob) -> CodesJob:
+    """Return a job with the labels that lie beside its codes, where the data have none of them."""
+    labels = job.dataset.labels_of(job.split)
+    known = labels is not None and (labels != UNKNOWN).any()
+    if known or job.codes.labels is None:
+        return job
+    dataset = _labelled(replace(job.dataset, labels=None), job.split, job.codes)
+    return replace(job, dataset=dataset, labels_beside=labels_path(job.codes_path))
+
+
+def _labelled(data: Dataset, split: SplitName, codes: Codes) -> Dataset:
+    """Return data whose images of a split have the labels of their codes."""
+    labels, names = data.labels, codes.class_names
+    found = np.asarray(codes.labels)
+    if labels is None:
+        labels = np.full(len(data.images), UNKNOWN)
+    elif names and data.class_names:
+        # Each file counts the names that it has.
+        both = sorted({*names, *data.class_names})
+        labels = _renumbered(labels, data.class_names, both)
+        found, names = _renumbered(found, names, both), both
+    labels[data.rows(split)] = found
+    return replace(data, labels=labels, class_names=tuple(names) if names else None)
+
+
+def _renumbered(labels: Labels, names: Sequence[str], among: Sequence[str]) -> Labels:
+    """Return labels that index `names` as those that index `among`; unknown ones stay."""
+    # The last place is that of UNKNOWN.
+    places = np.array([*(among.index(name) for name in names), UNKNOWN])
+    return places[labels]
 
 
 def _reopen(path: Path, provenance: Mapping[str, Any], bar: Bar) -> Dataset:
@@ -235,8 +300,9 @@ def _check_count(
     """Raise `InputError` where there is not one code for each image of a split."""
     if len(codes.values) != data.count(split):
         raise InputError(
-            f"{path} has {len(codes.values):,} codes, {data.name} has {data.count(split):,} "
-            f"images in its {split} split: expected a code for each{advice}"
+            f"{path} has {plural(len(codes.values), 'code')}, {data.name} has "
+            f"{plural(data.count(split), 'image')} in its {split} split: expected a code for "
+            f"each{advice}"
         )
 
 
@@ -257,8 +323,8 @@ def _read_voters(path: Path, job: CodesJob) -> Codes:
     dimensions = voters.values.shape[1]
     if dimensions != job.dimensions:
         raise InputError(
-            f"{path} has {dimensions} numbers per code, {job.codes_path} has {job.dimensions}: "
-            "expected codes of one map"
+            f"{path} has {plural(dimensions, 'number')} per code, {job.codes_path} has "
+            f"{job.dimensions}: expected codes of one map"
         )
     return voters
 

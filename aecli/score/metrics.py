@@ -3,15 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+Groups = npt.NDArray[np.int64]
+Ranks = npt.NDArray[np.int32]
 
 # How many distances are computed at a time.
-_BLOCK = 8_000_000
+_BLOCK = 4_000_000
 # Float32 squares numbers of at most this size, and at least its inverse, and adds them up.
 _LARGE = 1e12
 # All pairs of more classes than this would take gigabytes.
@@ -34,9 +37,27 @@ def comparable(codes: Floats, *others: Floats) -> tuple[Floats, ...]:
     )
 
 
+class NoNumber(Exception):
+    """There is no such number of these codes; the text says why, in some words."""
+
+
 def all_equal(rows: Floats) -> bool:
     """Return whether all rows (n, d) are the same, so that none is nearer than another."""
     return bool((rows == rows[0]).all())
+
+
+def equal_rows(rows: Floats) -> Groups:
+    """Return for each of the rows (n, d) the number of its group, int64 (n,).
+
+    Rows of a group are equal; groups are numbered in the order of their first rows.
+    """
+    # 0 and -0 are equal, and differ in their bytes.
+    values = np.ascontiguousarray(rows) + np.zeros(1, rows.dtype)
+    as_bytes = values.view(np.dtype((np.void, values.itemsize * values.shape[1]))).ravel()
+    _, firsts, groups = np.unique(as_bytes, return_index=True, return_inverse=True)
+    place = np.empty(len(firsts), np.int64)
+    place[np.argsort(firsts)] = np.arange(len(firsts))
+    return place[groups.ravel()]
 
 
 def peak_signal_to_noise(mse: float) -> float:
@@ -53,12 +74,69 @@ def knn_accuracy(
 ) -> float:
     """Return the share of test codes that have the label of most of their nearest train codes.
 
-    Codes: float (n, d); labels: int (n,). Distances are Euclidean.
+    Codes: float (n, d); labels: int (n,). See `predict_labels`.
     """
-    from sklearn.neighbors import KNeighborsClassifier
+    predicted = predict_labels(train_codes, train_labels, test_codes, neighbors)
+    return float((predicted == test_labels).mean())
 
-    classifier = KNeighborsClassifier(neighbors).fit(train_codes, train_labels)
-    return float(classifier.score(test_codes, test_labels))
+
+def predict_labels(
+    voters: Floats,
+    labels: Labels,
+    codes: Floats,
+    neighbors: int = 5,
+    own: Labels | None = None,
+) -> Labels:
+    """Return the label that most of the nearest voters of each code have, int64 (m,).
+
+    Distances are Euclidean. Of labels that are equally frequent the smallest wins. Of equal voters
+    for whom there are not enough places among the nearest, each has the same share of a vote.
+    Where no voters are equal this is scikit-learn's `KNeighborsClassifier`.
+
+    Args:
+        voters: float (n, d), the codes that vote.
+        labels: int (n,), of these.
+        codes: float (m, d).
+        neighbors: how many vote; where there are fewer voters, all do.
+        own: int (m,), which of the voters each code is, -1 for none: it has no vote on itself.
+
+    """
+    from scipy.sparse import csr_array
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = np.arange(len(codes))[:, np.newaxis]
+    groups = equal_rows(voters)
+    _, firsts, sizes = np.unique(groups, return_index=True, return_counts=True)
+    classes, of_class = np.unique(labels, return_inverse=True)
+    shape = (len(firsts), len(classes))
+    ballots = csr_array((np.ones(len(voters)), (groups, of_class)), shape)
+    searched = min(neighbors + (own is not None), len(firsts))
+    nearest = (
+        NearestNeighbors(n_neighbors=searched)
+        .fit(voters[firsts])
+        .kneighbors(codes, return_distance=False)
+    )
+    is_own = np.zeros(nearest.shape, bool)
+    if own is not None:
+        is_own = (own >= 0)[:, np.newaxis] & (nearest == groups[own][:, np.newaxis])
+    there = sizes[nearest] - is_own
+    places = np.clip(neighbors - (there.cumsum(axis=1) - there), 0, there)
+    share = places / np.maximum(there, 1)
+    weights = csr_array(
+        (share.ravel(), (np.broadcast_to(rows, nearest.shape).ravel(), nearest.ravel())),
+        (len(codes), len(firsts)),
+    )
+    votes = weights @ ballots
+    if own is not None:
+        row, place = np.nonzero(is_own)
+        mine = (share[row, place], (row, of_class[own[row]]))
+        votes = votes - csr_array(mine, votes.shape)
+    counted = votes.tocoo()
+    # Most votes first, and of as many the smallest label; sums of shares are not exact.
+    order = np.lexsort((counted.col, -counted.data.round(6), counted.row))
+    _, best = np.unique(counted.row[order], return_index=True)
+    winners: Labels = classes[counted.col[order][best]]
+    return winners
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +152,16 @@ class NeighborhoodScores:
     recall: float
 
 
+def possible_neighbors(rows: int, asked: Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of neighbours that can be compared among so many rows, ascending.
+
+    Those that are asked for, or the most that there can be: fewer than half of the rows. As they
+    are where there are fewer than 3 rows, among which none can be compared.
+    """
+    most = (rows - 1) // 2
+    return tuple(sorted({min(count, most) for count in asked})) if most else tuple(asked)
+
+
 def neighborhood_scores(
     images: Floats, codes: Floats, neighbors: Sequence[int] = (5, 15)
 ) -> NeighborhoodScores:
@@ -81,27 +169,48 @@ def neighborhood_scores(
 
     `neighbors` ascend and are fewer than n / 2. Distances are Euclidean; time grows with n squared,
     memory does not. Source: Venna and Kaski, *Neighborhood preservation in nonlinear projection
-    methods* (2001).
+    methods* (2001). Where distances are equal, which leaves that open:
+
+    - The last places among the nearest are shared by all at the distance of the last of them.
+    - Images at the same distance share the best of their ranks: each is as near as the others.
+    - Codes at the same distance share the mean of their ranks, for a map that lays all on one spot
+      says nothing of who is near; but those of equal images count as one.
 
     Raises:
-        ValueError: n is too small.
+        NoNumber: all images or all codes are equal, or there are fewer than 3.
+        ValueError: n is too small for so many neighbours.
 
     """
     rows, most = len(images), neighbors[-1]
+    if rows < 3:
+        raise NoNumber("fewer than 3 images")
     if rows <= 2 * most:
         raise ValueError(f"{rows} rows are too few for {most} neighbours")
+    same_image, same_code = equal_rows(images), equal_rows(codes)
+    for groups, what in ((same_image, "images"), (same_code, "codes")):
+        if not groups.any():
+            raise NoNumber(f"all {what} are equal")
+    # Rows whose images and codes are both equal.
+    twins = equal_rows(np.stack([same_image, same_code], axis=1))
+    twin_counts = np.bincount(twins)[twins].astype(np.int32)
     trust, continuity = dict.fromkeys(neighbors, 0.0), dict.fromkeys(neighbors, 0.0)
-    shared = 0
+    shared = 0.0
     step = max(1, _BLOCK // rows)
     for start in range(0, rows, step):
         own = np.arange(start, min(start + step, rows))
-        image_order, image_rank = _ranked(images, own)
-        code_order, code_rank = _ranked(codes, own)
+        image_rank, image_ties = _ranked(_distances(images, same_image, own))
+        code_rank, code_ties = _ranked(_distances(codes, same_code, own))
+        is_twin = twins[own][:, np.newaxis] == twins
+        # How many codes tie with each, itself included, where its twins count as one.
+        apart = code_ties - twin_counts + is_twin + 1
+        mean_rank = code_rank + (apart - 1) / np.float32(2)
         for count in neighbors:
-            trust[count] += _beyond(code_order[:, :count], image_rank, count)
-            continuity[count] += _beyond(image_order[:, :count], code_rank, count)
-        near = np.take_along_axis(code_rank, image_order[:, :most], axis=1)
-        shared += int((near <= most).sum())
+            chosen = _Chosen.among(code_rank, code_ties, count)
+            trust[count] += chosen.sum(_beyond(image_rank, chosen, count))
+            chosen = _Chosen.among(image_rank, image_ties, count)
+            continuity[count] += chosen.sum(_beyond(mean_rank, chosen, count))
+        near = _share_of_places(code_rank[chosen.places], apart[chosen.places], most)
+        shared += chosen.sum(near)
 
     def share(total: float, count: int) -> float:
         return 1 - 2 * total / (rows * count * (2 * rows - 3 * count - 1))
@@ -118,58 +227,120 @@ def trustworthiness(images: Floats, codes: Floats, neighbors: int = 5) -> float:
     return neighborhood_scores(images, codes, (neighbors,)).trustworthiness[neighbors]
 
 
-def silhouette(codes: Floats, labels: Labels) -> float | None:
+def silhouette(codes: Floats, labels: Labels) -> float:
     """Return how much nearer codes (n, d) lie to their own class than to the next one, -1..1.
 
-    None where there is one class, where each code is a class of its own, or where all codes are the
-    same. Source: Rousseeuw, *Silhouettes* (1987).
+    Source: Rousseeuw, *Silhouettes* (1987).
+
+    Raises:
+        NoNumber: there is one class, each code is a class of its own, or all codes are equal.
+
     """
     from sklearn.metrics import silhouette_score
 
-    if not 2 <= len(np.unique(labels)) < len(labels) or all_equal(codes):
-        return None
+    classes = len(np.unique(labels))
+    if classes < 2:
+        raise NoNumber("one class")
+    if classes == len(labels):
+        raise NoNumber("each image is a class")
+    if all_equal(codes):
+        raise NoNumber("all codes are equal")
     return float(silhouette_score(codes, labels))
 
 
-def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float | None:
+def centroid_correlation(images: Floats, codes: Floats, labels: Labels) -> float:
     """Return Pearson's correlation, over pairs of classes, of the distances of their means.
 
-    The distances among `images` (n, p) are compared with those among `codes` (n, d). None with
-    fewer than three classes or more than 5,000, or where all distances are the same.
+    The distances among `images` (n, p) are compared with those among `codes` (n, d).
+
+    Raises:
+        NoNumber: there are fewer than three classes or more than 5,000, or all distances are equal.
+
     """
     from scipy.spatial.distance import pdist
 
     classes = np.unique(labels)
-    if not 3 <= len(classes) <= _MOST_CLASSES:
-        return None
+    if len(classes) < 3:
+        raise NoNumber("fewer than 3 classes")
+    if len(classes) > _MOST_CLASSES:
+        raise NoNumber(f"more than {_MOST_CLASSES:,} classes")
     distances = [
         pdist(np.stack([values[labels == label].mean(axis=0) for label in classes]))
         for values in (images, codes)
     ]
     if min(float(lengths.std()) for lengths in distances) == 0:
-        return None
+        raise NoNumber("all distances are equal")
     return float(np.corrcoef(*distances)[0, 1])
 
 
-def _ranked(
-    values: Floats, own: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return all rows by their distance from each of the rows `own`, and the rank of each row.
+def _distances(values: Floats, same: Groups, own: Groups) -> Floats:
+    """Return the distances of the rows `own` of `values` from all rows, float32 (m, n).
 
-    Both are (m, n). The row itself comes last by distance, and has rank 0; the nearest has 1.
+    Rows of a group of `same` are equal: they have the very same distance from any row, and 0 from
+    each other, which products of matrices alone would not give. That of a row from itself is
+    infinity.
     """
     from sklearn.metrics import pairwise_distances
 
-    distances = pairwise_distances(values[own], values)
+    _, firsts = np.unique(same, return_index=True)
+    distances = pairwise_distances(values[own], values[firsts])
+    distances[np.arange(len(own)), same[own]] = 0
+    distances = np.take(distances, same, axis=1) if len(firsts) < len(values) else distances
     distances[np.arange(len(own)), own] = np.inf
-    order = np.argsort(distances, axis=1, kind="stable")
+    found: Floats = distances
+    return found
+
+
+def _ranked(distances: Floats) -> tuple[Ranks, Ranks]:
+    """Return the rank of each distance in its row (m, n), and how many are equal to it.
+
+    The smallest has rank 1; equal ones have the best of the ranks that they share.
+    """
+    order = np.argsort(distances, axis=1).astype(np.int32)
+    ascending = np.take_along_axis(distances, order, axis=1)
+    starts = np.ones(distances.shape, bool)
+    starts[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
+    place = np.arange(distances.shape[1], dtype=np.int32)
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
     rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(1, len(values) + 1)[np.newaxis], axis=1)
-    rank[np.arange(len(own)), own] = 0
-    return order, rank
+    np.put_along_axis(rank, order, first + 1, axis=1)
+    if starts.all():
+        return rank, np.ones_like(rank)
+    ends = np.ones_like(starts)
+    ends[:, :-1] = starts[:, 1:]
+    last = np.where(ends, place, place[-1])[:, ::-1]
+    ties = np.empty_like(order)
+    np.put_along_axis(ties, order, np.minimum.accumulate(last, axis=1)[:, ::-1] - first + 1, axis=1)
+    return rank, ties
 
 
-def _beyond(chosen: npt.NDArray[np.int64], rank: npt.NDArray[np.int64], neighbors: int) -> float:
-    """Return by how many ranks, in all, the chosen rows lie beyond the nearest `neighbors`."""
-    ranks = np.take_along_axis(rank, chosen, axis=1)
-    return float(np.maximum(ranks - neighbors, 0).sum())
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """The nearest rows of some rows: their places in a matrix (m, n), and the share of each."""
+
+    places: tuple[npt.NDArray[np.intp], ...]
+    shares: npt.NDArray[np.float64]
+
+    @classmethod
+    def among(cls, rank: Ranks, ties: Ranks, count: int) -> "_Chosen":
+        """Choose the `count` nearest of each row."""
+        places = np.nonzero(rank <= count)
+        return cls(places, _share_of_places(rank[places], ties[places], count))
+
+    def sum(self, values: npt.NDArray[Any]) -> float:
+        """Return the sum of a value of each, by its share."""
+        return float((self.shares * values).sum())
+
+
+def _share_of_places(
+    rank: npt.NDArray[Any], ties: npt.NDArray[Any], count: int
+) -> npt.NDArray[np.float64]:
+    """Return which share of a place among the `count` nearest rows have, 0..1."""
+    share: npt.NDArray[np.float64] = np.clip((count + 1 - rank) / ties, 0, 1)
+    return share
+
+
+def _beyond(rank: npt.NDArray[Any], chosen: _Chosen, count: int) -> npt.NDArray[Any]:
+    """Return by how many ranks each of the chosen rows lies beyond the nearest `count`."""
+    beyond: npt.NDArray[Any] = np.maximum(rank[chosen.places] - count, 0)
+    return beyond

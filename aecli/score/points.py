@@ -1,6 +1,7 @@
 """Numbers of each code, to colour a map by: what can be known, where it goes, and the values."""
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from aecli.pixels import unit_rows
 from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.score.baselines import Embedding
 from aecli.score.job import RunJob, ScoreJob
-from aecli.score.metrics import all_equal
+from aecli.score.metrics import NoNumber
 from aecli.score.scores import per_point_trust
 from aecli.score.stability import Stability
 
@@ -50,9 +51,8 @@ def point_values(
     any; `moved`: see `Stability`, where it was measured.
     """
     values: dict[PerPointMetric, Floats] = {}
-    images = unit_rows(dataset.split(split).images)
-    if not (all_equal(images) or all_equal(embedding.codes)):
-        values["trust"] = per_point_trust(images, embedding.codes)
+    with suppress(NoNumber):
+        values["trust"] = per_point_trust(unit_rows(dataset.split(split).images), embedding.codes)
     if errors is not None:
         values["error"] = errors
     if stability is not None:

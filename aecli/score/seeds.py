@@ -14,12 +14,13 @@ from aecli.device import out_of_memory_advice
 from aecli.encode import TrainedModel, encode
 from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
-from aecli.neighbors import NeighborGraph
 from aecli.run.checkpoint import Checkpoint
 from aecli.score.stability import Stability, check_seeds, compare_maps
-from aecli.train.epochs import EpochFunction, Neighborhood
+from aecli.train.epochs import EpochFunction, Neighborhood, seen_in
+from aecli.train.prepare import Prepared
 from aecli.train.step import TrainStep
 from aecli.train.stream import bytes_in_memory
+from aecli.train.supervision import training_labels
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[int], None]
@@ -31,13 +32,13 @@ def measure_stability(
     dataset: Dataset,
     split: SplitName,
     count: int,
-    graph: NeighborGraph | None,
+    prepared: Prepared,
     *,
     report: Report = lambda epochs: None,
 ) -> Stability:
     """Train with the settings of a run and `count` seeds, and compare their maps of a split.
 
-    The seeds count up from the run's own. `graph` is the run's, None without a neighbour loss.
+    The seeds count up from the run's own. `prepared` is what the run's training needs.
     `report` is called after each epoch.
 
     Raises:
@@ -48,7 +49,7 @@ def measure_stability(
     """
     check_seeds(checkpoint, count)
     seeds = tuple((checkpoint.config.seed + i) % 2**32 for i in range(count))
-    return compare_maps(maps_of_seeds(checkpoint, dataset, split, seeds, graph, report), seeds)
+    return compare_maps(maps_of_seeds(checkpoint, dataset, split, seeds, prepared, report), seeds)
 
 
 def maps_of_seeds(
@@ -56,7 +57,7 @@ def maps_of_seeds(
     dataset: Dataset,
     split: SplitName,
     seeds: tuple[int, ...],
-    graph: NeighborGraph | None,
+    prepared: Prepared,
     report: Report = lambda epochs: None,
 ) -> list[Floats]:
     """Return the codes of a split, float32 (n, d), that a run's training gives with each seed.
@@ -68,8 +69,8 @@ def maps_of_seeds(
     step.refuse_beyond_memory(pixels=bytes_in_memory(dataset.nbytes), seeds=len(seeds))
     images = dataset.split(split).images
     return [
-        encode(TrainedModel(config, dataset.image_shape, parameters), images)
-        for parameters in _train(step, dataset, seeds, graph, report)
+        encode(TrainedModel(config, dataset.image_shape, parameters, prepared.smoother), images)
+        for parameters in _train(step, dataset, seeds, prepared, report)
     ]
 
 
@@ -77,7 +78,7 @@ def _train(
     step: TrainStep,
     dataset: Dataset,
     seeds: tuple[int, ...],
-    graph: NeighborGraph | None,
+    prepared: Prepared,
     report: Report,
 ) -> list[Parameters]:
     """Train with all seeds in one program; return the last parameters of each."""
@@ -89,22 +90,30 @@ def _train(
     )
     arguments = [
         place(dataset.split("train").images),
-        place(Neighborhood.of(graph)),
+        place(Neighborhood.of(prepared.graph)),
         place(dataset.split("validation").images),
     ]
+    labels = place(training_labels(dataset, step.config))
     states = place(states)
+    smoother = prepared.smoother
+    seen = () if smoother is None else place(seen_in(smoother, dataset))
     seed_array = np.array(seeds, np.uint32)
     program = compiled(
-        jax.vmap(EpochFunction(step), in_axes=(0, None, None, None, None, 0)),
+        jax.vmap(
+            EpochFunction(step),
+            in_axes=(0, None, None, None, None, 0, None, *(None for _ in seen)),
+        ),
         {"program": "epoch of several seeds", **step.key},
         states,
         *arguments,
         np.uint32(1),
         seed_array,
+        labels,
+        *seen,
         donate=(0,),
     )
     for epoch in range(1, step.config.epochs + 1):
-        states, result = program(states, *arguments, np.uint32(epoch), seed_array)
+        states, result = program(states, *arguments, np.uint32(epoch), seed_array, labels, *seen)
         if not all(np.isfinite(losses).all() for losses in result.losses.values()):
             raise AecliError(f"the loss is not finite in epoch {epoch}: a training diverged")
         report(1)

@@ -9,14 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from aecli.compile_cache import compiled
+from aecli.config import SplitName
 from aecli.data import Dataset
+from aecli.model.smoothing import Seen, Smoother
 from aecli.neighbors import NeighborGraph
 from aecli.run.states import PartialEpoch, ShuffleLayout
+from aecli.smoothing import coordinates
 from aecli.train.evaluation import Evaluation, evaluate
 from aecli.train.step import TrainState, TrainStep
 from aecli.train.stream import prefetched, shuffle_buffers
+from aecli.train.supervision import training_labels
 
 Scalar = jax.Array | np.generic
+
+# Those that an epoch passes through.
+_SPLITS: tuple[SplitName, ...] = ("train", "validation")
 
 
 class Neighborhood(NamedTuple):
@@ -65,6 +72,9 @@ class EpochFunction:
         validation: jax.Array,
         epoch: jax.Array,
         seed: jax.Array,
+        labels: jax.Array | None = None,
+        seen: Seen | None = None,
+        validation_seen: Seen | None = None,
     ) -> tuple[TrainState, EpochResult]:
         """Train for one epoch.
 
@@ -75,6 +85,9 @@ class EpochFunction:
             validation: the validation images, pixels (m, h, w, c).
             epoch: its number from 1, uint32.
             seed: of the order of the images and of the steps' random keys, uint32.
+            labels: of the training images, int32 (n,); None without a label loss.
+            seen: what the encoder sees of the training images; None where it sees them.
+            validation_seen: what it sees of the validation images.
 
         Returns:
             The new state and the results.
@@ -83,11 +96,11 @@ class EpochFunction:
         step = self.step
         variance = None if neighborhood is None else neighborhood.pixel_variance
         state, losses = jax.lax.scan(
-            lambda state, rows: step(state, images, variance, rows, seed),
+            lambda state, rows: step(state, images, variance, rows, seed, labels, seen),
             state,
             self.batches(neighborhood, epoch, seed),
         )
-        validation_losses = evaluate(step, state.parameters, validation)
+        validation_losses = evaluate(step, state.parameters, validation, seen=validation_seen)
         finite = jnp.isfinite(_total(losses)).astype(jnp.int32)
         return state, EpochResult(
             {name: values.mean() for name, values in losses.items()},
@@ -104,9 +117,12 @@ class EpochFunction:
         batches: jax.Array,
         steps: jax.Array,
         seed: jax.Array,
+        labels: jax.Array | None = None,
+        seen: Seen | None = None,
     ) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
         """Train on the first `steps` batches, (steps, group, batch size), of a shuffle buffer.
 
+        `labels` are those of its images, without the neighbours; None without a label loss.
         Returns the new state, the sum over the steps of each term by name, float32, and how many
         steps went by before a loss that was not finite, int32.
         """
@@ -114,7 +130,7 @@ class EpochFunction:
 
         def body(index: jax.Array, carry: Carry) -> Carry:
             state, sums, finite_steps = carry
-            state, losses = self.step(state, images, variance, batches[index], seed)
+            state, losses = self.step(state, images, variance, batches[index], seed, labels, seen)
             sums = {name: sums[name] + losses[name] for name in sums}
             finite_steps += jnp.isfinite(_total(sums)).astype(jnp.int32)
             return state, sums, finite_steps
@@ -151,15 +167,22 @@ class EpochInMemory:
     """Trains for an epoch on images that lie on the device: one compiled call."""
 
     def __init__(
-        self, step: TrainStep, dataset: Dataset, state: TrainState, graph: NeighborGraph | None
+        self,
+        step: TrainStep,
+        dataset: Dataset,
+        state: TrainState,
+        graph: NeighborGraph | None,
+        smoother: Smoother | None = None,
     ) -> None:
         place = step.devices.replicated
+        self._labels = jax.device_put(training_labels(dataset, step.config), place)
         self._data = (
             jax.device_put(dataset.split("train").images, place),
             jax.device_put(Neighborhood.of(graph), place),
             jax.device_put(dataset.split("validation").images, place),
         )
         self._seed = np.uint32(step.config.seed)
+        self._seen = () if smoother is None else jax.device_put(seen_in(smoother, dataset), place)
         self._program = compiled(
             EpochFunction(step),
             {"program": "epoch", **step.key},
@@ -167,6 +190,8 @@ class EpochInMemory:
             *self._data,
             np.uint32(1),
             self._seed,
+            self._labels,
+            *self._seen,
             donate=(0,),
         )
 
@@ -178,7 +203,7 @@ class EpochInMemory:
         A single call; it cannot be interrupted.
         """
         result: tuple[TrainState, EpochResult] = self._program(
-            state, *self._data, np.uint32(epoch), self._seed
+            state, *self._data, np.uint32(epoch), self._seed, self._labels, *self._seen
         )
         return result
 
@@ -193,15 +218,26 @@ class EpochStreamed:
         state: TrainState,
         layout: ShuffleLayout,
         graph: NeighborGraph | None,
+        smoother: Smoother | None = None,
     ) -> None:
         self._step, self._dataset, self._layout = step, dataset, layout
         self._neighbors = None if graph is None else graph.neighbors
         self._variance = None if graph is None else np.float32(graph.variance)
-        self._evaluation = Evaluation(step)
+        self._labels = training_labels(dataset, step.config)
+        self._evaluation = Evaluation(step, smoother)
         self._seed = np.uint32(step.config.seed)
         place = step.devices.replicated
         batches = (layout.buffer_rows // step.batch_size, step.group, step.batch_size)
-        images = (step.group * layout.buffer_rows, *dataset.image_shape)
+        rows = step.group * layout.buffer_rows
+        images = (rows if smoother is None else layout.buffer_rows, *dataset.image_shape)
+        labels = jax.ShapeDtypeStruct((layout.buffer_rows,), np.int32, sharding=place)
+        self._seen: Seen | None = None
+        seen: tuple[Seen, ...] = ()
+        if smoother is not None:
+            self._seen = smoother.seen(coordinates(smoother, dataset, "train"))
+            width = self._seen.coordinates.shape[1]
+            like = jax.ShapeDtypeStruct((rows, width), np.float32, sharding=place)
+            seen = (jax.device_put(smoother, place).seen(like),)
         self._program = compiled(
             EpochFunction(step).buffer,
             {"program": "shuffle buffer", **step.key},
@@ -211,6 +247,8 @@ class EpochStreamed:
             jax.ShapeDtypeStruct(batches, np.int32, sharding=place),
             np.uint32(0),
             self._seed,
+            None if self._labels is None else labels,
+            *seen,
             donate=(0,),
         )
         self._learning_rate = compiled(
@@ -230,24 +268,29 @@ class EpochStreamed:
         done, finite_steps = partial.buffers, partial.finite_steps
         # Older formats had not all of the terms.
         sums = {term.name: partial.losses.get(term.name, 0.0) for term in step.terms}
-        for images, batches, steps in prefetched(
+        for images, batches, steps, labels, inputs in prefetched(
             shuffle_buffers(
                 self._dataset,
                 self._layout,
                 step.batch_size,
                 self._neighbors,
+                self._labels,
                 positives=step.group - 1,
                 seed=step.config.seed,
                 epoch=epoch,
                 shuffle=step.config.shuffle,
                 skip=done,
+                seen=self._seen,
             )
         ):
             if stop():
                 return state, PartialEpoch(done, sums, finite_steps)
-            images, batches = jax.device_put((images, batches), step.devices.replicated)
+            images, batches, labels, seen = jax.device_put(
+                (images, batches, labels, () if inputs is None else (inputs,)),
+                step.devices.replicated,
+            )
             state, losses, finite = self._program(
-                state, images, self._variance, batches, np.uint32(steps), self._seed
+                state, images, self._variance, batches, np.uint32(steps), self._seed, labels, *seen
             )
             # Waits for the device: buffers must not pile up.
             sums = {name: sums[name] + float(losses[name]) for name in sums}
@@ -262,6 +305,12 @@ class EpochStreamed:
             self._learning_rate(np.uint32(epoch * step.per_epoch - 1)),
             np.int32(finite_steps),
         )
+
+
+def seen_in(smoother: Smoother, dataset: Dataset) -> tuple[Seen, Seen]:
+    """Return what an encoder sees of the training and of the validation images."""
+    train, validation = (smoother.seen(coordinates(smoother, dataset, split)) for split in _SPLITS)
+    return train, validation
 
 
 def _total(losses: Mapping[str, jax.Array]) -> jax.Array:

@@ -23,15 +23,19 @@ from aecli.data import (
     choose_source,
     no_bar,
     open_dataset,
+    option_words,
     refuse_data_files,
     reopen_dataset,
 )
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
+from aecli.model.conv import PATCH
+from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
+from aecli.train.supervision import labelled_count, training_labels
 
 # What is imported while the data are read.
 _TRAINING = "aecli.train.loop"
@@ -62,16 +66,21 @@ class TrainJob:
                 start += ": it has them all, --epochs raises them"
             elif config.ended(self.epochs_done, self.checkpoint.best.epoch):
                 start += f": its patience of {config.patience} has run out, --patience raises it"
-        encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
+        encoder, kind = "", "vectors" if dataset.vectors else "images"
+        if dataset.vectors or config.smoothing:
+            encoder = f" with a {config.encoder} encoder"
+        if config.smoothing:
+            encoder += f" of smoothed {kind}"
         few, rows = "", dataset.count("train")
         if config.batch_size > rows:
             few = ", all in one batch"
         if config.neighbor_weight and config.neighbors < RECIPES[config.recipe].neighbors:
-            few += f", each with {config.neighbors} neighbours"
+            few += f", each with {plural(config.neighbors, 'neighbour')}"
+        if (labels := training_labels(dataset, config)) is not None:
+            few += f", {labelled_count(labels):,} of them pulled together by their labels"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{rows:,} {'vectors' if dataset.vectors else 'images'} of "
-            f"{dataset.name}{few}{start}"
+            f"{plural(rows, kind.removesuffix('s'))} of {dataset.name}{few}{start}"
         )
 
     @property
@@ -135,7 +144,9 @@ def new_job(
         settings,
         vectors=data.vectors,
         standardised=data.standardised,
+        small=min(data.image_shape[:2]) < 2 * PATCH,
     )
+    training_labels(data, config)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
 
@@ -162,9 +173,10 @@ def resume_job(
 
     """
     if kind_of(folder.last) != "file":
+        named = [] if location is None else [location, *option_words(options or {})]
         raise InputError(
             f"nothing to resume: {folder.path} has no {folder.last.name}; "
-            f"aecli train -o {shlex.quote(str(folder.path))} begins a run"
+            f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
         )
     checkpoint = load(folder.last)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -15,28 +15,32 @@ import numpy as np
 
 from aecli import files
 from aecli.clock import per_second, seconds_since, show_rate
-from aecli.config import Config
+from aecli.config import Config, SplitName
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
-from aecli.neighbors import FoundNeighbors, find_neighbors
-from aecli.pca import FIT_BYTES, fit_on_training
+from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
+from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
+from aecli.smoothing import seen_bytes
 from aecli.train.epochs import EpochInMemory, EpochResult, EpochStreamed
 from aecli.train.evaluation import Evaluation
+from aecli.train.prepare import Prepared, prepare
 from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from aecli.train.stream import bytes_in_memory, bytes_streamed, choose_shuffle_layout
+from aecli.train.verdict import Evidence, verdict
 
 # Rows that the errors of PCA are taken over at a time.
 _PCA_ROWS_AT_A_TIME = 5_000
 
 # Called after each epoch with its metrics, and whether it is safely on the disk.
 Report = Callable[[EpochMetrics, bool], None]
+Watch = Callable[[Checkpoint], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Summary:
     best parameters decode, in 0..1; `pca_mse` that of PCA with as many dimensions, fitted on the
     train split, and `pca_validation_mse` the same over the validation split. `seconds` is the wall
     time of this training, compiling and saving included, and of the epochs before it was resumed;
-    `images_per_second` is the speed of the epochs alone.
+    `images_per_second` is the speed of the epochs alone. `verdict` says in a line what is wrong
+    with what was learned, None where nothing is: see `verdict.verdict`.
     """
 
     run: str
@@ -60,15 +65,16 @@ class Summary:
     pca_validation_mse: float
     seconds: float
     images_per_second: float
+    verdict: str | None = None
 
     def facts(self, loss: str) -> list[tuple[str, str]]:
         """Return the numbers by name for people; `loss` is what the validation loss measures."""
         speed = show_rate(self.images_per_second, "images/s")
-        pca = f" (PCA: {self.pca_validation_mse:.4f})" if loss == "mse" else ""
+        pca = f" (PCA: {significant(self.pca_validation_mse)})" if loss == "mse" else ""
         return [
             ("best epoch", f"{self.best_epoch} of {self.epochs}"),
-            (f"validation {loss}", f"{self.validation_loss:.4f}{pca}"),
-            ("test mse", f"{self.test_mse:.4f} (PCA: {self.pca_mse:.4f})"),
+            (f"validation {loss}", f"{significant(self.validation_loss)}{pca}"),
+            ("test mse", f"{significant(self.test_mse)} (PCA: {significant(self.pca_mse)})"),
             ("parameters", f"{self.parameters:,}"),
             ("time", f"{self.seconds:.1f} s"),
             *([("speed", speed)] if speed else []),
@@ -93,7 +99,8 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     memory: int | None = None,
     profile: Path | None = None,
-    found: FoundNeighbors | None = None,
+    prepared: Prepared | None = None,
+    watch: Watch | None = None,
 ) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
@@ -107,7 +114,8 @@ def train(
         memory: bytes that the pixels may take; data that need more are streamed. By default half
             of what is free. A resumed run streams as it did before.
         profile: a folder for a trace of one epoch, `traced_epoch`.
-        found: the neighbours that the loss asks for, where they have been looked for already.
+        prepared: what `prepare` returns, where that was called already.
+        watch: called after each epoch with the model as it is then.
 
     Returns:
         The final numbers, or that `stop` ended the training.
@@ -119,37 +127,38 @@ def train(
             folder was moved or removed meanwhile.
 
     """
-    started = time.perf_counter() - (found.seconds if found else 0)
+    started = time.perf_counter() - (prepared.seconds if prepared else 0)
     # What the epochs before took.
     started -= sum(one.seconds for one in resume_from.history) if resume_from else 0
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
     layout = _shuffle_layout(dataset, step, memory, resume_from)
     step.refuse_beyond_memory(pixels=_pixel_bytes(dataset, step, layout))
     progress = _first_progress(dataset, step, resume_from)
-    found = found or find_neighbors(dataset, config, folder)
+    prepared = prepared or prepare(dataset, config, folder, resume_from)
+    graph, smoother = prepared.graph, prepared.smoother
     saver = Saver(
         folder,
         config,
         dataset.describe(),
         layout,
-        found,
+        prepared,
         broken=dataset.broken,
         resumed_at=None if resume_from is None else resume_from.epoch,
     )
-    graph = None if found is None else found.graph
     run_epoch = (
-        EpochInMemory(step, dataset, progress.state, graph)
+        EpochInMemory(step, dataset, progress.state, graph, smoother)
         if layout is None
-        else EpochStreamed(step, dataset, progress.state, layout, graph)
+        else EpochStreamed(step, dataset, progress.state, layout, graph, smoother)
     )
     if resume_from is not None and progress.ended(config):
         # The end may have come between two of its files.
         saver.save(progress)
-    if _train_epochs(run_epoch, progress, step, layout, saver, report, stop, profile):
+    if _train_epochs(run_epoch, progress, step, layout, saver, report, stop, profile, watch):
         return Stopped(saver.has_saved)
     # Free the images on the device.
     del run_epoch
-    summary = _summarize(dataset, step, folder, layout, progress, started)
+    evaluation = Evaluation(step, smoother)
+    summary = _summarize(dataset, step, folder, layout, progress, evaluation, started)
     saver.write_summary(summary)
     return summary
 
@@ -171,6 +180,7 @@ def _train_epochs(
     report: Report,
     stop: Callable[[], bool],
     profile: Path | None,
+    watch: Watch | None,
 ) -> bool:
     """Train from where `progress` stands to the end; return whether `stop` ended it before."""
     config = step.config
@@ -195,6 +205,8 @@ def _train_epochs(
         if stopped or progress.ended(config) or saver.is_due():
             saver.save(progress)
         report(progress.history[-1], saver.is_saved(epoch))
+        if watch is not None:
+            watch(saver.current_model(progress))
     return stopped
 
 
@@ -222,14 +234,17 @@ def _shuffle_layout(
 
 
 def _pixel_bytes(dataset: Dataset, step: TrainStep, layout: ShuffleLayout | None) -> int:
-    """Return the bytes that the images take while they are trained on."""
+    """Return the bytes that the images, and what the encoder sees of them, take in training."""
+    seen = bytes_in_memory(dataset.count("train") * seen_bytes(step.config, dataset.image_shape))
     if layout is not None:
-        return bytes_streamed(layout, _row_bytes(dataset, step))
-    return bytes_in_memory(dataset.nbytes)
+        return seen + bytes_streamed(layout, _row_bytes(dataset, step))
+    return seen + bytes_in_memory(dataset.nbytes)
 
 
 def _row_bytes(dataset: Dataset, step: TrainStep) -> int:
     """Return the bytes of an image and of the neighbours that are drawn with it."""
+    if step.config.smoothing:
+        return dataset.image_bytes + step.group * seen_bytes(step.config, dataset.image_shape)
     return step.group * dataset.image_bytes
 
 
@@ -274,36 +289,56 @@ def _summarize(
     folder: RunFolder,
     layout: ShuffleLayout | None,
     progress: Progress,
+    evaluation: Evaluation,
     started: float,
 ) -> Summary:
-    pca_validation_mse, pca_mse = _pca_errors(dataset, step.config.latent, layout)
+    linear = _fit_pca(dataset, step.config.latent, layout)
     best = progress.best_parameters
+    codes, errors = evaluation.decoded(best, dataset, "test")
+    test_mse, pca_mse = float(errors.mean()), linear.error("test")
+    evidence = Evidence(codes, test_mse, pca_mse, linear.mean_error(), linear.components.variance)
     return Summary(
         run=str(folder.path),
         epochs=progress.epoch,
         best_epoch=progress.best.epoch,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(best)),
         validation_loss=progress.best.validation_loss,
-        test_mse=Evaluation(step).mean(best, dataset, "test", "squared error"),
+        test_mse=test_mse,
         pca_mse=pca_mse,
-        pca_validation_mse=pca_validation_mse,
+        pca_validation_mse=linear.error("validation"),
         images_per_second=per_second(
             step.images_per_epoch,
             float(np.mean([metrics.seconds for metrics in progress.history])),
         ),
+        verdict=verdict(dataset, step.config, evidence),
         seconds=seconds_since(started),
     )
 
 
-def _pca_errors(dataset: Dataset, dimensions: int, layout: ShuffleLayout | None) -> list[float]:
-    """Return the errors of PCA over validation and test split, fitted on as many rows as fit."""
+@dataclass(frozen=True)
+class _Linear:
+    """PCA of the training images, and its errors over other splits, so many rows at a time."""
+
+    components: PrincipalComponents
+    dataset: Dataset
+    rows: int
+
+    def error(self, split: SplitName) -> float:
+        """Return the mean squared error over a split."""
+        return self.components.error(map(unit_rows, self.dataset.batches(split, self.rows)))
+
+    def mean_error(self) -> float:
+        """Return the error over the test split of the mean of the training images."""
+        mean = replace(self.components, directions=self.components.directions[:0])
+        return replace(self, components=mean).error("test")
+
+
+def _fit_pca(dataset: Dataset, dimensions: int, layout: ShuffleLayout | None) -> _Linear:
+    """Fit PCA on as many rows as fit into the memory."""
     memory = FIT_BYTES if layout is None else bytes_streamed(layout, dataset.image_bytes)
     components = fit_on_training(dataset, dimensions, memory)
     at_a_time = max(1, min(_PCA_ROWS_AT_A_TIME, memory // (16 * math.prod(dataset.image_shape))))
-    return [
-        components.error(map(unit_rows, dataset.batches(split, at_a_time)))
-        for split in ("validation", "test")
-    ]
+    return _Linear(components, dataset, at_a_time)
 
 
 @contextmanager

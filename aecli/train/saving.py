@@ -18,11 +18,11 @@ from aecli.config import Config
 from aecli.data import DataDescription
 from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
-from aecli.neighbors import FoundNeighbors
 from aecli.run.checkpoint import Checkpoint, flatten, to_bytes, unflatten
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
 from aecli.train.environment import environment
+from aecli.train.prepare import Prepared
 from aecli.train.step import TrainState
 
 # Small data sets have epochs of milliseconds: saving each of them would cost more than training.
@@ -90,7 +90,7 @@ class Saver:
         config: Config,
         data: DataDescription,
         layout: ShuffleLayout | None,
-        found: FoundNeighbors | None,
+        prepared: Prepared,
         *,
         broken: Mapping[str, str],
         resumed_at: int | None,
@@ -101,7 +101,9 @@ class Saver:
         is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
+        found, smoother = prepared.found, prepared.smoother
         self._found, self._environment, self._broken = found, environment(), broken
+        self._smoother = {} if smoother is None else smoother.tensors()
         # None until the folder is made, with the first files.
         self._identity = folder.identity
         # Files of another run, or of an earlier state of this one.
@@ -145,6 +147,7 @@ class Saver:
             **flatten(progress.state.parameters, "parameters"),
             **flatten(progress.state.optimizer, "optimizer"),
             **flatten(best_parameters, "best"),
+            **self._smoother,
         }
         history = tuple(progress.history)
         last = Checkpoint(
@@ -164,7 +167,7 @@ class Saver:
                 encoder = replace(
                     last,
                     epoch=best.epoch,
-                    tensors=flatten(best_parameters, "parameters"),
+                    tensors={**flatten(best_parameters, "parameters"), **self._smoother},
                     partial=None,
                     history=(),
                 )
@@ -186,6 +189,11 @@ class Saver:
         self._identity = folder.identity
         self._saved_at = time.perf_counter()
         self._epoch_saved = epoch
+
+    def current_model(self, progress: Progress) -> Checkpoint:
+        """Return the model of the epoch that was trained last, as the best one is saved."""
+        tensors = {**flatten(progress.state.parameters, "parameters"), **self._smoother}
+        return Checkpoint(self._config, self._data, progress.epoch, progress.best, tensors)
 
     def write_summary(self, summary: Any) -> None:
         """Write the numbers at the end of training, a dataclass.

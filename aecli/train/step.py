@@ -15,6 +15,7 @@ from aecli.losses import Forward, loss_terms, weighted_sum
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, initial_parameters
 from aecli.model.sizes import refuse_training_beyond_memory
+from aecli.model.smoothing import Seen
 from aecli.schedules import learning_rate_schedule
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class TrainStep:
         pixel_variance: jax.Array | None,
         rows: jax.Array,
         seed: jax.Array,
+        labels: jax.Array | None = None,
+        seen: Seen | None = None,
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Update the state from one batch.
 
@@ -131,15 +134,31 @@ class TrainStep:
             rows: int32 (group, batch size), the rows of `images` in the batch: those of the images
                 first, then neighbours of each.
             seed: uint32, of the random key of the step.
+            labels: int32 (n,), of the images that are in batches themselves, `UNKNOWN` where nobody
+                knows the class; None without a label loss.
+            seen: what the encoder sees of the images; None where it sees them. Of neighbours
+                `images` needs no pixels then.
 
         Returns:
             The new state, and the value of each term of the loss by name, float32 scalars.
 
         """
-        batch = jax.lax.with_sharding_constraint(images[rows], self.devices.split_batch)
+        split = self.devices.split_batch
+        batch, inputs = images[rows if seen is None else rows[:1]], None
+        batch = jax.lax.with_sharding_constraint(batch, split)
+        if seen is not None:
+            coordinates = jax.lax.with_sharding_constraint(seen.coordinates[rows], split)
+            inputs = seen.images(coordinates, self.image_shape)
         step = state.optimizer[-1].count
+        labels = None if labels is None else labels[rows[0]]
         gradients, losses = jax.grad(self.loss, has_aux=True)(
-            state.parameters, batch, pixel_variance, step, self.random_key(seed, step)
+            state.parameters,
+            batch,
+            pixel_variance,
+            step,
+            self.random_key(seed, step),
+            labels,
+            inputs,
         )
         # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
         with jax.numpy_dtype_promotion("standard"):
@@ -158,18 +177,26 @@ class TrainStep:
         pixel_variance: jax.Array | None,
         step: jax.Array,
         key: jax.Array,
+        labels: jax.Array | None = None,
+        inputs: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Return what is minimized over a batch, pixels (group, n, h, w, c), and each term."""
+        """Return what is minimized over a batch, pixels (group, n, h, w, c), and each term.
+
+        `labels`: int32 (n,), None without a label loss. `inputs`: float32 (group, n, h, w, c), what
+        the encoder sees; None where it sees the images.
+        """
         from aecli.model.autoencoder import to_unit_range
 
         model = self.model(parameters)
         images = to_unit_range(batch[0])
-        codes = model.encoder(images)
+        codes = model.encoder(images if inputs is None else inputs[0])
         positives = None
         if self.group > 1:
-            neighbors = to_unit_range(batch[1:].reshape(-1, *self.image_shape))
+            neighbors = (batch if inputs is None else inputs)[1:].reshape(-1, *self.image_shape)
+            if inputs is None:
+                neighbors = to_unit_range(neighbors)
             positives = model.encoder(neighbors).reshape(self.group - 1, *codes.shape)
         forward = Forward(
-            images, codes, model.decoder.logits(codes), positives, pixel_variance, key
+            images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels
         )
         return weighted_sum(self.terms, step, forward)

@@ -1,5 +1,7 @@
 """Measure the living map of a run in Chromium: `python -m tests.bench.page RUN`.
 
+Without a graphics card Chromium renders by software.
+
 Prints, for the run: the size of its page, how long it takes to the first picture, frames a second
 while the map is moved, milliseconds a decoded code takes, how far the page's codes and images are
 from those of the commands, and how many test images, fed to the pad as drawings, land among images
@@ -23,8 +25,6 @@ from aecli.run.checkpoint import load
 from aecli.run.folder import find_checkpoint
 from aecli.run.reopen import reopen
 
-# Rendering by software.
-_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 _COMPARED = 200
 _DRAWN = 100
 _PAD = 140
@@ -148,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", *_GL]
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         if arguments.run:
             _measure_run(browser, arguments.run, Path(folder) / "page.html")

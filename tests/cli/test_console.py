@@ -44,7 +44,7 @@ def test_an_epoch_is_a_line_with_every_term_by_name(capsys: pytest.CaptureFixtur
     with Reporter().epochs(5, 0) as report:
         report(METRICS, False)
         report(METRICS, True)
-    line = "epoch 3/5  reconstruction 0.03123  any term 12.50  validation 0.04000  1,234 images/s\n"
+    line = "epoch 3/5  reconstruction 0.0312  any term 12.5  validation 0.0400  1,234 images/s\n"
     assert capsys.readouterr().err == f"{line}{line}saved epoch 3\n"
 
 
@@ -86,4 +86,4 @@ def test_a_result_in_a_pipe_is_the_very_name(capfdbinary: pytest.CaptureFixture[
 def test_a_speed_that_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     with Reporter().epochs(5, 0) as report:
         report(EpochMetrics(3, {"reconstruction": 1.0}, 2.0, 1e-3, 0.0, 0.0), False)
-    assert capsys.readouterr().err == "epoch 3/5  reconstruction 1.000  validation 2.000\n"
+    assert capsys.readouterr().err == "epoch 3/5  reconstruction 1.00  validation 2.00\n"

@@ -95,7 +95,7 @@ def test_bad_data_is_one_line_exit_code_2_and_leaves_nothing(
     assert captured.err.startswith("aecli: ")
     assert captured.err.count("\n") == 1
     assert re.search(words, captured.err), captured.err
-    names = (str(tmp_path / "data"), "'data'", " data: ", "/dev/zero")
+    names = (str(tmp_path / "data"), "'data'", " data: ", "/data is ", "/dev/zero")
     assert any(name in captured.err for name in names), captured.err
     left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
     # Nothing was run, written or decoded; the cache folder itself and its secret may have come.

@@ -50,7 +50,7 @@ def test_few_images_can_be_encoded_but_not_split(tmp_path: Path, rows: int) -> N
     np.save(tmp_path / "few.npy", PIXELS[:rows])
     dataset = open_dataset(str(tmp_path / "few.npy"))
     assert len(dataset.split("all").images) == rows
-    with pytest.raises(InputError, match=f"has {rows} images, too few for a validation split"):
+    with pytest.raises(InputError, match=f"has {rows} images?, too few for a validation split"):
         dataset.split("validation")
 
 

@@ -217,4 +217,4 @@ def test_one_file_is_a_data_set(
     np.testing.assert_array_equal(np.load("one.npy")[0], np.load("all.npy")[0])
     capsys.readouterr()
     assert main(["train", "0.png", "-o", "other"]) == 2
-    assert "has 1 images, too few for a validation split" in capsys.readouterr().err
+    assert "has 1 image, too few for a validation split" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from aecli.cli import main
 from aecli.config import Config, choose_recipe, with_settings
@@ -109,7 +109,7 @@ def test_the_page_encodes_and_decodes_as_the_commands_do(
 def test_the_page_asks_no_network_and_its_policy_refuses(
     digits_page: Path, open_page: Open
 ) -> None:
-    opened = open_page(digits_page)
+    opened = open_page(digits_page, "#draw=webgl")
     page = opened.page
     assert opened.call("aecli.drawnWith") == "WebGL 2"
     page.mouse.move(300, 300)
@@ -224,6 +224,34 @@ def test_an_accessibility_check_finds_no_serious_fault(
         if v["impact"] in ("serious", "critical")
     ]
     assert grave == []
+
+
+def test_webgl_that_software_draws_is_left_for_the_quicker_canvas(
+    digits_page: Path, open_page: Open
+) -> None:
+    opened = open_page(digits_page)
+    assert opened.call("aecli.drawnWith") == "Canvas 2D"
+    assert "software" in opened.call("aecli.drawnBecause")
+    assert not opened.errors
+
+
+def _grown(mask: npt.NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(5))
+
+
+def test_webgl_and_canvas_draw_the_same(digits_page: Path, open_page: Open) -> None:
+    shots = []
+    for way in ("webgl", "canvas"):
+        opened = open_page(digits_page, f"#draw={way}")
+        opened.page.wait_for_timeout(200)
+        picture = opened.page.locator("#map").screenshot()
+        shots.append(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int))
+    # Coloured where the other is: dots are placed to a pixel on one, and smoothly on the other.
+    colored = [(shot.max(axis=2) - shot.min(axis=2)) > 60 for shot in shots]
+    assert colored[0].sum() > 500
+    grown = [np.asarray(_grown(mask)) > 0 for mask in colored]
+    for one, other in ((colored[0], grown[1]), (colored[1], grown[0])):
+        assert (one & other).sum() > 0.98 * one.sum()
 
 
 def test_without_webgl_the_page_is_the_same(digits_page: Path, open_without_gl: Open) -> None:

@@ -28,7 +28,8 @@ def free(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def _training(recipe: str = "plain", batch_size: int = 256, group: int = 1, **options: Any) -> None:
-    settings = {str(name): options.pop(name) for name in ("hidden", "latent") if name in options}
+    names = ("hidden", "latent", "label_weight")
+    settings = {name: options.pop(name) for name in names if name in options}
     config = with_settings(choose_recipe(recipe), settings)
     options = {"on_host": True, **options}
     refuse_training_beyond_memory(config, SHAPE, batch_size, group, **options)
@@ -71,6 +72,8 @@ def test_what_fits_is_not_refused(settings: dict[str, Any]) -> None:
         ({"batch_size": 2_000_000}, "in batches of 2,000,000, .*: lower --batch-size"),
         # The neighbour loss compares all pairs of a batch.
         ({"recipe": "map", "batch_size": 20_000, "group": 3}, "lower --batch-size"),
+        # And so does the label loss, without neighbours too.
+        ({"label_weight": 1.0, "batch_size": 20_000}, "lower --batch-size"),
         ({"pixels": 8 * 10**9}, "lower --memory, which streams the images"),
         ({"hidden": (3_000, 3_000), "seeds": 100}, "100 trainings of this model.*--stability"),
     ],
@@ -116,5 +119,6 @@ def test_the_estimate_of_a_step_is_near_what_its_program_takes() -> None:
     if analysis is None:
         pytest.skip("this XLA does not say what a program takes")
     layers = network(step.config, SHAPE)
-    estimate = _BYTES * parameter_count(layers) + _batch_bytes(layers, step.batch_size, step.group)
+    batch = _batch_bytes(layers, step.batch_size, step.group, comparisons=0)
+    estimate = _BYTES * parameter_count(layers) + batch
     assert 0.6 < estimate / analysis.temp_size_in_bytes < 1.6

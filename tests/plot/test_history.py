@@ -40,3 +40,26 @@ def test_the_history_shows_both_losses_and_the_best_epoch() -> None:
 def test_losses_of_any_size_are_drawn(tmp_path: Path, loss: float) -> None:
     history = [EpochMetrics(1, {"reconstruction": loss}, loss, 1e-3, 100.0, 1.0)]
     save_figure(history_figure(history, "mse", "title"), tmp_path / "history.png")
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+def test_each_term_has_its_own_axes_and_few_epochs_are_marked(epochs: int) -> None:
+    history = [
+        EpochMetrics(
+            epoch,
+            {"reconstruction": 0.1, "neighbor": 5 / epoch, "unused": 0.0},
+            0.2,
+            1e-3,
+            9.0,
+            1.0,
+        )
+        for epoch in range(1, epochs + 1)
+    ]
+    losses, term = history_figure(history, "mse", "title").axes
+    (line,) = term.lines
+    assert np.asarray(line.get_ydata()).tolist() == [5 / epoch for epoch in range(1, epochs + 1)]
+    assert term.get_ylabel() == "neighbor loss"
+    assert term.get_xlabel() == "epoch"
+    assert (losses.lines[0].get_marker() == ".") == (epochs <= 20)
+    ticks = [tick for tick in term.get_xticks() if 1 <= tick <= epochs]
+    assert all(tick == round(tick) for tick in ticks)

@@ -20,7 +20,8 @@ import aecli.cli
 from aecli.data import Dataset, no_bar
 from aecli.encode import encode_split, reconstruct
 from aecli.errors import InputError
-from aecli.plot.kinds import PLOTS, Plot, PlotOptions, read_codes_of
+from aecli.plot.kinds import PLOTS, Plot, read_codes_of
+from aecli.plot.options import PlotOptions
 from aecli.plot.save import new_figure
 from aecli.run.checkpoint import load, to_bytes
 from aecli.run.codes import read_codes, write_codes, write_point_values

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from aecli.errors import InputError
 from aecli.plot.colors import GREY, PALE_GREY, Classes, ContinuousColors, class_colors
-from aecli.plot.kinds import PLOTS, PlotOptions
+from aecli.plot.kinds import PLOTS
 from aecli.plot.maps import Background, MapStyle, map_figure
+from aecli.plot.options import PlotOptions
 from aecli.run.codes import Codes
 
 LONG = "a class whose name somebody wrote out in full, with its source and its year, {}"
@@ -214,7 +215,7 @@ def test_size_resolution_dots_names_and_title_can_be_chosen(codes: Path) -> None
         ({"size": "50x50", "dpi": 600}, "lower --dpi or --size"),
         ({"dpi": 5}, "--dpi must lie in 20..1200, got 5"),
         ({"dot_size": float("nan")}, r"--dot-size must lie in 0\.1..72, got nan"),
-        ({"count": 3}, "--count means nothing to --kind map: .* --kind reconstructions"),
+        ({"count": 3}, "--count means nothing to --kind map: leave it out, or .* thumbnails"),
         ({"over": Path("three.npy")}, r"cannot lie over three\.npy"),
     ],
 )

@@ -31,7 +31,7 @@ def test_names_are_wrapped_into_lines_of_about_one_length() -> None:
     assert max(map(len, wrapped("y" * 40, 16).split("\n"))) <= 16
 
 
-def _boxes(places: list[Place | None], sizes: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _boxes(places: list[Place | None], sizes: np.ndarray) -> np.ndarray:
     """Return left, bottom, right and top of names that have a place."""
     middles = np.array([(p.x, p.y) for p in places if p is not None])
     half = np.array([s for s, p in zip(sizes, places, strict=True) if p is not None]) / 2

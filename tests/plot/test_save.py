@@ -81,7 +81,7 @@ def test_settings_of_the_user_change_nothing(tmp_path: Path) -> None:
     mine = "import matplotlib; matplotlib.rcParams['text.usetex'] = True;"
     inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     folders = {"MATPLOTLIBRC": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)}
-    written = []
+    written: list[bytes] = []
     for folder, start, variables in (
         (Path(__file__).parent, "", {}),
         (tmp_path, "", inline),

@@ -163,9 +163,9 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no version": (
         lambda path: _metadata(path, lambda about: about.pop("format_version")),
-        "format version is None, this aecli reads up to 6",
+        "format version is None, this aecli reads up to 7",
     ),
-    "a newer format": _fault("format version is 7, this aecli reads up to 6", format_version=7),
+    "a newer format": _fault("format version is 8, this aecli reads up to 7", format_version=8),
     "a version that is none": _fault("format version is True", format_version=True),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),

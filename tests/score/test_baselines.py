@@ -1,5 +1,7 @@
+import logging
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +24,7 @@ from aecli.score.baselines import (
     place_with,
     place_with_pca,
 )
+from aecli.score.scores import make_scorer
 from tests.helpers import tiny_dataset
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +54,7 @@ def test_names_are_taken_once_and_in_their_order(fitted: list[Floats]) -> None:
 
 @pytest.mark.parametrize("name", ["pca", "", "UMAP"])
 def test_a_name_that_is_not_in_the_table_is_refused(name: str) -> None:
-    words = f"--against {name!r} is unknown: expected one or more of umap, tsne"
+    words = f"--against {name!r} is unknown: expected one or more of umap, tsne, pacmap, localmap"
     with pytest.raises(InputError, match=words):
         known_baselines(["umap", name])
 
@@ -69,6 +72,54 @@ def test_a_row_of_the_table_is_enough_for_a_method(fitted: list[Floats]) -> None
     assert embedding.train_labels is None
     assert embedding.fit_seconds is not None
     assert embedding.place_seconds is not None
+
+
+def test_what_a_method_says_does_not_reach_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def talk() -> None:
+        print("to stdout")
+        print("to stderr", file=sys.stderr)
+        logging.getLogger("peer").warning("to the log")
+        warnings.filterwarnings("always")
+        warnings.warn("to all", stacklevel=1)
+
+    def fit(rows: Floats, dimensions: int) -> tuple[Floats, Callable[[Floats], Floats]]:
+        def place(others: Floats) -> Floats:
+            talk()
+            return others[:, :dimensions]
+
+        talk()
+        return rows[:, :dimensions], place
+
+    monkeypatch.setitem(BASELINES, "talker", Baseline("Talker", "talker", "json", fit))
+    filters = warnings.filters[:]
+    place_with("talker", tiny_dataset(), "test", 2)
+    assert capfd.readouterr() == ("", "")
+    # And everything speaks again.
+    assert warnings.filters == filters
+    logging.getLogger("ours").warning("to the log")
+    print("to stdout")
+    assert "to stdout" in capfd.readouterr().out
+    assert logging.root.manager.disable == logging.NOTSET
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_method_makes_maps_with_its_package(
+    name: str, digits: Dataset, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip(BASELINES[name].module)
+    capfd.readouterr()
+    embedding = place_with(name, digits, "validation", 2)
+    assert capfd.readouterr() == ("", "")
+    assert embedding.name == BASELINES[name].name
+    assert embedding.train_codes is not None
+    for codes, count in ((embedding.codes, 180), (embedding.train_codes, 1257)):
+        assert codes.shape == (count, 2)
+        assert np.isfinite(codes).all()
+    accuracy = make_scorer(digits, "validation").score(embedding).knn_accuracy
+    assert accuracy is not None
+    assert accuracy > 0.85
 
 
 @pytest.mark.parametrize("split", ["train", "all"])

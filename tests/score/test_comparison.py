@@ -9,9 +9,8 @@ from numpy.testing import assert_array_equal
 
 from aecli.config import with_settings
 from aecli.data import Dataset, no_bar
-from aecli.encode import image_errors
+from aecli.encode import encode_split, image_errors
 from aecli.errors import InputError
-from aecli.neighbors import FoundNeighbors, NeighborGraph
 from aecli.run.codes import Codes
 from aecli.run.folder import RunFolder
 from aecli.score.baselines import BASELINES, Baseline, place_with_pca
@@ -19,6 +18,7 @@ from aecli.score.comparison import score_map
 from aecli.score.job import CodesJob, run_job
 from aecli.score.scores import embed_run, make_scorer
 from aecli.score.stability import Stability
+from aecli.train.prepare import Prepared
 
 Floats = npt.NDArray[np.float32]
 CODES = np.random.default_rng(0).normal(size=(360, 3)).astype(np.float32)
@@ -73,7 +73,10 @@ def test_numbers_of_each_code_of_a_run(
     monkeypatch.setattr("aecli.score.seeds.measure_stability", measure)
     job = run_job(digits_run)
     report = score_map(job, per_point=True, seeds=3)
-    assert asked == [(job.checkpoint, job.dataset, "test", 3, None)]
+    *others, prepared = asked[0]
+    assert others == [job.checkpoint, job.dataset, "test", 3]
+    assert isinstance(prepared, Prepared)
+    assert (prepared.graph, prepared.smoother) == (None, None)
     assert report.stability is not None
     assert report.stability.seeds == (0, 1, 2)
     assert set(report.points) == {"trust", "error", "moved"}
@@ -86,13 +89,14 @@ def test_seeds_are_trained_with_the_neighbours_of_the_run(
 ) -> None:
     job = run_job(digits_run)
     config = with_settings(job.checkpoint.config, {"neighbor_weight": 1.0})
-    graph = NeighborGraph(np.zeros((digits.count("train"), 3), np.int32), 0.5, True)
+    checkpoint = replace(job.checkpoint, config=config)
+    prepared = Prepared(None, None, 0.0)
 
-    def find(*arguments: object) -> FoundNeighbors:
-        assert arguments == (job.dataset, config, RunFolder(digits_run), no_bar)
-        return FoundNeighbors(graph, {}, RunFolder(digits_run).neighbors, True, 0.0)
+    def find(*arguments: object) -> Prepared:
+        assert arguments == (job.dataset, config, RunFolder(digits_run), checkpoint, no_bar)
+        return prepared
 
-    monkeypatch.setattr("aecli.score.comparison.find_neighbors", find)
+    monkeypatch.setattr("aecli.train.prepare.prepare", find)
     given: list[object] = []
 
     def measure(*arguments: object, **named: object) -> Stability:
@@ -100,8 +104,8 @@ def test_seeds_are_trained_with_the_neighbours_of_the_run(
         return Stability((0, 1), np.zeros(360, np.float32), 0.5, 0.5)
 
     monkeypatch.setattr("aecli.score.seeds.measure_stability", measure)
-    score_map(replace(job, checkpoint=replace(job.checkpoint, config=config)), seeds=2)
-    assert given[-1] is graph
+    score_map(replace(job, checkpoint=checkpoint), seeds=2)
+    assert given[-1] is prepared
 
 
 def test_codes_have_no_decoder(codes: CodesJob, digits: Dataset) -> None:
@@ -151,3 +155,19 @@ def test_seeds_and_memory_are_checked_before_the_work(
         score_map(codes, per_point=True)
     with pytest.raises(InputError, match="must be at least 2 seeds"):
         score_map(run, seeds=1)
+
+
+def test_the_map_of_a_training_with_labels_says_so(digits_run: Path, codes: CodesJob) -> None:
+    job = run_job(digits_run)
+    assert score_map(job).label_weight == 0
+    config = with_settings(job.checkpoint.config, {"label_weight": 0.5})
+    with_labels = replace(job, checkpoint=replace(job.checkpoint, config=config))
+    report = score_map(with_labels)
+    assert report.label_weight == 0.5
+    assert report.maps[0].embedding.name == "aecli plain with labels"
+    # Codes say what their provenance does, and nothing where there is none.
+    assert score_map(codes).label_weight is None
+    about = encode_split(with_labels.checkpoint, job.dataset, "test").provenance
+    report = score_map(replace(codes, codes=Codes(CODES, provenance=about)))
+    assert report.label_weight == 0.5
+    assert report.maps[0].embedding.name == "codes.npy with labels"

@@ -277,3 +277,44 @@ def test_codes_of_images_whose_labels_have_changed_are_refused(run: Path, tmp_pa
     np.save(labels, (np.arange(60) + 1) % 3)
     with pytest.raises(InputError, match="the labels of the images have changed since"):
         codes_job(run / "codes.npy")
+
+
+def test_labels_beside_codes_are_those_of_images_that_have_none(tmp_path: Path) -> None:
+    images, codes = _unlike_the_digits(tmp_path), tmp_path / "foreign.npy"
+    labels = np.arange(60) % 3
+    labels[5] = -1
+    np.save(codes, np.random.default_rng(1).normal(size=(60, 2)))
+    assert codes_job(codes, str(images)).dataset.labels is None
+    np.save(tmp_path / "foreign.labels.npy", labels)
+    job = codes_job(codes, str(images))
+    assert_array_equal(job.dataset.labels_of("all"), labels)
+    assert job.labels_beside == tmp_path / "foreign.labels.npy"
+    # What is asked for comes first, and what the data have.
+    assert codes_job(codes, str(images), {"no_labels": True}).dataset.labels is None
+    np.save(tmp_path / "others.labels.npy", np.arange(60) % 5)
+    named = codes_job(codes, str(images), {"labels": str(tmp_path / "others.labels.npy")})
+    assert_array_equal(named.dataset.labels_of("all"), np.arange(60) % 5)
+    assert named.labels_beside is None
+
+
+def test_labels_beside_codes_of_a_split_and_of_its_training_codes(tmp_path: Path) -> None:
+    images = _unlike_the_digits(tmp_path)
+    names = {"test": np.array(["b", "a"] * 3), "train": np.array(["a", "aa", "b", ""] * 12)}
+    splits: tuple[SplitName, ...] = ("test", "train")
+    for split in splits:
+        texts = names[split]
+        np.save(tmp_path / f"{split}.npy", np.random.default_rng(1).normal(size=(len(texts), 2)))
+        np.save(tmp_path / f"{split}.labels.npy", texts)
+    job = codes_job(
+        tmp_path / "test.npy", str(images), split="test", train_codes=tmp_path / "train.npy"
+    )
+    for split in splits:
+        texts = names[split]
+        found = job.dataset.labels_of(split)
+        assert found is not None
+        assert job.dataset.class_names == ("a", "aa", "b")
+        classes = (*job.dataset.class_names, "")
+        assert [classes[label] for label in found] == texts.tolist()
+    found = job.dataset.labels_of("validation")
+    assert found is not None
+    assert set(found.tolist()) == {-1}

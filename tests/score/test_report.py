@@ -22,9 +22,20 @@ SCORES = Scores(
     centroid_correlation=-0.75,
     fit_seconds=1234.5,
     place_seconds=0.00123,
+    voters=5,
 )
 NOTHING = Scores(
-    None, None, None, {5: 0.1, 15: 0.2}, {5: 0.3, 15: 0.4}, 0.6, None, None, None, None
+    None,
+    None,
+    None,
+    {5: 0.1, 15: 0.00002},
+    {5: 0.3, 15: 0.4},
+    0.6,
+    None,
+    None,
+    None,
+    None,
+    why={"mse": "no decoder", "psnr": "no decoder", "silhouette": "one class"},
 )
 STABILITY = Stability((3, 4, 5), np.linspace(0, 1, 101, dtype=np.float32), 0.125, 0.6251)
 
@@ -38,17 +49,17 @@ def test_the_table_has_a_column_for_each_map() -> None:
     report = _report()
     assert report.header == ["digits test", "own", "x"]
     assert report.table == [
-        ["reconstruction mse", "0.0412", "cannot"],
-        ["psnr, dB", "13.85", "cannot"],
+        ["reconstruction mse", "0.0412", "no decoder"],
+        ["psnr, dB", "13.9", "no decoder"],
         ["5-NN accuracy", "0.876", "-"],
         ["trustworthiness, 5 neighbours", "0.910", "0.100"],
-        ["trustworthiness, 15 neighbours", "0.920", "0.200"],
+        ["trustworthiness, 15 neighbours", "0.920", "2.00e-05"],
         ["continuity, 5 neighbours", "0.930", "0.300"],
         ["continuity, 15 neighbours", "0.940", "0.400"],
         ["of 15 neighbours kept", "0.500", "0.600"],
-        ["silhouette of the classes", "0.250", "-"],
+        ["silhouette of the classes", "0.250", "one class"],
         ["class distances, correlation", "-0.750", "-"],
-        ["seconds to fit", "1.23e+03", "-"],
+        ["seconds to fit", "1,234", "-"],
         ["seconds to place", "0.00123", "-"],
     ]
 
@@ -98,10 +109,25 @@ def test_a_sample_is_named_where_it_is_not_all_images() -> None:
     assert _report().sample_note is None
 
 
+def test_fewer_neighbours_and_voters_are_said() -> None:
+    assert _report().few_note is None
+    few = replace(SCORES, trustworthiness={5: 0.9, 14: 0.8}, continuity={5: 0.9, 14: 0.8}, voters=3)
+    report = replace(_report(), rows=30, maps=[ScoredMap(Embedding("own", CODES), few)])
+    assert report.few_note == (
+        "5 and 14 neighbours are compared, as there are 30 images: 5 and 15 take 31; "
+        "3 codes with a label can vote, not 5"
+    )
+    names = [row[0] for row in report.table]
+    assert {"3-NN accuracy", "trustworthiness, 14 neighbours", "of 14 neighbours kept"} <= {*names}
+    # Another map of the same images may have more voters.
+    both = replace(report, maps=[*report.maps, *_report().maps[:1]])
+    assert ["3-NN accuracy", "0.876", "0.876 (5-NN)"] in both.table
+
+
 def test_stability_is_one_line() -> None:
     assert _report(STABILITY).stability_note == (
         "over 3 seeds: 63% of the 15 nearest codes are the same; laid over each other, the median "
-        "code moves by 0.50 of the map's radius, 90 % by less than 0.90"
+        "code moves by 0.500 of the map's radius, 90 % by less than 0.900"
     )
     assert _report().stability_note is None
 
@@ -120,3 +146,17 @@ def test_a_line_says_which_images_have_labels() -> None:
     assert none.labels_note is not None
     assert none.labels_note.startswith("no image has a label: there are no 5-NN accuracy")
     assert none.to_json()["labelled"] == 0
+
+
+def test_labels_that_were_used_in_training_are_reported_apart() -> None:
+    report = replace(_report(), label_weight=0.25)
+    note = report.training_labels_note
+    assert note is not None
+    assert note.startswith("own used labels in training (--label-weight 0.25): 5-NN accuracy, sil")
+    assert "no discovery" in note
+    assert len(note) < 300
+    assert report.to_json()["label_weight"] == 0.25
+    for weight in (0.0, None):
+        report = replace(_report(), label_weight=weight)
+        assert report.training_labels_note is None
+        assert report.to_json()["label_weight"] == weight

@@ -16,6 +16,7 @@ from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.score.baselines import Embedding
 from aecli.score.metrics import (
+    NoNumber,
     centroid_correlation,
     knn_accuracy,
     neighborhood_scores,
@@ -39,16 +40,25 @@ def _others_nearest(codes: Floats, count: int) -> npt.NDArray[np.int64]:
     return np.argsort(distances, axis=1)[:, :count]
 
 
-@pytest.mark.parametrize(
-    ("rows", "split", "sample", "words"),
-    [
-        (300, "test", 30, "--sample must be at least 31, got 30"),
-        (270, "test", 2000, "tiny has 30 images in its test split: expected at least 31"),
-    ],
-)
-def test_too_few_images_are_refused(rows: int, split: SplitName, sample: int, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        make_scorer(tiny_dataset(rows), split, sample)
+def test_too_small_a_sample_is_refused() -> None:
+    with pytest.raises(InputError, match="--sample must be at least 31, got 30"):
+        make_scorer(tiny_dataset(), "test", 30)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 30])
+def test_few_images_have_the_scores_that_they_can_have(rows: int) -> None:
+    dataset = replace(tiny_dataset(240 + rows), labels=np.arange(240 + rows) % 2)
+    scores = make_scorer(dataset, "test").score(Embedding("some", CODES[:rows], mse=0.5))
+    assert scores.mse == 0.5
+    assert (scores.knn_accuracy is not None) == (rows > 2)
+    assert (scores.recall is not None) == (rows > 2)
+    assert (scores.silhouette is not None) == (rows > 2)
+    assert scores.why["centroid_correlation"] == "fewer than 3 classes"
+    if rows == 1:
+        assert scores.why["knn_accuracy"] == scores.why["silhouette"] == "one class"
+        assert scores.why["recall"] == "fewer than 3 images"
+    if rows == 3:
+        assert (scores.voters, list(scores.trustworthiness)) == (2, [1])
 
 
 def test_the_smallest_split_and_sample_are_scored() -> None:
@@ -84,8 +94,12 @@ def test_training_codes_vote_on_all_codes(digits: Dataset) -> None:
     train = np.random.default_rng(1).normal(size=(len(train_labels), 2)).astype(np.float32)
     scores = make_scorer(digits, "test", 50).score(Embedding("some", CODES, train, train_labels))
     assert scores.knn_accuracy == knn_accuracy(train, train_labels, CODES, labels)
-    few = Embedding("some", CODES, train[:4], train_labels[:4])
-    assert make_scorer(digits, "test", 50).score(few).knn_accuracy is None
+    assert scores.voters == 5
+    few = make_scorer(digits, "test", 50).score(
+        Embedding("some", CODES, train[:4], train_labels[:4])
+    )
+    assert few.knn_accuracy == knn_accuracy(train[:4], train_labels[:4], CODES, labels, 4)
+    assert few.voters == 4
 
 
 def test_without_training_codes_the_others_vote(digits: Dataset) -> None:
@@ -164,10 +178,34 @@ def test_trust_of_each_code_equals_counting_by_hand() -> None:
     assert 0 <= trust.min() < trust.max() < 1
 
 
-def test_no_more_images_than_neighbours_are_refused() -> None:
-    with pytest.raises(InputError, match="15 images are too few: expected more than 15"):
-        per_point_trust(CODES[:15], CODES[:15])
-    assert per_point_trust(CODES[:16], CODES[:16]).tolist() == [1] * 16
+def test_trust_of_few_codes_takes_fewer_neighbours() -> None:
+    for rows in (3, 15, 16):
+        assert per_point_trust(CODES[:rows], CODES[:rows]).tolist() == [1] * rows
+    near = [_others_nearest(values, 3).tolist() for values in (CODES[:8], CODES[8:16])]
+    expected = [len(set(a) & set(b)) / 3 for a, b in zip(*near, strict=True)]
+    assert_allclose(per_point_trust(CODES[:8], CODES[8:16]), expected, atol=1e-6)
+    with pytest.raises(NoNumber, match="fewer than 3 images"):
+        per_point_trust(CODES[:2], CODES[:2])
+    with pytest.raises(NoNumber, match="all codes are equal"):
+        per_point_trust(CODES, CODES * np.float32(0))
+
+
+def test_equal_images_are_near_each_other_in_the_trust_of_each_code() -> None:
+    images = np.random.default_rng(4).normal(size=(300, 5)).astype(np.float32)
+    codes = images[:, :2] + CODES[:300] / np.float32(2)
+    alone = per_point_trust(images, codes, 15)
+    for array in (images, codes):
+        # Two more of one image, and twenty of another.
+        array[270:272], array[280:300] = array[3], array[4]
+    trust = per_point_trust(images, codes, 15)
+    assert trust[[4, *range(280, 300)]].tolist() == [1] * 21
+    assert trust[3] == trust[270] == trust[271] > 2 / 15
+    assert abs(trust[:270].mean() - alone[:270].mean()) < 0.1
+
+
+def test_trust_with_copies_that_lie_apart_on_the_map() -> None:
+    images = np.repeat(np.eye(3, dtype=np.float32), 20, 0)
+    assert per_point_trust(images, CODES[:60]).max() < 1
 
 
 @pytest.mark.parametrize("sample", [100_001, 10**30])
@@ -206,11 +244,14 @@ def test_equal_codes_have_no_neighbours(digits: Dataset, value: float) -> None:
     assert scores.trustworthiness == scores.continuity == {5: None, 15: None}
     found = (scores.recall, scores.knn_accuracy, scores.silhouette, scores.centroid_correlation)
     assert found == (None, None, None, None)
+    assert scores.why["knn_accuracy"] == scores.why["recall"] == "all codes are equal"
 
 
 def test_one_class_alone_has_no_accuracy() -> None:
     one = replace(tiny_dataset(), labels=np.full(300, 2**62))
-    assert make_scorer(one, "test", 31).score(Embedding("some", CODES[:60])).knn_accuracy is None
+    scores = make_scorer(one, "test", 31).score(Embedding("some", CODES[:60]))
+    assert scores.knn_accuracy is None
+    assert scores.why["knn_accuracy"] == "one class"
 
 
 def test_images_whose_label_nobody_knows_count_in_no_number_of_classes(digits: Dataset) -> None:
@@ -244,4 +285,6 @@ def test_too_few_labels_give_no_numbers_of_classes(digits: Dataset, labelled: in
     labels = np.where(np.arange(360) < labelled, np.arange(360), UNKNOWN)
     scores = replace(make_scorer(digits, "test"), labels=labels).score(Embedding("some", CODES))
     assert scores.knn_accuracy is scores.silhouette is None
+    why = {0: "no labels", 1: "one class", 5: "each image is a class"}[labelled]
+    assert scores.why["knn_accuracy"] == scores.why["silhouette"] == why
     assert scores.trustworthiness[5] is not None

@@ -11,22 +11,23 @@ from aecli.config import Config, with_settings
 from aecli.data import Dataset
 from aecli.encode import encode, load_model
 from aecli.errors import AecliError, InputError
-from aecli.neighbors import NeighborGraph, find_neighbors
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.score.seeds import maps_of_seeds, measure_stability
 from aecli.score.stability import compare_maps
 from aecli.train.loop import train
+from aecli.train.prepare import Prepared, prepare
 
 Floats = npt.NDArray[np.float32]
+NOTHING = Prepared(None, None, 0.0)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A run of seed 5, its graph, and the maps of it and of a run of seed 6 by itself."""
+    """A run of seed 5, what it needs, and the maps of it and of a run of seed 6 by itself."""
 
     checkpoint: Checkpoint
-    graph: NeighborGraph | None
+    prepared: Prepared
     maps: list[Floats]
 
 
@@ -35,10 +36,10 @@ def _trained(data: Dataset, config: Config, folder: Path) -> Trained:
     for run, seed in zip(folders, (5, 6), strict=True):
         train(data, with_settings(config, {"seed": seed}), run)
     checkpoints = [load(run.last) for run in folders]
-    found = find_neighbors(data, config, folders[0])
+    prepared = prepare(data, config, folders[0], checkpoints[0])
     images = data.split("test").images
     maps = [encode(load_model(checkpoint), images) for checkpoint in checkpoints]
-    return Trained(checkpoints[0], None if found is None else found.graph, maps)
+    return Trained(checkpoints[0], prepared, maps)
 
 
 # Products of several seeds at a time round differently, so that maps are only nearly equal.
@@ -47,7 +48,7 @@ def test_the_map_of_each_seed_is_that_of_a_run_with_it(
 ) -> None:
     runs = _trained(digits, small_config, tmp_path)
     epochs: list[int] = []
-    maps = maps_of_seeds(runs.checkpoint, digits, "test", (5, 6), None, epochs.append)
+    maps = maps_of_seeds(runs.checkpoint, digits, "test", (5, 6), runs.prepared, epochs.append)
     assert sum(epochs) == runs.checkpoint.epoch
     for i in (0, 1):
         same = compare_maps([runs.maps[i], maps[i]], (0, 0))
@@ -60,14 +61,18 @@ def test_the_map_of_each_seed_is_that_of_a_run_with_it(
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2}],
-    ids=["plain", "neighbours"],
+    [
+        {"label_weight": 0.3},
+        {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2},
+        {"smoothing": 0.3, "epochs": 2},
+    ],
+    ids=["labels", "neighbours", "smoothed"],
 )
 def test_stability_is_that_of_runs_with_the_seeds_from_the_own_one(
     settings: dict[str, Any], digits: Dataset, small_config: Config, tmp_path: Path
 ) -> None:
     runs = _trained(digits, with_settings(small_config, settings), tmp_path)
-    stable = measure_stability(runs.checkpoint, digits, "test", 2, runs.graph)
+    stable = measure_stability(runs.checkpoint, digits, "test", 2, runs.prepared)
     expected = compare_maps(runs.maps, (5, 6))
     assert stable.seeds == (5, 6)
     assert_allclose(stable.disparity, expected.disparity, atol=0.01)
@@ -77,7 +82,7 @@ def test_stability_is_that_of_runs_with_the_seeds_from_the_own_one(
 
 def test_one_seed_is_refused(digits_run: Path, digits: Dataset) -> None:
     with pytest.raises(InputError, match="--stability must be at least 2 seeds, got 1"):
-        measure_stability(load(RunFolder(digits_run).last), digits, "test", 1, None)
+        measure_stability(load(RunFolder(digits_run).last), digits, "test", 1, NOTHING)
 
 
 def test_a_training_that_diverges_is_named(
@@ -86,4 +91,4 @@ def test_a_training_that_diverges_is_named(
     config = with_settings(small_config, {"learning_rate": 1e30, "output": "linear"})
     checkpoint = replace(load(RunFolder(digits_run).last), config=config)
     with pytest.raises(AecliError, match="the loss is not finite in epoch 1: a training diverged"):
-        measure_stability(checkpoint, digits, "test", 2, None)
+        measure_stability(checkpoint, digits, "test", 2, NOTHING)

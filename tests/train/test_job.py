@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from aecli.cores import usable_cores
-from aecli.data import Source
+from aecli.data import Dataset, Source
 from aecli.errors import InputError
+from aecli.labels import UNKNOWN
 from aecli.neighbors import find_neighbors
 from aecli.run.folder import RunFolder
 from aecli.train.environment import differences
@@ -21,9 +22,12 @@ from aecli.train.job import new_job, resume_job
 
 def test_a_new_job_has_the_default_recipe_fitted_to_the_data(tmp_path: Path) -> None:
     job = new_job(RunFolder(tmp_path / "run"), {})
-    assert (job.config.recipe, job.config.batch_size, job.config.epochs) == ("map", 32, 42)
+    assert (job.config.recipe, job.config.batch_size, job.config.epochs) == ("map", 32, 83)
     assert (job.dataset.name, job.checkpoint, job.epochs_done) == ("digits", None, 0)
-    assert job.headline == "map recipe, 64-2x2x16-192-192-128-2, on 1,257 images of digits"
+    assert job.headline == (
+        "map recipe with a dense encoder of smoothed images, 64-192-192-128-2, on 1,257 images of "
+        "digits"
+    )
 
 
 def test_settings_stand_over_the_recipe(tmp_path: Path) -> None:
@@ -37,11 +41,13 @@ def test_vectors_get_a_dense_encoder(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((100, 49), np.float32))
     job = new_job(RunFolder(tmp_path / "run"), {}, Source(str(tmp_path / "x.npy")))
     assert job.config.encoder == "dense"
-    assert job.headline.startswith("map recipe with a dense encoder, 49-192-192-128-2, on 80 vec")
+    assert job.headline.startswith("map recipe with a dense encoder of smoothed vectors, 49-192-")
     forced = new_job(
         RunFolder(tmp_path / "run"), {"encoder": "conv"}, Source(str(tmp_path / "x.npy"))
     )
-    assert forced.headline.startswith("map recipe with a conv encoder, 49-2x2x16-192-192-128-2, ")
+    assert forced.headline.startswith(
+        "map recipe with a conv encoder of smoothed vectors, 49-2x2x16-"
+    )
 
 
 def test_few_images_are_trained_with_fewer_neighbours_and_that_is_said(tmp_path: Path) -> None:
@@ -51,6 +57,21 @@ def test_few_images_are_trained_with_fewer_neighbours_and_that_is_said(tmp_path:
     found = find_neighbors(job.dataset, job.config, job.folder)
     assert found is not None
     assert found.graph.neighbors.shape == (8, 7)
+
+
+def test_labels_that_pull_are_counted_and_have_to_be_there(digits: Dataset, tmp_path: Path) -> None:
+    job = new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3})
+    assert job.headline.endswith("of digits, 1,257 of them pulled together by their labels")
+    images, labels = digits.split("test").images[:100, :, :, 0], np.arange(100) % 3 - 1
+    np.savez(tmp_path / "half.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    half = Source(str(tmp_path / "half.npz"))
+    job = new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3}, half)
+    known = np.count_nonzero(job.dataset.labels_of("train") != UNKNOWN)
+    assert f", {known} of them pulled together" in job.headline
+    assert 50 < known < 70
+    with pytest.raises(InputError, match=r"images of .*half.npz have none: --labels takes them"):
+        new_job(RunFolder(tmp_path / "run"), {"label_weight": 0.3}, replace(half, no_labels=True))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

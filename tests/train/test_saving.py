@@ -12,6 +12,7 @@ from aecli.errors import AecliError
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
+from aecli.train.prepare import Prepared
 from aecli.train.saving import Progress, Saver, restore
 from aecli.train.step import TrainStep
 from tests.helpers import tiny_dataset
@@ -32,7 +33,10 @@ def progress(small_config: Config) -> Progress:
 
 def _saver(folder: Path, config: Config, resumed_at: int | None = None) -> Saver:
     data = tiny_dataset().describe()
-    return Saver(RunFolder(folder), config, data, LAYOUT, None, broken={}, resumed_at=resumed_at)
+    prepared = Prepared(None, None, 0.0)
+    return Saver(
+        RunFolder(folder), config, data, LAYOUT, prepared, broken={}, resumed_at=resumed_at
+    )
 
 
 def test_the_best_parameters_are_those_of_the_lowest_validation_loss(progress: Progress) -> None:

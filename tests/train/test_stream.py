@@ -56,7 +56,7 @@ def _order(
 ) -> list[int]:
     """Return the rows of the data set that an epoch trains on, in order."""
     rows = []
-    for images, batches, steps in shuffle_buffers(
+    for images, batches, steps, *_ in shuffle_buffers(
         dataset, layout, BATCH, seed=seed, epoch=epoch, shuffle=shuffle
     ):
         assert images.shape == (layout.buffer_rows, 4, 4, 1)
@@ -89,7 +89,7 @@ def test_partners_are_neighbours_of_their_images(dataset: Dataset, shuffle: bool
     position = {row: place for place, row in enumerate(trained_on.tolist())}
     steps_seen = 0
     drawn = []
-    for images, batches, steps in shuffle_buffers(
+    for images, batches, steps, *_ in shuffle_buffers(
         dataset, LAYOUT, BATCH, neighbors, positives=2, seed=0, epoch=1, shuffle=shuffle
     ):
         assert images.shape == (3 * LAYOUT.buffer_rows, 4, 4, 1)

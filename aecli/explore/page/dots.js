@@ -178,15 +178,32 @@ class CanvasDots {
   }
 }
 
-// The dots of a page; a canvas that has failed WebGL cannot draw otherwise, so it gets another.
-function makeDots(canvas, points) {
-  try {
-    return new GlDots(canvas, points);
-  } catch (error) {
-    const other = canvas.cloneNode();
-    canvas.replaceWith(other);
-    const dots = new CanvasDots(other, points);
-    dots.reason = String(error);
-    return dots;
+// What draws WebGL where there is no graphics card: slower than plain pixels on a canvas.
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+function isSoftware(gl) {
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  return SOFTWARE.test(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+}
+
+// The dots of a page: on the graphics card where there is one, else as pixels on a canvas.
+// `wanted`, "webgl" or "canvas", decides otherwise. A canvas that has had WebGL cannot draw without
+// it, so it gets another.
+function makeDots(canvas, points, wanted) {
+  let reason = "asked for";
+  if (wanted !== "canvas") {
+    try {
+      const dots = new GlDots(canvas, points);
+      if (wanted === "webgl" || !isSoftware(dots.gl)) return dots;
+      reason = "WebGL is drawn by software here";
+      dots.gl.getExtension("WEBGL_lose_context")?.loseContext();
+    } catch (error) {
+      reason = String(error);
+    }
   }
+  const other = canvas.cloneNode();
+  canvas.replaceWith(other);
+  const dots = new CanvasDots(other, points);
+  dots.reason = reason;
+  return dots;
 }

@@ -21,6 +21,7 @@ async function start() {
     app.view.recolor();
   });
   document.getElementById("summary").textContent = summarize(app);
+  app.drawnAs = new URLSearchParams(location.hash.slice(1)).get("draw");
   app.view = new View(app);
   app.card = new Card(app);
   app.line = new Line(app);
@@ -103,6 +104,7 @@ function remember(app) {
       const state = { x: camera.x, y: camera.y, zoom: camera.zoom, color: colors.by };
       if (!camera.flat) state.turn = camera.turn.map((angle) => angle.toFixed(3)).join(" ");
       if (view.current >= 0) state.row = view.current;
+      if (app.drawnAs) state.draw = app.drawnAs;
       for (const name of ["x", "y", "zoom"]) state[name] = Number(state[name].toPrecision(6));
       history.replaceState(null, "", `#${new URLSearchParams(state)}`);
     }, 250);

@@ -85,8 +85,48 @@ function applyLayer(layer, values) {
   return sums;
 }
 
+// What the encoder sees of an image: the mean of the training images near it, but for the mean of
+// all. What in the memory is the image itself does not count; see `Smoother` of model/smoothing.py.
+function smooth(smoother, pixels) {
+  const { mean, components, memory, logCounts, bandwidth, same } = smoother;
+  const size = pixels.length;
+  const width = components.length / size;
+  const own = new Float64Array(width);
+  for (let q = 0; q < width; q++) {
+    for (let p = 0; p < size; p++) own[q] += components[q * size + p] * (pixels[p] - mean[p]);
+  }
+  const logits = new Float64Array(logCounts.length);
+  let highest = -Infinity;
+  for (let m = 0; m < logits.length; m++) {
+    let squared = 0, lengths = 0;
+    for (let q = 0; q < width; q++) {
+      const a = own[q], b = memory[m * width + q];
+      squared += (a - b) ** 2;
+      lengths += a * a + b * b;
+    }
+    logits[m] = squared <= same * lengths ? -1e30 : logCounts[m] - squared / bandwidth;
+    highest = Math.max(highest, logits[m]);
+  }
+  const sums = new Float64Array(width);
+  let total = 0;
+  for (let m = 0; m < logits.length; m++) {
+    const weight = Math.exp(logits[m] - highest);
+    if (weight === 0) continue;
+    total += weight;
+    for (let q = 0; q < width; q++) sums[q] += weight * memory[m * width + q];
+  }
+  const seen = new Float32Array(size);
+  for (let p = 0; p < size; p++) {
+    let value = 0;
+    for (let q = 0; q < width; q++) value += components[q * size + p] * sums[q];
+    seen[p] = value / total;
+  }
+  return seen;
+}
+
 function encodePixels(model, pixels) {
-  return model.encoder.reduce((values, layer) => applyLayer(layer, values), pixels);
+  const seen = model.smoother ? smooth(model.smoother, pixels) : pixels;
+  return model.encoder.reduce((values, layer) => applyLayer(layer, values), seen);
 }
 
 // Pixels (h * w * c); in 0..1, unless the model is one of vectors.
@@ -98,21 +138,42 @@ function decodeCode(model, code) {
   return pixels;
 }
 
-function readLayer(fact) {
-  const levels = readArray(fact.kernel);
+function readKernel(fact) {
+  const levels = readArray(fact);
   const kernel = new Float32Array(levels.length);
-  for (let i = 0; i < levels.length; i++) kernel[i] = levels[i] * fact.kernel.scale;
-  return { ...fact, kernel, shape: fact.kernel.shape, bias: readArray(fact.bias) };
+  for (let i = 0; i < levels.length; i++) kernel[i] = levels[i] * fact.scale;
+  return kernel;
+}
+
+function readLayer(fact) {
+  return { ...fact, kernel: readKernel(fact.kernel), shape: fact.kernel.shape, bias: readArray(fact.bias) };
+}
+
+function readSmoother(fact) {
+  return {
+    mean: readArray(fact.mean),
+    components: readKernel(fact.components),
+    memory: readKernel(fact.memory),
+    logCounts: readArray(fact.log_counts),
+    bandwidth: fact.bandwidth,
+    same: fact.same,
+  };
 }
 
 function readModel(fact) {
-  return { encoder: fact.encoder.map(readLayer), decoder: fact.decoder.map(readLayer), clips: fact.clips };
+  return {
+    smoother: fact.smoother && readSmoother(fact.smoother),
+    encoder: fact.encoder.map(readLayer),
+    decoder: fact.decoder.map(readLayer),
+    clips: fact.clips,
+  };
 }
 
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, encodePixels, decodeCode,
+    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, encodePixels,
+    decodeCode,
   ];
   return `"use strict";
 ${functions.map(String).join("\n")}

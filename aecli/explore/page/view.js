@@ -11,7 +11,7 @@ class View {
   constructor(app) {
     this.app = app;
     this.map = document.getElementById("map");
-    this.dots = makeDots(document.getElementById("dots"), app.points);
+    this.dots = makeDots(document.getElementById("dots"), app.points, app.drawnAs);
     this.over = document.getElementById("over").getContext("2d");
     this.current = -1; // The row that is pointed at.
     this.marks = []; // Shapes on top: {kind, points}.
