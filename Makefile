@@ -22,7 +22,7 @@ demo: install  ## Train, encode and plot on the embedded digits; ends by naming 
 	$(BIN)/aecli plot runs/demo --force
 
 test: install  ## Run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 attack: install  ## Throw all that is bad at aecli: it must end in one line or in work; takes 25 minutes
 	$(BIN)/python -m tests.attack

@@ -1,13 +1,19 @@
-"""Training images on their first principal components, where distances between them are taken."""
+"""Where distances between training images are taken.
+
+On the first principal components of their pixels, or of features that a file has for each image.
+"""
 
 import math
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from aecli.data import Dataset
-from aecli.pca import PrincipalComponents, fit_on_training
+from aecli.errors import InputError
+from aecli.npy import read_npy
+from aecli.pca import PrincipalComponents, fit_on_training, fit_pca
 from aecli.pixels import unit_rows
 
 # Most of what tells images apart, without the noise of single pixels.
@@ -23,7 +29,11 @@ Floats = npt.NDArray[np.float32]
 
 
 class TrainingFeatures:
-    """The training images of a data set on their principal components, once they are asked for."""
+    """The training images of a data set on their principal components, once they are asked for.
+
+    `values` and `components` are those of their pixels. `neighbor_values` say which images are
+    neighbours: those of the file that the data set's source names, or else `values`.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -45,3 +55,47 @@ class TrainingFeatures:
             projected[done : done + len(batch)] = components.project(unit_rows(batch))
             done += len(batch)
         return projected
+
+    @cached_property
+    def neighbor_values(self) -> Floats:
+        """What neighbours are found by, float32 (n, q).
+
+        Raises:
+            InputError: the file of features cannot be read, or has not a row for each image.
+
+        """
+        if self._dataset.source.features is None:
+            return self.values
+        rows = read_features(self._dataset)[self._dataset.rows("train")]
+        return fit_pca(rows, COMPONENTS).project(rows)
+
+
+def read_features(dataset: Dataset) -> Floats:
+    """Return the features of all images of a data set, float32 (n, f), from its source's file.
+
+    Raises:
+        InputError: the file cannot be read, or has not finite numbers, a row for each image.
+
+    """
+    path = Path(dataset.source.features or "")
+    features = read_npy(path)
+    count = len(dataset.images)
+    if features.ndim != 2 or features.dtype.kind not in "fiu" or 0 in features.shape:
+        raise InputError(
+            f"--features {path} is {features.dtype} {features.shape}: expected numbers (n, f), a "
+            "row for each image"
+        )
+    if len(features) != count:
+        raise InputError(
+            f"--features {path} has {len(features):,} rows, {dataset.name} has {count:,} images: "
+            "expected a row for each image, in the order of the data"
+        )
+    with np.errstate(over="ignore"):
+        rows = features.astype(np.float32)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"--features {path} holds numbers that are not finite: first in row "
+            f"{int(np.argmin(finite))}"
+        )
+    return rows

@@ -1,5 +1,6 @@
 """The neighbour graph of the training images: which of them the map is to keep together."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from aecli.clock import seconds_since
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
-from aecli.features import TrainingFeatures
+from aecli.features import TrainingFeatures, read_features
 from aecli.losses import needs_neighbors
 from aecli.memory import refuse_beyond_memory
 from aecli.run.folder import RunFolder
@@ -101,13 +102,17 @@ def find_neighbors(
 
 
 def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
-    """Return all that a graph depends on, in JSON's types."""
-    return {
+    """Return all that a graph depends on, in JSON's types; raises as `read_features`."""
+    key = {
         "version": _VERSION,
         "fingerprint": dataset.fingerprint,
         "splits_digest": dataset.splits_digest,
         "neighbors": neighbors,
     }
+    if dataset.source.features is None:
+        return key
+    digest = hashlib.sha256(read_features(dataset).data).hexdigest()
+    return {**key, "features": digest}
 
 
 def neighbor_graph(
@@ -138,7 +143,7 @@ def neighbor_graph(
     size = _BYTES_OF_A_NEIGHBOR * count * neighbors
     refuse_beyond_memory(size, f"a graph of {neighbors:,} neighbours", "lower --neighbors")
     features = features or TrainingFeatures(dataset)
-    values, variance = features.values, features.components.variance
+    values, variance = features.neighbor_values, features.components.variance
     with bar("finding neighbours", count) as advance:
         nearest = nearest_rows(values, neighbors, report=advance)
     return NeighborGraph(_most_connected(nearest), variance, exact=count <= MOST_EXACT)

@@ -29,6 +29,7 @@ data.label_files data.decoding
 data.survey
 run.codes
 plot.options
+plot.values
 data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
 model.conv plot.images plot.history

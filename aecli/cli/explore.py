@@ -43,6 +43,14 @@ def explore(
             show_default="100000",
         ),
     ] = None,
+    color_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Colour by a number or class for each code too: FILE.npy, FILE.csv:COLUMN; may be "
+            "given several times.",
+        ),
+    ] = None,
     title: Annotated[
         str | None, typer.Option(help="Title of the page.", show_default="the data set and split")
     ] = None,
@@ -64,6 +72,8 @@ def explore(
       aecli explore runs/mnist --split train -o train.html
 
       aecli explore codes.npy --thumbnails none
+
+      aecli explore runs/mnist --color-by ages.csv:age --color-by clusters.npy
     """
     from aecli.cli.console import Reporter
     from aecli.data import refuse_data_files
@@ -84,12 +94,12 @@ def explore(
     most = MOST_THUMBNAILS if thumbnails is None else _parse_thumbnails(thumbnails)
     subject = find_subject(source, split, labels, reporter.say, reporter.bar)
     own = [] if of_codes else folder_of(source).files
-    named = [located(str(labels))[0]] if labels else []
+    named = [located(name)[0] for name in [*([str(labels)] if labels else []), *(color_by or ())]]
     read = [*own, *named, *codes_files(subject.path), *point_files(subject.path)]
     refuse_inputs([out], read)
     if subject.dataset is not None:
         refuse_data_files([out], subject.dataset)
-    options = PageOptions(most, title, reporter.bar)
+    options = PageOptions(most, title, tuple(color_by or ()), reporter.bar, reporter.say)
     written = write_page(subject, out, options, replace=force)
     for note in written.notes:
         reporter.say(note)

@@ -237,6 +237,7 @@ def source_options(
     grayscale: bool = False,
     no_labels: bool = False,
     skip_broken: bool = False,
+    features: Path | None = None,
 ) -> dict[str, Any]:
     """Return what the options say of the data, as fields of `Source`; None is left out.
 
@@ -256,4 +257,5 @@ def source_options(
         "grayscale": grayscale or None,
         "no_labels": no_labels or None,
         "skip_broken": skip_broken or None,
+        "features": None if features is None else str(features),
     }

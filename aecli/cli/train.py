@@ -79,6 +79,15 @@ def train(
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
     skip_broken: SkipBrokenOption = False,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            "--features",
+            help="A row of numbers for each image (.npy), such as CLIP's: neighbours are found by "
+            "these, not by pixels.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
     memory: Annotated[str | None, memory_option("Data")] = None,
     out: Annotated[
         Path | None,
@@ -148,6 +157,8 @@ def train(
 
       aecli train mnist --recipe classic -o runs/classic
 
+      aecli train ~/pictures --size 32 --features clip.npy
+
       aecli train --resume -o runs/classic --epochs 80
 
       AECLI_EPOCHS=20 aecli train ~/data/fashion
@@ -179,6 +190,7 @@ def train(
         size=size,
         grayscale=grayscale,
         skip_broken=skip_broken,
+        features=features,
     )
     reporter = Reporter(quiet, as_json)
     if resume:

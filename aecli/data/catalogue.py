@@ -29,6 +29,8 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
 
     """
     source = Source(source) if isinstance(source, str) else source
+    if source.features is not None:
+        source = replace(source, features=str(_expanded(source.features).resolve()))
     location = source.location
     path, name = located(str(_expanded(location)))
     if kind_of(path) != "nothing" and location:

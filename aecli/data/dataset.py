@@ -52,10 +52,9 @@ class Dataset:
     the training images use, not what was asked for. `outside`: bool (n,), the rows with pixels
     below 0 or above 1, or None where there are none; of standardised vectors, those that are
     further from the mean than any training row. `converted`: how many images did not have the size,
-    the channels or the bits that all have now, by what was done; `narrowed`: how many have more
-    bits in their files than were read. `broken`: why image files could not be read and were left
-    out, by their names. `axes`: what was assumed of the axes of an array whose format does not say
-    it, in words.
+    the channels or the bits that all have now, by what was done. `broken`: why image files could
+    not be read and were left out, by their names. `axes`: what was assumed of the axes of an array
+    whose format does not say it, in words.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Dataset:
     split_names: Mapping[str, str] = field(default_factory=dict)
     found_range: bool = False
     outside: npt.NDArray[np.bool_] | None = None
-    narrowed: int = 0
     broken: Mapping[str, str] = field(default_factory=dict)
     converted: Mapping[str, int] = field(default_factory=dict)
     axes: str | None = None

@@ -153,8 +153,6 @@ def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
     ground = dataset.source.ground
     texts = [f"transparent images lie on {ground}"] if ground else []
     texts += [counted(dataset.converted)] if dataset.converted else []
-    if dataset.narrowed:
-        texts.append(f"{dataset.narrowed:,} of more than 8 bits per channel are read as 8")
     return [("files", "; ".join(texts))] if texts else []
 
 

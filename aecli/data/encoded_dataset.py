@@ -92,7 +92,6 @@ def read_found(found: FoundImages, source: Source, bar: Bar) -> Dataset:
         left_out=+left_out,
         split_names=layout.split_names,
         converted=decoded.converted,
-        narrowed=decoded.survey.narrowed,
         broken=_broken_files(found.names, decoded.survey),
     )
 

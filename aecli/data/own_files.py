@@ -34,6 +34,8 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
     source = dataset.source
     if source.labels is not None:
         yield located(source.labels)[0]
+    if source.features is not None:
+        yield Path(source.features)
     folder = (
         find_named(source.location) if source.location in NAMED else located(source.location)[0]
     )

@@ -31,7 +31,8 @@ class Source:
     standardised by them, whatever `rescale` is, and `reach` is how many deviations the training
     rows are at most from the mean. A `Dataset.source` has the choices instead of "auto". With
     `no_labels` the data are read as if they had none. With `skip_broken` image files that cannot be
-    read are left out.
+    read are left out. `features` is an absolute path, the array that says which images are
+    neighbours, a row for each image, or None where their pixels say it.
 
     Raises:
         InputError: a value is out of range.
@@ -53,6 +54,7 @@ class Source:
     reach: NotNegative | None = None
     color: bool = False
     kind: PixelType | None = None
+    features: Text | None = None
 
     def __post_init__(self) -> None:
         if self.no_labels and self.labels is not None:
@@ -105,7 +107,7 @@ class Source:
 
 # The fields that say how images are converted, and how they are split.
 _CONVERSION = ("rescale", "size", "grayscale", "ground", "columns", "reach", "color", "kind")
-_SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels", "skip_broken")
+_SPLITTING = ("labels", "validation", "test", "split_seed", "no_labels", "skip_broken", "features")
 
 
 def choose_source(

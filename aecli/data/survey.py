@@ -74,7 +74,8 @@ class Survey:
             for other, count in self.kinds.items()
             if other != kind
         }
-        return {**self.converted, **bits}
+        lost = {"of more than 8 bits per channel are read as 8": self.narrowed}
+        return {**self.converted, **bits, **(lost if self.narrowed else {})}
 
     def files_of_rows(self) -> npt.NDArray[np.int64]:
         """Return the file of each image, int64 (n,), also of broken ones.

@@ -1,6 +1,6 @@
 """Make the living map of a run or of codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from aecli import __version__
 from aecli.data import Bar, Dataset, no_bar, spread_evenly
 from aecli.data.rows import Rows, rows_at, rows_between
+from aecli.data.source import located
 from aecli.errors import InputError
 from aecli.explore.blocks import UNKNOWN_LEVEL, Blocks, Facts
 from aecli.explore.drawing import drawing_facts
@@ -18,12 +19,13 @@ from aecli.explore.html import page
 from aecli.explore.network import network_facts
 from aecli.explore.sheets import add_sheets, plan_sheets
 from aecli.files import kind_of, writing
-from aecli.labels import UNKNOWN
+from aecli.labels import UNKNOWN, Labelling, Labels
 from aecli.memory import refuse_beyond_memory
 from aecli.pca import fit_pca
 from aecli.pixels import unit_range
 from aecli.plot.tiles import vector_limits
-from aecli.run.codes import point_path, read_point_values
+from aecli.plot.values import read_values
+from aecli.run.codes import Codes, point_path, read_point_values
 from aecli.run.points import PER_POINT
 from aecli.subject import Subject
 
@@ -44,12 +46,15 @@ class PageOptions:
     """What the user decides about a page.
 
     `thumbnails`: at most how many images have a small picture; 0 for none. `title`: None for one
-    that says what the codes are of.
+    that says what the codes are of. `color_by`: files, also `FILE:COLUMN`, with a number or a class
+    for each code. `say` is called with what was left out of them.
     """
 
     thumbnails: int = MOST_THUMBNAILS
     title: str | None = None
+    color_by: Sequence[str] = ()
     bar: Bar = no_bar
+    say: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ def write_page(
         )
     notes: list[str] = []
     blocks = Blocks()
+    tables = {
+        _table_name(location): read_values(subject.codes, location, options.say)
+        for location in options.color_by
+    }
     facts = {
         "title": options.title or _title(subject),
         "data": subject.name,
@@ -89,9 +98,10 @@ def write_page(
         "version": __version__,
         "count": count,
         **_code_facts(subject, blocks),
-        **_class_facts(subject, blocks),
+        **_class_facts(subject.codes.labels, subject.codes, blocks, "labels"),
         "names": _names(subject, blocks),
-        "values": _value_facts(subject, blocks),
+        "values": _value_facts(subject, tables, blocks),
+        "tables": _table_facts(tables, blocks),
         "colormap": blocks.array("colormap", _colormap()),
         "image": _image_facts(subject),
         "drawing": drawing_facts(subject.dataset, subject.split) if subject.dataset else None,
@@ -155,14 +165,31 @@ def _heaps(values: Floats) -> Floats:
     return np.stack([values, heights * scale], axis=1).astype(np.float32)
 
 
-def _class_facts(subject: Subject, blocks: Blocks) -> Facts:
+def _table_name(location: str) -> str:
+    """Return what a file, or a column of one, is called in the page."""
+    file, column = located(location)
+    return column or file.stem
+
+
+def _table_facts(tables: Mapping[str, Labelling], blocks: Blocks) -> list[Facts]:
+    """Return the classes that tables have for each code, in their order."""
+    return [
+        {"name": name} | _class_facts(found.labels, found, blocks, f"table.{name}")
+        for name, found in tables.items()
+        if found.labels is not None
+    ]
+
+
+def _class_facts(
+    labels: Labels | None, named: Codes | Labelling, blocks: Blocks, block: str
+) -> Facts:
+    """Return the classes of labels (n,), whose names `named` has, and the class of each code."""
     from aecli.plot.colors import Classes
 
-    labels = subject.codes.labels
     if labels is None or (labels == UNKNOWN).all():
         return {"classes": [], "labels": None}
-    names = subject.codes.class_names
-    classes = Classes(labels, names, subject.codes.all_class_names)
+    names = named.class_names
+    classes = Classes(labels, names, named.all_class_names if isinstance(named, Codes) else names)
     counts = np.bincount(classes.index[classes.known], minlength=len(classes)).tolist()
     index = np.where(classes.known, classes.index, UNKNOWN_LEVEL).astype(np.uint16)
     if len(classes) >= UNKNOWN_LEVEL:
@@ -171,7 +198,7 @@ def _class_facts(subject: Subject, blocks: Blocks) -> Facts:
         {"name": _class_name(int(value), names), "color": classes.color(i), "count": counts[i]}
         for i, value in enumerate(classes.values)
     ]
-    return {"classes": described, "labels": blocks.array("labels", index)}
+    return {"classes": described, "labels": blocks.array(block, index)}
 
 
 def _class_name(value: int, names: Sequence[str] | None) -> str:
@@ -183,8 +210,11 @@ def _names(subject: Subject, blocks: Blocks) -> Facts | None:
     return blocks.texts("names", names) if names else None
 
 
-def _value_facts(subject: Subject, blocks: Blocks) -> list[Facts]:
-    """Return the numbers that are known of each code: what `aecli score --per-point` wrote."""
+def _value_facts(subject: Subject, tables: Mapping[str, Labelling], blocks: Blocks) -> list[Facts]:
+    """Return the numbers that are known of each code.
+
+    What `aecli score --per-point` wrote, and what tables have.
+    """
     found: dict[str, tuple[str, Floats]] = {}
     for name, metric in PER_POINT.items():
         if kind_of(point_path(subject.path, name)) == "file":
@@ -192,6 +222,9 @@ def _value_facts(subject: Subject, blocks: Blocks) -> list[Facts]:
             found[name] = (metric.meaning, values)
     if subject.codes.numbers is not None:
         found["number"] = ("the number of each image", subject.codes.numbers)
+    for column, table in tables.items():
+        if table.numbers is not None:
+            found[column] = ("from a table", table.numbers)
     return [
         {"name": name, "meaning": meaning} | blocks.levels(f"value.{name}", values[:, np.newaxis])
         for name, (meaning, values) in found.items()

@@ -21,12 +21,12 @@ from aecli.plot.pictures import (
     draw_walk,
     draw_worst,
 )
+from aecli.plot.values import read_values
 from aecli.run.points import PER_POINT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from aecli.labels import Labelling
     from aecli.plot.colors import Coloring
     from aecli.plot.maps import Background, MapStyle
     from aecli.run.codes import Codes
@@ -210,7 +210,7 @@ def _coloring(path: Path, codes: "Codes", options: PlotOptions) -> "Coloring | N
         numbers = read_point_values(path, options.color_by, codes.values)
         name = PER_POINT[options.color_by].meaning
     elif options.color_by != BY_LABEL:
-        found = _read_values(codes, options)
+        found = read_values(codes, options.color_by, options.say)
         labels, names, all_names = found.labels, found.class_names, found.class_names
         numbers = found.numbers
         file, column = located(options.color_by)
@@ -230,43 +230,6 @@ def _coloring(path: Path, codes: "Codes", options: PlotOptions) -> "Coloring | N
         return Classes(labels, names, all_names)
     chosen = _highlighted(options.highlight, Classes(labels, names).names)
     return Classes(labels, names, all_names, chosen)
-
-
-def _read_values(codes: "Codes", options: PlotOptions) -> "Labelling":
-    """Return the classes or numbers that a file has for each code."""
-    from aecli.data.label_files import read_labels
-    from aecli.data.source import located
-
-    path = located(options.color_by)[0]
-    if kind_of(path) == "nothing":
-        raise InputError(
-            f"--color-by {options.color_by}: expected {BY_LABEL}, {', '.join(PER_POINT)}, or a "
-            "file with a number or a class for each code, FILE.npy or FILE.csv:COLUMN"
-        )
-    row_ids = codes.provenance.get("row_ids") if codes.provenance else None
-    found = read_labels(options.color_by, len(codes.values), row_ids)
-    for reason, count in found.left_out.items():
-        options.say(f"left out of {path.name}: {count:,} {reason}")
-    if found.labels is None and found.numbers is None:
-        raise InputError(f"{path} has no number or class for each code to colour by")
-    return _numbers_if_many(found, path, options.say)
-
-
-def _numbers_if_many(found: "Labelling", path: Path, say: Callable[[str], None]) -> "Labelling":
-    """Return whole numbers of which there are more than colours as numbers, not as classes."""
-    import numpy as np
-
-    from aecli.labels import UNKNOWN, Labelling
-    from aecli.plot.colors import PALETTE
-
-    if found.labels is None or found.class_names is not None:
-        return found
-    different = len(np.unique(found.labels[found.labels != UNKNOWN]))
-    if different <= len(PALETTE):
-        return found
-    say(f"{path.name} has {different:,} different whole numbers: a colour bar, not classes")
-    numbers = np.where(found.labels == UNKNOWN, np.nan, found.labels).astype(np.float32)
-    return Labelling(numbers=numbers, left_out=found.left_out)
 
 
 def _highlighted(wanted: str, names: Collection[str]) -> set[str]:

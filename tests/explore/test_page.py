@@ -452,3 +452,30 @@ def test_unknown_labels_and_numbers_are_said(tmp_path: Path, open_page: Open) ->
     assert opened.call("aecli.points.label(0)") == "unknown"
     facts = json.loads(opened.page.content().split('id="facts">')[1].split("</script>")[0])
     assert [one["count"] for one in facts["classes"]] == [(labels == 0).sum(), (labels == 1).sum()]
+
+
+def test_tables_colour_the_map_and_have_legends_and_bars(tmp_path: Path, open_page: Open) -> None:
+    np.save(tmp_path / "codes.npy", np.random.default_rng(2).normal(size=(40, 2)).astype("f4"))
+    np.save(tmp_path / "codes.labels.npy", np.arange(40) % 3)
+    with (tmp_path / "about.csv").open("w", newline="") as file:
+        rows = [(f"site {i % 4}", i / 7) for i in range(40)]
+        csv.writer(file).writerows([("site", "age"), *rows])
+    tables = [f"{tmp_path / 'about.csv'}:{column}" for column in ("site", "age")]
+    words = ["explore", str(tmp_path / "codes.npy"), "--quiet"]
+    assert main([*words, "--color-by", tables[0], "--color-by", tables[1]]) == 0
+    opened = open_page(tmp_path / "codes.html")
+    page = opened.page
+    assert page.locator("#color-by option").all_inner_texts() == ["class", "site", "age"]
+    assert page.locator("#legend .name").all_inner_texts() == ["0", "1", "2"]
+    page.select_option("#color-by", label="site")
+    assert page.locator("#legend .name").all_inner_texts() == [f"site {i}" for i in range(4)]
+    page.locator("#legend button").nth(2).click()
+    assert opened.call("aecli.selection()") == list(range(2, 40, 4))
+    page.select_option("#color-by", label="age")
+    assert page.locator("#legend").is_hidden()
+    assert page.locator("#bar-low").inner_text().endswith("or less")
+    assert abs(opened.call("aecli.points.value('age', 21)") - 3) < 1e-3
+    opened.wait("location.hash.includes('color=age')")
+    again = open_page(tmp_path / "codes.html", opened.call("location.hash"))
+    assert again.page.locator("#color-by").input_value() == "age"
+    assert not opened.errors + again.errors

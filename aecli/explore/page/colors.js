@@ -10,8 +10,7 @@ function parseHex(hex) {
 
 class Colors {
   constructor(facts, labels, values, colormap) {
-    this.classes = facts.classes.map((one) => parseHex(one.color));
-    this.labels = labels;
+    this.setClasses({ classes: facts.classes, labels });
     this.values = values; // {name: numbers}
     this.colormap = colormap;
     this.count = facts.count;
@@ -19,6 +18,11 @@ class Colors {
     this.by = labels ? "label" : (Object.keys(values)[0] ?? "nothing");
     this.theme = "light";
     this.rgba = new Uint8Array(4 * this.count);
+  }
+
+  setClasses({ classes, labels }) {
+    this.classes = classes.map((one) => parseHex(one.color));
+    this.labels = labels;
   }
 
   get unknown() {

@@ -6,6 +6,9 @@ async function start() {
   app.codes = facts.codes && readLevels(facts.codes);
   app.points = new Points(facts.places ? readLevels(facts.places) : app.codes);
   app.labels = facts.labels && readArray(facts.labels);
+  // The classes of the images, and those that tables have: one of them colours the map.
+  app.labellings = facts.tables.map((table) => ({ ...table, labels: table.labels && readArray(table.labels) }));
+  if (app.labels) app.labellings.unshift({ name: "class", classes: facts.classes, labels: app.labels });
   app.values = Object.fromEntries(facts.values.map((fact) => [fact.name, readLevels(fact)]));
   app.image = facts.image && { ...facts.image, limits: facts.thumbnails?.lines };
   app.thumbnails = facts.thumbnails && new Thumbnails(facts.thumbnails, facts.count);
@@ -37,6 +40,18 @@ async function start() {
     for (let row = 0; row < facts.count; row++) if (app.labels[row] === label) rows.push(row);
     app.selection.set(rows, { add });
   };
+  app.useLabels = (labelling) => {
+    app.labels = labelling.labels;
+    facts.classes = labelling.classes;
+    app.colors.setClasses(labelling);
+    app.view.names = app.points.size === 2 ? placeNames(app) : [];
+  };
+  if (!app.labels && app.labellings.length) {
+    app.labels = app.labellings[0].labels;
+    facts.classes = app.labellings[0].classes;
+    app.colors.setClasses(app.labellings[0]);
+    app.colors.by = "label";
+  }
   app.names = null;
   app.panel = new Panel(app);
   app.input = new Input(app);
@@ -101,7 +116,7 @@ function remember(app) {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
       const { camera, view, colors } = app;
-      const state = { x: camera.x, y: camera.y, zoom: camera.zoom, color: colors.by };
+      const state = { x: camera.x, y: camera.y, zoom: camera.zoom, color: colors.choice ?? colors.by };
       if (!camera.flat) state.turn = camera.turn.map((angle) => angle.toFixed(3)).join(" ");
       if (view.current >= 0) state.row = view.current;
       if (app.drawnAs) state.draw = app.drawnAs;
@@ -115,9 +130,7 @@ function recall(app) {
   const state = new URLSearchParams(location.hash.slice(1));
   const color = state.get("color");
   if (color && [...document.getElementById("color-by").options].some(({ value }) => value === color)) {
-    app.colors.by = color;
-    app.panel.showColors();
-    app.view.recolor();
+    app.panel.colorBy(color);
   }
   if (state.has("zoom")) {
     const turn = state.get("turn")?.split(" ").map(Number);

@@ -80,7 +80,10 @@ class Panel {
   prepareColors() {
     const { app } = this;
     const select = document.getElementById("color-by");
-    const choices = [...(app.labels ? [["label", "class"]] : []), ...app.facts.values.map(({ name }) => [name, name])];
+    const choices = [
+      ...app.labellings.map(({ name }, i) => [`label ${i}`, name]),
+      ...app.facts.values.map(({ name }) => [name, name]),
+    ];
     if (!choices.length) choices.push(["nothing", "one colour"]);
     select.replaceChildren(
       ...choices.map(([value, text]) => {
@@ -90,11 +93,28 @@ class Panel {
       }),
     );
     select.onchange = () => {
-      app.colors.by = select.value;
-      this.showColors();
-      app.view.recolor();
+      this.colorBy(select.value);
       app.remember();
     };
+    this.writeLegend();
+  }
+
+  // Colour by a choice of the list: the classes of a labelling, or numbers.
+  colorBy(choice) {
+    const { app } = this;
+    const place = /^label (\d+)$/.exec(choice);
+    if (place && app.labellings[place[1]]) {
+      app.useLabels(app.labellings[place[1]]);
+      this.writeLegend();
+    }
+    app.colors.by = place ? "label" : choice;
+    app.colors.choice = choice;
+    this.showColors();
+    app.view.recolor();
+  }
+
+  writeLegend() {
+    const { app } = this;
     const counts = app.facts.classes.map((one, i) => {
       const button = element("button");
       const swatch = element("span", undefined, "swatch");
@@ -116,7 +136,8 @@ class Panel {
   showColors() {
     const { app } = this;
     const { by } = app.colors;
-    document.getElementById("color-by").value = by;
+    const first = document.getElementById("color-by").options[0].value;
+    document.getElementById("color-by").value = app.colors.choice ?? (by === "label" ? first : by);
     const number = app.facts.values.find(({ name }) => name === by);
     document.getElementById("bar").hidden = !number;
     document.getElementById("legend").hidden = by !== "label";
