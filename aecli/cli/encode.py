@@ -58,9 +58,8 @@ def encode(
     """Turn images into codes with a run's best checkpoint.
 
     Writes float32 (n, d) to NAME.npy, the labels to NAME.labels.npy where there are any, and
-    where the codes came from to NAME.json. New images get the size, the channels, the bits and the
-    range of those that the run was trained on, and the command says so; --rescale names another
-    range.
+    where the codes came from to NAME.json. New images get the size, the channels and the range of
+    those that the run was trained on, and the command says so; --rescale names another range.
 
     [bold]Examples[/bold]
 

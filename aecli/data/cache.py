@@ -96,9 +96,10 @@ class EncodedFiles:
             self._conversion += " HEIF"
         self._note, self._settled = _note(paths, self._conversion)
         self._content = _read_note(self._folder, self._note) or _content(paths, self._conversion)
-        known = self._folder.read(f"{self._content}.facts")
+        noted = self._folder.read(f"{self._content}.facts")
+        known = Survey.from_json(noted) if noted else None
         self._is_known = known is not None
-        self.survey = Survey.from_json(known) if known else look_at(read, len(names), source, bar)
+        self.survey = known or look_at(read, len(names), source, bar)
 
     def decode(self) -> Decoded:
         """Return the images, in a file of the cache folder; they are decoded unless it is there.

@@ -48,6 +48,7 @@ def read_and_left_out(dataset: Dataset) -> dict[str, Any]:
         "left_out": dict(dataset.left_out),
         "broken": dict(dataset.broken),
         "axes": dataset.axes,
+        "converted": dict(dataset.converted),
     }
 
 
@@ -65,6 +66,7 @@ def facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("splits", _splits_text(description)),
         ("classes", f"{named}; {unknown:,} without a label" if unknown else named),
         *_axes_row(description),
+        *_files_row(description["source"]["ground"], description["converted"]),
         *_left_out_row(description),
         ("fingerprint", description["fingerprint"]),
     ]
@@ -103,7 +105,7 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
         ),
         *_axes_row(about),
         *_outside_row(dataset),
-        *_files_row(dataset),
+        *_files_row(dataset.source.ground, dataset.converted),
         ("classes", _classes_text(dataset, about["unknown_labels"])),
         ("splits", _splits_text(about)),
         *_left_out_row(about),
@@ -148,11 +150,10 @@ def _outside_row(dataset: Dataset) -> list[tuple[str, str]]:
     return [("outside", note)] if note else []
 
 
-def _files_row(dataset: Dataset) -> list[tuple[str, str]]:
+def _files_row(ground: str | None, converted: Mapping[str, int]) -> list[tuple[str, str]]:
     """Return what became of transparency, and of images that are not as the others."""
-    ground = dataset.source.ground
     texts = [f"transparent images lie on {ground}"] if ground else []
-    texts += [counted(dataset.converted)] if dataset.converted else []
+    texts += [counted(converted)] if converted else []
     return [("files", "; ".join(texts))] if texts else []
 
 

@@ -138,6 +138,9 @@ def choose_source(
     known = {name: getattr(like, name) for name in inherited}
     if "rescale" in given:
         known["columns"] = known["reach"] = None
+    if "rescale" in given or like.rescale is None:
+        # A range that is given is one of the files; without one, white of any type is 1.
+        known["kind"] = None
     return Source(location, **known | given)
 
 

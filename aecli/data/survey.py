@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 
 import numpy as np
@@ -98,9 +98,11 @@ class Survey:
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Survey":
-        """Return what `to_json` wrote."""
+    def from_json(cls, data: bytes) -> "Survey | None":
+        """Return what `to_json` wrote; None where another version did, with other fields."""
         values = json.loads(data)
+        if values.keys() != {field.name for field in fields(cls)}:
+            return None
         pages = {int(place): tuple(pages) for place, pages in values["pages"].items()}
         broken = {int(place): reason for place, reason in values["broken"].items()}
         size = tuple(values["size"])

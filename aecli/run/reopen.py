@@ -73,7 +73,7 @@ def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
     """Return what was made of the images of a split, a line each.
 
     How they were converted, where the data set was `named`: of a run's own the training has said
-    it. And how many lie outside the range of the training images.
+    it. And how many lie outside the range of the training images, and which files are broken.
     """
     ground = dataset.source.ground
     texts = [counted(dataset.converted)] if dataset.converted else []

@@ -1,5 +1,6 @@
 """The cache of decoded images."""
 
+import json
 import os
 import subprocess
 import sys
@@ -105,6 +106,19 @@ def test_a_damaged_cache_is_made_anew(folder: Path, decodings: list[int]) -> Non
     decoded.write_bytes(decoded.read_bytes()[:-1])
     assert open_dataset(str(folder)).fingerprint == first
     assert len(decodings) == 2
+
+
+def test_what_another_version_noted_of_images_is_not_taken(
+    folder: Path, decodings: list[int]
+) -> None:
+    first = open_dataset(str(folder)).fingerprint
+    (noted,) = _cached(folder, ".facts")
+    kept = kept_folder("decoded")
+    fields = json.loads(kept.read(noted.name) or b"")
+    kept.write(noted.name, json.dumps({**fields, "widened": 0}).encode())
+    assert open_dataset(str(folder)).fingerprint == first
+    assert json.loads(kept.read(noted.name) or b"") == fields
+    assert len(decodings) == 1
 
 
 def _cached(folder: Path, suffix: str) -> list[Path]:

@@ -34,6 +34,11 @@ def test_facts_of_data_without_splits_and_labels() -> None:
     lines = dict(facts(describe(dataset)))
     assert lines["splits"] == "200 train, 40 validation, 60 test, drawn at random"
     assert lines["classes"] == "no labels"
+    assert "files" not in lines
+    source = replace(dataset.source, ground="white")
+    converted = replace(dataset, source=source, converted={"made gray": 3})
+    lines = dict(facts(describe(converted)))
+    assert lines["files"] == "transparent images lie on white; 3 made gray"
     named = replace(dataset, labels=np.arange(300) % 2, class_names=("cat", "dog"))
     assert describe(named)["classes"] == {"cat": 150, "dog": 150}
 

@@ -48,11 +48,9 @@ def test_colours_bits_and_ground_are_the_runs(checkpoint: Checkpoint, tmp_path: 
     own = replace(checkpoint.data.source, kind="uint8")
     run = _of(checkpoint, image_shape=(6, 5, 3), source=own)
     dataset = open_for(run, choose_source(str(tmp_path / "a"), {}, like=own))
-    assert dataset.images.dtype == np.uint8
-    np.testing.assert_array_equal(dataset.images[:], np.full((1, 6, 5, 3), round(40_000 / 257)))
-    assert notes(dataset, "all", named=True)[0] == (
-        "images converted as the run's: 1 gray made RGB, 1 of 16 bits brought to 8"
-    )
+    # White is 1 in all types: no bit needs to go.
+    np.testing.assert_array_equal(dataset.images[:], np.full((1, 6, 5, 3), 40_000, np.uint16))
+    assert notes(dataset, "all", named=True)[0] == "images converted as the run's: 1 gray made RGB"
     # The codes' own source reads the same again.
     assert open_dataset(dataset.source).fingerprint == dataset.fingerprint
     save_image(tmp_path / "b" / "black.png", black)
@@ -61,6 +59,22 @@ def test_colours_bits_and_ground_are_the_runs(checkpoint: Checkpoint, tmp_path: 
     assert notes(dataset, "all", named=True) == [
         "images converted as the run's: transparent images lie on white"
     ]
+
+
+def test_bits_are_those_that_a_range_is_meant_for(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    save_image(tmp_path / "a" / "gray.png", np.full((8, 8), 100 * 257, np.uint16))
+    own = replace(checkpoint.data.source, kind="uint8", rescale=(0.0, 200.0))
+    run = _of(checkpoint, source=own)
+    dataset = open_for(run, choose_source(str(tmp_path / "a"), {}, like=own))
+    np.testing.assert_array_equal(dataset.images[:], np.full((1, 8, 8, 1), 0.5))
+    assert notes(dataset, "all", named=True)[0] == (
+        "images converted as the run's: 1 of 16 bits brought to 8"
+    )
+    # A range that is given is one of the files.
+    given = choose_source(str(tmp_path / "a"), {"rescale": (0.0, 51_400.0)}, like=own)
+    dataset = open_for(run, given)
+    np.testing.assert_array_equal(dataset.images[:], np.full((1, 8, 8, 1), 0.5))
+    assert dataset.converted == {}
 
 
 @pytest.mark.parametrize(
