@@ -86,9 +86,7 @@ def traversals(codes: Floats, start: Floats, count: int) -> Floats:
 def one_for_each_cell(codes: Floats, most: int) -> npt.NDArray[np.intp]:
     """Return rows of codes (n, 2), one for each cell that holds some: the nearest to its middle.
 
-    They ascend, as files are read.
-
-    There are `most` cells along the longer side.
+    They ascend, as files are read. There are `most` cells along the longer side.
     """
     values = codes.astype(np.float64)
     low, high = (np.quantile(values, q, axis=0) for q in (_OUTER, 1 - _OUTER))
