@@ -1,5 +1,6 @@
 """Vectors that another network made go through every command without a flag."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,15 @@ def test_pictures_draw_a_vector_as_a_line(place: Path, monkeypatch: pytest.Monke
     # Numbers that are all equal have no scale.
     equal = np.ones((1, 1, 4, 1), np.float32)
     reconstructions_figure(equal, equal, "x", lines=True)
+
+
+def test_a_score_of_vectors_has_no_ratio_to_a_peak(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert main(["score", "run", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["maps"]
+    for one in scores.values():
+        assert one["mse"] is not None
+        assert one["psnr"] is None
+        assert one["why"]["psnr"] == "vectors have no peak"

@@ -96,12 +96,13 @@ class Scorer:
 
     `images`: float32 (m, p) in 0..1, of the sample. `sampled`: int64 (m,), its rows of the split.
     `labels`: int64 (n,), of the whole split, None without labels. Images whose label is unknown
-    count in no number that is of classes.
+    count in no number that is of classes. `has_peak`: whether 1 is the largest value there can be.
     """
 
     images: Floats
     sampled: npt.NDArray[np.int64]
     labels: Labels | None
+    has_peak: bool = True
 
     def score(self, embedding: Embedding) -> Scores:
         """Return the numbers of a map of the split."""
@@ -115,6 +116,8 @@ class Scorer:
         mse, psnr = embedding.mse, None
         if mse is None:
             why |= dict.fromkeys(("mse", "psnr"), "no decoder")
+        elif not self.has_peak:
+            why["psnr"] = "vectors have no peak"
         elif mse > 0:
             psnr = peak_signal_to_noise(mse)
         else:
@@ -233,7 +236,8 @@ def make_scorer(dataset: Dataset, split: SplitName, sample: int = DEFAULT_SAMPLE
     size = _BYTES_OF_A_SAMPLED_PIXEL * rows * math.prod(dataset.image_shape)
     refuse_beyond_memory(size, f"a sample of {plural(rows, 'image')}", "lower --sample")
     images = unit_rows(dataset.sample(split, sample).images)
-    return Scorer(images, spread_evenly(count, sample), dataset.labels_of(split))
+    labels, has_peak = dataset.labels_of(split), not dataset.standardised
+    return Scorer(images, spread_evenly(count, sample), labels, has_peak)
 
 
 def embed_run(
