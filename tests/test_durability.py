@@ -38,7 +38,7 @@ TRAIN = " ".join(("train", *SMALL))
 @pytest.mark.parametrize(
     ("options", "kinds"),
     [
-        (["--train", "1", "--encode", "1", "--plot", "1", "--races", "3"], 4),
+        (["--train", "1", "--encode", "1", "--plot", "1", "--races", "1"], 4),
         (["--calls", "--every", "40"], 1),
     ],
     ids=["at random times", "at calls"],

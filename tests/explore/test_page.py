@@ -71,7 +71,7 @@ def _config(recipe: str, **settings: Any) -> Config:
     ("recipe", "data", "settings"),
     [
         ("map", "images", {}),
-        ("map", "digits", {"activation": "gelu"}),
+        ("plain", "digits", {"activation": "gelu", "encoder": "conv"}),
         ("plain", "digits", {"activation": "elu"}),
         ("classic", "digits", {"hidden": (16, 8)}),
         ("plain", "images", {"activation": "tanh", "latent": 3, "output": "linear"}),
