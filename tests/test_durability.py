@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aecli import files
+from aecli import files, tensor_file
 from aecli.cli import main
-from aecli.config import Config
+from aecli.config import SETTINGS, Config
 from aecli.data import Dataset
 from aecli.errors import AecliError, InputError
 from aecli.run.checkpoint import FORMAT_VERSION, load
@@ -196,6 +196,12 @@ def test_a_checkpoint_of_every_version_loads(version: int, tmp_path: Path) -> No
     assert np.isfinite(np.load(folder.path / "codes.npy")).all()
     assert main(["train", "--resume", "-o", str(folder.path), "--epochs", "3"]) == 0
     assert load(folder.last).epoch == 3
+
+
+def test_the_newest_version_holds_every_setting() -> None:
+    for name in ("best", "last"):
+        path = TESTS / "checkpoints" / f"v{FORMAT_VERSION}" / f"{name}.safetensors"
+        assert tensor_file.read(path)[1]["config"].keys() == SETTINGS.keys()
 
 
 def test_nothing_that_is_not_finite_is_saved(

@@ -221,9 +221,9 @@ class Report:
         if not self.label_weight:
             return None
         return (
-            f"{self.maps[0].embedding.name} used labels in training (--label-weight "
-            f"{self.label_weight:g}): {_OF_CLASSES} say how well it learned them, and are no "
-            "discovery; the others saw no labels"
+            f"{self.maps[0].embedding.name}: it saw labels in training (--label-weight "
+            f"{self.label_weight:g}), so {_OF_CLASSES} say how well it learned them, and are no "
+            "discovery; the others saw none"
         )
 
     @property

@@ -152,7 +152,7 @@ def test_labels_that_were_used_in_training_are_reported_apart() -> None:
     report = replace(_report(), label_weight=0.25)
     note = report.training_labels_note
     assert note is not None
-    assert note.startswith("own used labels in training (--label-weight 0.25): 5-NN accuracy, sil")
+    assert note.startswith("own: it saw labels in training (--label-weight 0.25), so 5-NN accuracy")
     assert "no discovery" in note
     assert len(note) < 300
     assert report.to_json()["label_weight"] == 0.25
