@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from aecli.background_import import importing
 from aecli.config import SplitName
 from aecli.data import Bar, Dataset, Source, no_bar, reopen_dataset
 from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.run.checkpoint import Checkpoint, load
-from aecli.run.codes import Codes, default_codes_path, read_codes
+from aecli.run.codes import Codes, default_codes_path, is_codes, read_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
 from aecli.run.reopen import reopen
 
@@ -58,7 +56,7 @@ def find_subject(
         AecliError: the images could not be fetched.
 
     """
-    if kind_of(source) != "folder" and source.suffix == ".npy":
+    if is_codes(source):
         if split is not None:
             raise InputError("--split goes with a RUN: codes are of the split they were made of")
         return _subject_of_codes(source, labels, say, bar)
@@ -72,20 +70,18 @@ def _subject_of_run(source: Path, split: SplitName, say: Say, bar: Bar) -> Subje
     path = default_codes_path(folder_of(source).path, split)
     codes = read_codes(path) if kind_of(path) == "file" else None
     if codes is not None and (codes.provenance or {}).get("model_sha256") != checkpoint.model_hash:
-        say(f"{path} was made by another model: encoding the images again, for the page alone")
+        say(f"{path} was made by another model: encoding the images again")
         codes = None
-    dataset: Dataset | None = None
-    with importing("aecli.encode"):
-        try:
-            dataset = reopen(checkpoint, bar)
-        except InputError as error:
-            if codes is None:
-                raise
-            say(f"without images: {error}")
     if codes is None:
-        assert dataset is not None
-        codes = _encode(checkpoint, dataset, split, bar)
-    elif dataset is not None and not _belong(codes, dataset, split):
+        with importing("aecli.encode"):
+            data = reopen(checkpoint, bar)
+        return Subject(_encode(checkpoint, data, split, bar), path, checkpoint, data, split)
+    dataset: Dataset | None = None
+    try:
+        dataset = reopen(checkpoint, bar)
+    except InputError as error:
+        say(f"without images: {error}")
+    if dataset is not None and not _belong(codes, dataset, split):
         raise InputError(f"{path} is not of the {split} images of this run: encode them anew")
     return Subject(codes, path, checkpoint, dataset, split)
 
@@ -94,9 +90,7 @@ def _encode(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar
     from aecli.encode import encode_split
 
     with bar("encoding", dataset.count(split)) as advance:
-        encoded = encode_split(checkpoint, dataset, split, report=advance)
-        values = np.concatenate(list(encoded.blocks))
-    return Codes(values, encoded.labels, encoded.provenance)
+        return encode_split(checkpoint, dataset, split, report=advance).gather()
 
 
 def _subject_of_codes(path: Path, labels: Path | None, say: Say, bar: Bar) -> Subject:
@@ -105,7 +99,7 @@ def _subject_of_codes(path: Path, labels: Path | None, say: Say, bar: Bar) -> Su
         say(f"left out: {count:,} {reason}")
     provenance = codes.provenance
     if provenance is None:
-        say(f"{path} does not say what images it is of: the page has dots, without images")
+        say(f"{path} does not say what images it is of: there are dots alone")
         return Subject(codes, path, None, None, "all")
     split: SplitName = provenance["split"]
     dataset: Dataset | None = None

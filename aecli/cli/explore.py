@@ -1,6 +1,5 @@
 """`aecli explore`."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -79,13 +78,12 @@ def explore(
     from aecli.data import refuse_data_files
     from aecli.data.source import located
     from aecli.explore.job import MOST_THUMBNAILS, PageOptions, write_page
-    from aecli.files import kind_of
-    from aecli.run.codes import codes_files, point_files
+    from aecli.run.codes import codes_files, is_codes, point_files
     from aecli.run.folder import folder_of
     from aecli.subject import find_subject
 
     reporter = Reporter(quiet, as_json)
-    of_codes = kind_of(source) != "folder" and source.suffix == ".npy"
+    of_codes = is_codes(source)
     name = "map.html" if split in (None, "test") else f"map-{split}.html"
     default = source.with_suffix(".html") if of_codes else folder_of(source).path / name
     out = out or default
@@ -105,7 +103,7 @@ def explore(
         reporter.say(note)
     has = f"{written.codes:,} codes, {written.thumbnails:,} of them with their images"
     model = "" if written.decodes else ", without a decoder"
-    opened = "" if show else f"; open it in a browser, or add {shlex.quote('--open')}"
+    opened = "" if show else "; open it in a browser, or add --open"
     reporter.say(f"wrote {out} ({written.size / 1e6:.1f} MB): {has}{model}{opened}")
     if show and not _open(out):
         reporter.say(f"no browser could be started: open {out} in one")

@@ -179,7 +179,10 @@ def _subject(source: Path, options: PlotOptions) -> "Subject":
 
 
 def _with_decoder(source: Path, options: PlotOptions) -> "tuple[Subject, Checkpoint]":
-    subject = _subject(source, options)
+    from aecli.background_import import importing
+
+    with importing("aecli.encode"):
+        subject = _subject(source, options)
     if subject.checkpoint is None:
         raise InputError(f"{source} has no decoder: expected a run, or codes in the folder of one")
     return subject, subject.checkpoint

@@ -89,6 +89,15 @@ class CodeBlocks:
     labels: Labels | None
     provenance: Mapping[str, Any]
 
+    def gather(self) -> Codes:
+        """Return all of them, in memory."""
+        return Codes(np.concatenate(list(self.blocks)), self.labels, self.provenance)
+
+
+def is_codes(path: Path) -> bool:
+    """Return whether a path means codes, not a run: all but folders called `.npy` do."""
+    return files.kind_of(path) != "folder" and path.suffix == ".npy"
+
 
 def default_codes_path(folder: Path, split: SplitName | None = None) -> Path:
     """Return where a run's folder keeps the codes of a split: `codes.npy` for the test split."""

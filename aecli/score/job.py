@@ -25,7 +25,7 @@ from aecli.files import kind_of
 from aecli.labels import UNKNOWN, Labels
 from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
-from aecli.run.codes import Codes, default_codes_path, labels_path, read_codes
+from aecli.run.codes import Codes, default_codes_path, is_codes, labels_path, read_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
 from aecli.run.reopen import default_split, open_for
 from aecli.score.baselines import has_separate_train_split
@@ -150,7 +150,7 @@ def score_job(
         InputError: there is no such run, there are no such codes, or the data do not belong to it.
 
     """
-    if kind_of(path) != "folder" and path.suffix == ".npy":
+    if is_codes(path):
         if seeds is not None:
             raise InputError(STABILITY_NEEDS_RUN)
         return codes_job(path, location, options, split, train_codes, bar)

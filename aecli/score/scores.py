@@ -329,8 +329,7 @@ def _encoded(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Ba
         "lower --latent",
     )
     with bar("encoding", rows) as advance:
-        blocks = encode_split(checkpoint, dataset, split, report=advance).blocks
-        return np.concatenate(list(blocks))
+        return encode_split(checkpoint, dataset, split, report=advance).gather().values
 
 
 def _seconds_to_place(checkpoint: Checkpoint, dataset: Dataset, split: SplitName) -> float:

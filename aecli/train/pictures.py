@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.encode import encode_split
@@ -11,7 +9,6 @@ from aecli.plot.kinds import PLOTS
 from aecli.plot.maps import MapStyle, map_figure
 from aecli.plot.save import save_figure
 from aecli.run.checkpoint import Checkpoint, load
-from aecli.run.codes import Codes
 from aecli.run.folder import RunFolder
 
 
@@ -47,7 +44,6 @@ def draw_growth(model: Checkpoint, dataset: Dataset, folder: RunFolder) -> None:
 
 
 def _draw_map(model: Checkpoint, dataset: Dataset, split: SplitName, out: Path) -> None:
-    encoded = encode_split(model, dataset, split)
-    codes = Codes(np.concatenate(list(encoded.blocks)), encoded.labels, encoded.provenance)
+    codes = encode_split(model, dataset, split).gather()
     style = MapStyle(title=f"{dataset.name} {split}, epoch {model.epoch}")
     save_figure(map_figure(codes, out.name, style=style), out, replace=True)
