@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aecli.data import Dataset
 from aecli.errors import InputError
-from aecli.npy import read_npy
+from aecli.npy import finite_float32, read_npy
 from aecli.pca import PrincipalComponents, fit_on_training, fit_pca
 from aecli.pixels import unit_rows
 
@@ -57,16 +57,21 @@ class TrainingFeatures:
         return projected
 
     @cached_property
-    def neighbor_values(self) -> Floats:
-        """What neighbours are found by, float32 (n, q).
+    def of_file(self) -> Floats | None:
+        """The features of all images that a file has, float32 (n, f); None where pixels say it.
 
         Raises:
-            InputError: the file of features cannot be read, or has not a row for each image.
+            InputError: the file cannot be read, or has not a row for each image.
 
         """
-        if self._dataset.source.features is None:
+        return None if self._dataset.source.features is None else read_features(self._dataset)
+
+    @cached_property
+    def neighbor_values(self) -> Floats:
+        """What neighbours are found by, float32 (n, q); raises as `of_file`."""
+        if self.of_file is None:
             return self.values
-        rows = read_features(self._dataset)[self._dataset.rows("train")]
+        rows = self.of_file[self._dataset.rows("train")]
         return fit_pca(rows, COMPONENTS).project(rows)
 
 
@@ -90,12 +95,4 @@ def read_features(dataset: Dataset) -> Floats:
             f"--features {path} has {len(features):,} rows, {dataset.name} has {count:,} images: "
             "expected a row for each image, in the order of the data"
         )
-    with np.errstate(over="ignore"):
-        rows = features.astype(np.float32)
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        raise InputError(
-            f"--features {path} holds numbers that are not finite: first in row "
-            f"{int(np.argmin(finite))}"
-        )
-    return rows
+    return finite_float32(features, f"--features {path} holds numbers that are not finite")

@@ -15,7 +15,7 @@ from aecli.clock import seconds_since
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
-from aecli.features import TrainingFeatures, read_features
+from aecli.features import TrainingFeatures
 from aecli.losses import needs_neighbors
 from aecli.memory import refuse_beyond_memory
 from aecli.run.folder import RunFolder
@@ -88,31 +88,31 @@ def find_neighbors(
     None where no term of the config's loss needs it. `features` are those of the training images.
 
     Raises:
-        InputError: there are too few training images.
+        InputError: there are too few training images, or the file of features cannot be used.
 
     """
     if not needs_neighbors(config):
         return None
     started = time.perf_counter()
-    key = _key(dataset, config.neighbors)
+    features = features or TrainingFeatures(dataset)
+    key = _key(dataset, config.neighbors, features)
     kept = load_graph(folder.neighbors, key, (dataset.count("train"), config.neighbors))
     graph = kept or neighbor_graph(dataset, config.neighbors, bar, features)
     seconds = seconds_since(started)
     return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
 
 
-def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
-    """Return all that a graph depends on, in JSON's types; raises as `read_features`."""
+def _key(dataset: Dataset, neighbors: int, features: TrainingFeatures) -> dict[str, Any]:
+    """Return all that a graph depends on, in JSON's types."""
     key = {
         "version": _VERSION,
         "fingerprint": dataset.fingerprint,
         "splits_digest": dataset.splits_digest,
         "neighbors": neighbors,
     }
-    if dataset.source.features is None:
+    if features.of_file is None:
         return key
-    digest = hashlib.sha256(read_features(dataset).data).hexdigest()
-    return {**key, "features": digest}
+    return {**key, "features": hashlib.sha256(features.of_file.data).hexdigest()}
 
 
 def neighbor_graph(

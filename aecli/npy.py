@@ -127,6 +127,21 @@ def open_npy(path: Path, *, text: bool = False) -> Array | StoredArray:
     return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
+def finite_float32(values: Array, problem: str) -> npt.NDArray[np.float32]:
+    """Return numbers (n, p) as float32.
+
+    Raises:
+        InputError: one of them is not finite then; it says `problem`, and the first such row.
+
+    """
+    with np.errstate(over="ignore"):
+        numbers: npt.NDArray[np.float32] = values.astype(np.float32)
+    finite = np.isfinite(numbers).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{problem}: first in row {int(np.argmin(finite))}")
+    return numbers
+
+
 def read_npy(path: Path, *, text: bool = False) -> Array:
     """Read the array of a `.npy` file whole, as `open_npy` opens it.
 

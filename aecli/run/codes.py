@@ -15,7 +15,7 @@ from aecli import files
 from aecli.config import SplitName
 from aecli.errors import InputError
 from aecli.labels import Labels
-from aecli.npy import add_npy, read_npy
+from aecli.npy import add_npy, finite_float32, read_npy
 from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.run.provenance import Provenance
 from aecli.validated import read_as
@@ -338,15 +338,7 @@ def read_matrix(path: Path) -> CodeArray:
             f"{path} is not a code matrix: expected numbers of shape (n, d), got {values.dtype} "
             f"{values.shape}"
         )
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        raise InputError(
-            f"{path} holds numbers that are not finite as float32: first in row "
-            f"{int(np.argmin(finite))}"
-        )
-    return values
+    return finite_float32(values, f"{path} holds numbers that are not finite as float32")
 
 
 def _read_provenance(path: Path) -> dict[str, Any] | None:
