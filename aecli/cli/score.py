@@ -135,9 +135,8 @@ def score(
     for note in notes(job.dataset, job.split, named=dataset is not None):
         reporter.say(note)
 
-    beside = getattr(job, "labels_beside", None)
-    if beside is not None:
-        reporter.say(f"the data have no labels: those of {beside} are taken")
+    if job.labels_beside is not None:
+        reporter.say(f"the data have no labels: those of {job.labels_beside} are taken")
 
     from aecli.score.comparison import score_map
     from aecli.score.points import point_metrics

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from aecli.data.encoded import Batch, EncodedImage
 from aecli.data.image_file import BrokenImage, at_page, further_frames, opened, pages_of
+from aecli.data.stretch import GRAY_WEIGHTS
 from aecli.errors import InputError
 from aecli.pixels import Images
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _GRAY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 # Colours of 16 bits, by what Pillow calls their bytes; it keeps the upper 8 of them.
 _WIDE_COLOUR = ("RGB;16", "RGBA;16", "LA;16")
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(GRAY_WEIGHTS, np.float32)
 # EXIF's tag that says how an image is turned, and how Pillow calls what undoes it.
 _ORIENTATION = 0x0112
 _TURNS = {

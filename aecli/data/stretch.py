@@ -8,7 +8,7 @@ import numpy.typing as npt
 from aecli.pixels import Images
 
 # What red, green and blue weigh in gray (ITU-R BT.601), as in Pillow.
-_GRAY_WEIGHTS = (0.299, 0.587, 0.114)
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 def fit(images: Images, shape: tuple[int, int, int]) -> Images:
@@ -36,7 +36,7 @@ def _to_gray(images: Images) -> Images:
         # Pillow's own rounding, so that arrays and files agree.
         gray = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
         return np.stack(gray)[..., np.newaxis] if gray else images[..., :1]
-    values: npt.NDArray[np.float64] = images.astype(np.float64) @ np.array(_GRAY_WEIGHTS)
+    values: npt.NDArray[np.float64] = images.astype(np.float64) @ np.array(GRAY_WEIGHTS)
     if images.dtype.kind == "u":
         values = np.rint(values)
     gray_values: Images = values.astype(images.dtype)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from aecli.plot.colors import GREY, Classes
-from aecli.plot.legend import Entry
 from aecli.plot.planes import Plane
 from aecli.plot.save import default_style, new_figure
 from aecli.plot.tiles import LINE_SHAPE, Bytes, Floats, image_tile, line_tile, vector_limits
@@ -59,21 +58,22 @@ def plane_figure(plane: Plane, images: Floats, title: str, *, lines: bool = Fals
         row, column = divmod(place, columns)
         shown = tile if covered else np.rint(255 - _FADED * (255 - tile.astype(float)))
         canvas[row * height : (row + 1) * height, column * width : (column + 1) * width] = shown
-    left, right, bottom, top = plane.extent
-    figure = new_figure(*_figure_size(right - left, top - bottom))
+    return _map_of(canvas, plane.extent, title)
+
+
+def _map_of(canvas: Bytes, extent: tuple[float, float, float, float], title: str) -> Figure:
+    """Return a map of codes that a canvas, (h, w, 3), is: left, right, bottom, top at its edges."""
+    left, right, bottom, top = extent
+    width, height = right - left, top - bottom
+    longer = max(width, height)
+    figure = new_figure(max(4.0, 1.2 + 7.5 * width / longer), max(3.0, 1.0 + 7.5 * height / longer))
     axes = figure.add_subplot()
-    axes.imshow(canvas, extent=plane.extent, interpolation="antialiased")
+    axes.imshow(canvas, extent=extent, interpolation="antialiased")
     axes.set_xlabel("code 1")
     axes.set_ylabel("code 2")
     axes.set_title(printable(title))
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _figure_size(width: float, height: float) -> tuple[float, float]:
-    """Return the size of a figure in inches for axes of a width and height at equal scale."""
-    longer = max(width, height)
-    return max(4.0, 1.2 + 7.5 * width / longer), max(3.0, 1.0 + 7.5 * height / longer)
 
 
 @default_style()
@@ -94,8 +94,7 @@ def thumbnails_figure(
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
     shape = tile_shape(images.shape[1:], round(1.15 * cells), lines=lines)
-    frame = _FRAME
-    outer = (shape[0] + 2 * frame, shape[1] + 2 * frame)
+    outer = (shape[0] + 2 * _FRAME, shape[1] + 2 * _FRAME)
     # A cell is as wide as an image with its frame.
     scale = cells * max(outer) / span
     size = np.ceil((high - low) * scale).astype(int)[::-1] + np.array(outer)
@@ -109,28 +108,18 @@ def thumbnails_figure(
         top = round((high[1] - place[1]) * scale)
         box = canvas[top : top + outer[0], left : left + outer[1]]
         box[:] = color
-        box[frame:-frame, frame:-frame] = tile
+        box[_FRAME:-_FRAME, _FRAME:-_FRAME] = tile
     half = np.array(outer[::-1]) / scale / 2
     extent = (low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1])
-    figure = new_figure(*_figure_size(extent[1] - extent[0], extent[3] - extent[2]))
-    axes = figure.add_subplot()
-    axes.imshow(canvas, extent=extent, interpolation="antialiased")
-    axes.set_xlabel("code 1")
-    axes.set_ylabel("code 2")
-    axes.set_title(printable(title))
-    axes.spines[["top", "right"]].set_visible(False)
-    if classes is not None:
-        for entry in _entries(classes):
-            axes.plot([], [], "s", color=entry.color, label=entry.name)
-        if len(classes) <= _MOST_IN_LEGEND:
-            figure.legend(loc="outside right upper", frameon=False)
+    figure = _map_of(canvas, extent, title)
+    if classes is not None and len(classes) <= _MOST_IN_LEGEND:
+        frames_of = [(name, classes.color(i)) for i, name in enumerate(classes.names)]
+        if classes.grey_name:
+            frames_of.append((classes.grey_name, GREY))
+        for name, frame_color in frames_of:
+            figure.axes[0].plot([], [], "s", color=frame_color, label=name)
+        figure.legend(loc="outside right upper", frameon=False)
     return figure
-
-
-def _entries(classes: Classes) -> list[Entry]:
-    """Return the names and colours of the frames, in the order of the classes."""
-    found = [Entry(name, classes.color(i)) for i, name in enumerate(classes.names)]
-    return [*found, *([Entry(classes.grey_name, GREY)] if classes.grey_name else [])]
 
 
 @default_style()

@@ -65,6 +65,11 @@ class RunJob:
         return self.checkpoint.config.latent
 
     @property
+    def labels_beside(self) -> None:
+        """No file: the labels are those of the data."""
+        return None
+
+    @property
     def label_weight(self) -> float:
         """The weight of labels in the training; 0 where none were used."""
         return self.checkpoint.config.label_weight

@@ -6,6 +6,7 @@ const BRUSH = 0.075; // Of the pad's side.
 class Place {
   constructor(app) {
     this.app = app;
+    this.asked = 0;
     const section = document.getElementById("place-section");
     if (!app.network || app.image.lines) return;
     section.hidden = false;
@@ -49,7 +50,7 @@ class Place {
   // Encode pixels (h * w * c), show where they lie, and return their code.
   async show(pixels, name) {
     const { app } = this;
-    const asked = (this.asked = (this.asked ?? 0) + 1);
+    const asked = ++this.asked;
     const code = await app.network.encode(pixels);
     const decoded = await app.network.decode(code);
     if (asked !== this.asked) return code;
@@ -87,7 +88,7 @@ class Place {
     this.app.view.placed = null;
     this.app.view.redraw();
     this.say("");
-    this.asked = (this.asked ?? 0) + 1;
+    this.asked++;
     document.getElementById("place-neighbors").replaceChildren();
     for (const id of ["place-input", "place-decoded"]) {
       const canvas = document.getElementById(id);
