@@ -30,7 +30,7 @@ from aecli.config import (
     read_toml,
 )
 from aecli.errors import InputError
-from aecli.files import refuse_file
+from aecli.files import refuse_existing, refuse_file
 
 if TYPE_CHECKING:
     from aecli.cli.console import Reporter
@@ -164,7 +164,7 @@ def train(
       AECLI_EPOCHS=20 aecli train ~/data/fashion
     """
     from aecli.cli.console import Reporter
-    from aecli.data import choose_source
+    from aecli.data import choose_source, refuse_data_files
     from aecli.data.describe import first_facts
     from aecli.memory import parse_memory
     from aecli.run.folder import RunFolder
@@ -193,10 +193,14 @@ def train(
         features=features,
     )
     reporter = Reporter(quiet, as_json)
+    pictures = folder.pictures if plot else ()
+    # Those of a run that is resumed are its own.
+    refuse_existing(*pictures, force=force or resume)
     if resume:
         job = resume_job(folder, chosen, dataset, options, reporter.bar)
     else:
         job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
+    refuse_data_files(pictures, job.dataset)
     reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
     if job.note:
@@ -213,8 +217,8 @@ def train(
     if plot:
         from aecli.train.pictures import draw_end
 
-        drawn = draw_end(folder, job.dataset)
-        reporter.say(f"drew {' and '.join(map(str, drawn))}")
+        draw_end(folder, job.dataset)
+        reporter.say(f"drew {' and '.join(map(str, folder.pictures))}")
     _report(summary, job, reporter, profile)
 
 

@@ -68,6 +68,11 @@ class RunFolder:
         return self.path / "left-out.csv"
 
     @property
+    def pictures(self) -> tuple[Path, Path]:
+        """The map and the history that are drawn at the end, where that is asked for."""
+        return self.path / "map.png", self.path / "history.png"
+
+    @property
     def files(self) -> list[Path]:
         """All files of a run."""
         return [

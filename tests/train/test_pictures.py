@@ -31,3 +31,15 @@ def test_a_map_that_never_grows_is_refused(
 ) -> None:
     assert main(["train", "-o", str(tmp_path / "run"), "--plot-every", "0"]) == 2
     assert "--plot-every must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_a_picture_of_others_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "map.png").write_text("mine")
+    words = ["train", "digits", *QUICK, "--epochs", "1", "--plot", "-o", str(tmp_path)]
+    assert main(words) == 2
+    assert "map.png exists already: --force replaces it" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"map.png"}
+    assert main([*words, "--force"]) == 0
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
