@@ -25,6 +25,7 @@ Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]
+Placing = Literal["encoder", "neighbors"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
@@ -40,8 +41,8 @@ DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data
 DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
-# Patches of single images are the better ground for labels where there are more.
-_MOST_SMOOTHED = 10_000
+# A run holds so many training images at most by default: some 60 bytes of each.
+_MOST_REFERENCES = 100_000
 _MOST_TOML_BYTES = 1_000_000
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
@@ -178,8 +179,8 @@ class Config:
     )
     smoothing: float = setting(
         0.0,
-        "How far the encoder looks for training images whose mean it sees in place of an image; "
-        f"0 is off, as by default on more than {_MOST_SMOOTHED:,} images.",
+        "How far the encoder looks for training images whose mean it sees in place of an image; 0 "
+        "is off.",
         panel="Model",
         affects=("start",),
         valid=WEIGHT,
@@ -192,6 +193,14 @@ class Config:
         affects=("start",),
         valid=WIDTH,
         since=7,
+    )
+    placing: Placing = setting(
+        "encoder",
+        "What gives images their codes: the encoder alone, or also the codes of the nearest "
+        "training images.",
+        panel="Model",
+        affects=("start",),
+        since=8,
     )
     neighbors: int = setting(
         15,
@@ -384,7 +393,7 @@ _MAP = replace(
     code_penalty=0.0,
     neighbor_weight=1.0,
     neighbor_final=0.1,
-    smoothing=0.2,
+    placing="neighbors",
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}
@@ -419,14 +428,14 @@ def fit_to_data(
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Many images are not smoothed. Vectors get a dense
-    encoder: they have no patches; and so do smoothed images that are so `small` that they have few.
-    If vectors are `standardised` they get a linear output: they have no range. An image has at most
-    all others as neighbours. The batch is halved until an epoch has 32 of them, and there are at
+    Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
+    Vectors get a dense encoder: they have no patches; and so do smoothed images that are so `small`
+    that they have few. If vectors are `standardised` they get a linear output: they have no range.
+    An image has at most all others as neighbours. The batch is halved until an epoch has 32 of them, and there are at
     least as many epochs as give the steps of 50 such epochs, or 100 with smoothing.
     """
-    if "smoothing" not in chosen and rows > _MOST_SMOOTHED:
-        config = replace(config, smoothing=0.0)
+    if "placing" not in chosen and rows > _MOST_REFERENCES:
+        config = replace(config, placing="encoder")
     if (vectors or (config.smoothing and small)) and "encoder" not in chosen:
         config = replace(config, encoder="dense")
     if standardised and not {"output", "loss"} & set(chosen):

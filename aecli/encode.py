@@ -23,6 +23,7 @@ from aecli.memory import refuse_beyond_memory
 from aecli.model import network
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, parameter_shapes
+from aecli.model.references import References, references_of
 from aecli.model.sizes import refuse_model_beyond_memory
 from aecli.model.smoothing import Smoother, smoother_of
 from aecli.npy import write_npy
@@ -57,12 +58,14 @@ class TrainedModel:
     """The parameters of a run on the device, and what says how to apply them.
 
     `smoother` is what the encoder looks through; None where it sees the images themselves.
+    `references` is what images are placed among; None where the encoder alone places them.
     """
 
     config: Config
     image_shape: ImageShape
     parameters: Parameters
     smoother: Smoother | None = None
+    references: References | None = None
     _programs: dict[str, Callable[..., jax.Array]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -93,9 +96,9 @@ class TrainedModel:
         """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
         from aecli.model.autoencoder import to_unit_range
 
-        smoother = learned.smoother
-        seen = to_unit_range(images) if smoother is None else smoother.images(images)
-        return self._autoencoder(learned).encoder(seen)
+        pixels, smoother = to_unit_range(images), learned.smoother
+        seen = pixels if smoother is None else smoother.images(images)
+        return learned.placed(pixels, self._autoencoder(learned).encoder(seen))
 
     def decode(self, learned: "Learned", codes: jax.Array) -> jax.Array:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
@@ -103,14 +106,15 @@ class TrainedModel:
 
     def errors(self, learned: "Learned", images: jax.Array) -> jax.Array:
         """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
-        smoother = learned.smoother
-        seen = None if smoother is None else smoother.images(images)
-        return self._autoencoder(learned).squared_errors(images, seen)
+        from aecli.model.autoencoder import to_unit_range
+
+        codes = self.encode(learned, images)
+        return self._autoencoder(learned).squared_errors(codes, to_unit_range(images))
 
     @property
     def learned(self) -> "Learned":
         """The arrays that its functions take."""
-        return Learned(self.parameters, self.smoother)
+        return Learned(self.parameters, self.smoother, self.references)
 
     def _autoencoder(self, learned: "Learned") -> "Autoencoder":
         from aecli.model.autoencoder import autoencoder
@@ -119,10 +123,17 @@ class TrainedModel:
 
 
 class Learned(NamedTuple):
-    """The arrays of a trained model: what it has learned, and what its encoder looks through."""
+    """The arrays of a trained model: what it has learned, and what it looks into."""
 
     parameters: Parameters
     smoother: Smoother | None
+    references: References | None
+
+    def placed(self, pixels: jax.Array, codes: jax.Array) -> jax.Array:
+        """Return where images (n, h, w, c) in 0..1 lie whose codes by the encoder are (n, d)."""
+        if self.references is None:
+            return codes
+        return self.references.place(pixels.reshape(len(pixels), -1), codes)
 
 
 def load_model(checkpoint: Checkpoint) -> TrainedModel:
@@ -136,7 +147,8 @@ def load_model(checkpoint: Checkpoint) -> TrainedModel:
     shapes = parameter_shapes(config, image_shape)
     parameters = unflatten(shapes, "parameters", checkpoint.tensors)
     refuse_model_beyond_memory(config, image_shape)
-    learned = jax.device_put((parameters, smoother_of(checkpoint.tensors)))
+    tensors = checkpoint.tensors
+    learned = jax.device_put((parameters, smoother_of(tensors), references_of(tensors)))
     return TrainedModel(config, image_shape, *learned)
 
 
@@ -185,6 +197,13 @@ def encode_split(
     batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
     blocks = _in_batches(model.encode, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
+
+
+def encode_rows(model: TrainedModel, dataset: Dataset, split: SplitName) -> CodeArray:
+    """Return the codes of a split, float32 (n, d), while it is read."""
+    step = _whole_blocks(model, DEFAULT_ROWS_AT_A_TIME, dataset.count(split))
+    batches = dataset.batches(split, step)
+    return np.concatenate(list(_in_batches(model.encode, model, batches, lambda rows: None)))
 
 
 def image_errors(
@@ -323,8 +342,9 @@ def _in_parts(
 
 
 def _block_rows(model: TrainedModel) -> int:
-    landmarks = 0 if model.smoother is None else len(model.smoother.memory)
-    row_bytes = 4 * max(network(model.config, model.image_shape).cost, landmarks)
+    compared = [0 if model.smoother is None else len(model.smoother.memory)]
+    compared.append(0 if model.references is None else len(model.references.coordinates))
+    row_bytes = 4 * max(network(model.config, model.image_shape).cost, *compared)
     rows = max(1, min(_BLOCK, _BLOCK_BYTES // row_bytes))
     whole = _ROWS_OF_A_KERNEL
     while whole > rows:
@@ -352,7 +372,7 @@ def _fewest_blocks(model: TrainedModel) -> int:
     XLA compiles a loop that has one turn otherwise than one of several, and what it computes of
     neighbours is rounded otherwise then.
     """
-    return 1 if model.smoother is None else 2
+    return 1 if model.smoother is None and model.references is None else 2
 
 
 def _in_batches(

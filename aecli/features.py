@@ -24,6 +24,8 @@ _FIT_BYTES = 1_000_000_000
 # Images that are projected at a time, and their bytes as float32.
 _ROWS_AT_A_TIME = 8_192
 _PROJECTED_BYTES = 30_000_000
+# Rows whose distances to a neighbour are taken.
+_SAMPLE = 1_000
 
 Floats = npt.NDArray[np.float32]
 
@@ -96,3 +98,20 @@ def read_features(dataset: Dataset) -> Floats:
             "expected a row for each image, in the order of the data"
         )
     return finite_float32(features, f"--features {path} holds numbers that are not finite")
+
+
+def squared_distance(values: Floats, neighbor: int) -> float:
+    """Return the squared distance of rows, float32 (n, q), to their n-th neighbour: its median.
+
+    Where most rows are equal it is a small share of the variance of all, and where all are, 1.
+    """
+    import faiss
+
+    count = len(values)
+    neighbor = min(neighbor, count - 1)
+    sample = values[np.linspace(0, count - 1, min(count, _SAMPLE)).round().astype(np.int64)]
+    index = faiss.IndexFlatL2(values.shape[1])
+    index.add(values)
+    distances, _ = index.search(sample, neighbor + 1)
+    least = 1e-6 * float(values.var(axis=0, dtype=np.float64).sum())
+    return max(float(np.median(distances[:, neighbor])), least) or 1.0

@@ -9,14 +9,13 @@ from aecli.compile_cache import compiled
 from aecli.config import Config, SplitName
 from aecli.data import Dataset
 from aecli.errors import InputError
-from aecli.features import COMPONENTS, TrainingFeatures
+from aecli.features import COMPONENTS, TrainingFeatures, squared_distance
 from aecli.memory import refuse_beyond_memory
 from aecli.model.layers import ImageShape
 from aecli.model.smoothing import Smoother
 
-# The bandwidth is told in squared distances to this neighbour: the median over some images.
+# The bandwidth is told in squared distances to this neighbour.
 _NEIGHBOR = 15
-_SAMPLE = 1_000
 # Steps of Lloyd's algorithm that bring the means of several images to their places.
 _STEPS = 5
 # Images that are smoothed at a time, and the bytes of what is computed of them.
@@ -51,7 +50,7 @@ def fit_smoother(dataset: Dataset, config: Config, features: TrainingFeatures) -
         components.directions,
         memory,
         np.log(counts).astype(np.float32),
-        np.float32(config.smoothing * _squared_distance(values)),
+        np.float32(config.smoothing * squared_distance(values, _NEIGHBOR)),
     )
 
 
@@ -108,20 +107,3 @@ def _landmarks(values: Floats, most: int) -> tuple[Floats, npt.NDArray[np.int64]
     there = counts > 0
     means = (sums[there] / counts[there, None]).astype(np.float32)
     return means, counts[there]
-
-
-def _squared_distance(values: Floats) -> float:
-    """Return the median squared distance of rows, float32 (n, q), to their 15th neighbour.
-
-    Where most rows are equal it is a small share of the variance of all, and where all are, 1.
-    """
-    import faiss
-
-    count = len(values)
-    neighbor = min(_NEIGHBOR, count - 1)
-    sample = values[np.linspace(0, count - 1, min(count, _SAMPLE)).round().astype(np.int64)]
-    index = faiss.IndexFlatL2(values.shape[1])
-    index.add(values)
-    distances, _ = index.search(sample, neighbor + 1)
-    least = 1e-6 * float(values.var(axis=0, dtype=np.float64).sum())
-    return max(float(np.median(distances[:, neighbor])), least) or 1.0

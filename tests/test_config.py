@@ -251,20 +251,23 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
 
 
-def test_few_images_are_smoothed_and_small_ones_get_a_dense_encoder() -> None:
-    config = choose_recipe("map")
-    fitted = fit_to_data(config, 10_000, (), vectors=False)
-    assert (fitted.smoothing, fitted.encoder) == (0.2, "conv")
-    small = fit_to_data(config, 10_000, (), vectors=False, small=True)
-    assert (small.smoothing, small.encoder) == (0.2, "dense")
+def test_smoothed_small_images_get_a_dense_encoder() -> None:
+    config = with_settings(choose_recipe("map"), {"smoothing": 0.2})
+    assert fit_to_data(config, 10_000, (), vectors=False).encoder == "conv"
+    assert fit_to_data(config, 10_000, (), vectors=False, small=True).encoder == "dense"
     forced = fit_to_data(config, 10_000, ("encoder",), vectors=False, small=True)
-    assert (forced.smoothing, forced.encoder) == (0.2, "conv")
-    fitted = fit_to_data(config, 10_001, (), vectors=False, small=True)
-    assert (fitted.smoothing, fitted.encoder) == (0.0, "conv")
-    forced = fit_to_data(config, 10_001, ("smoothing",), vectors=False)
-    assert forced.smoothing == 0.2
+    assert forced.encoder == "conv"
+    seen = fit_to_data(choose_recipe("map"), 10_000, (), vectors=False, small=True)
+    assert seen.encoder == "conv"
+
+
+def test_many_images_are_placed_by_the_encoder_alone() -> None:
+    config = choose_recipe("map")
+    assert fit_to_data(config, 100_000, (), vectors=False).placing == "neighbors"
+    assert fit_to_data(config, 100_001, (), vectors=False).placing == "encoder"
+    assert fit_to_data(config, 100_001, ("placing",), vectors=False).placing == "neighbors"
     for recipe in ("plain", "classic"):
-        assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).smoothing == 0
+        assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).placing == "encoder"
 
 
 def test_every_number_has_an_end() -> None:

@@ -24,7 +24,7 @@ plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
 data.idx data.npz_file data.tar_file data.parquet_file data.workers run.provenance
-plot.raster plot.legend model.smoothing data.image_file
+plot.raster plot.legend model.smoothing model.references data.image_file
 data.label_files data.decoding
 data.survey
 run.codes
@@ -42,7 +42,8 @@ run.checkpoint pca
 run.reopen features encode show plot.maps
 subject plot.mosaics
 plot.pictures
-plot.kinds neighbors smoothing train.stream train.supervision train.step train.environment
+plot.kinds neighbors smoothing references
+train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job

@@ -91,7 +91,8 @@ def encode(
 
     from aecli.encode import encode_split
 
-    for note in notes(job.dataset, job.split, named=dataset is not None):
+    named = dataset is not None
+    for note in notes(job.dataset, job.split, named=named, checkpoint=job.checkpoint):
         reporter.say(note)
     with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
         codes = encode_split(

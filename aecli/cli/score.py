@@ -127,12 +127,13 @@ def score(
     from aecli.run.codes import codes_files, point_files, write_point_values
     from aecli.run.folder import folder_of
     from aecli.run.reopen import notes
-    from aecli.score.job import score_job
+    from aecli.score.job import RunJob, score_job
 
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
-    for note in notes(job.dataset, job.split, named=dataset is not None):
+    checkpoint = job.checkpoint if isinstance(job, RunJob) else None
+    for note in notes(job.dataset, job.split, named=dataset is not None, checkpoint=checkpoint):
         reporter.say(note)
 
     if job.labels_beside is not None:

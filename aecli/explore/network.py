@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.explore.blocks import Blocks, Facts
-from aecli.model import network
+from aecli.model import network, references
 from aecli.model.layers import Layer
 from aecli.model.smoothing import SAME, smoother_of
 from aecli.run.checkpoint import Checkpoint
@@ -22,6 +22,7 @@ def network_facts(checkpoint: Checkpoint, blocks: Blocks) -> Facts:
     tensors = checkpoint.parameters
     return {
         "smoother": _smoother(checkpoint, blocks),
+        "references": _references(checkpoint, blocks),
         "encoder": _layers(layers.encoder, tensors, blocks),
         "decoder": _layers(layers.decoder, tensors, blocks),
         "clips": layers.clips,
@@ -40,6 +41,23 @@ def _smoother(checkpoint: Checkpoint, blocks: Blocks) -> Facts | None:
         "log_counts": blocks.array("smoother.log_counts", smoother.log_counts),
         "bandwidth": float(smoother.bandwidth),
         "same": SAME,
+    }
+
+
+def _references(checkpoint: Checkpoint, blocks: Blocks) -> Facts | None:
+    """Add what images are placed among; None where the encoder alone places them."""
+    found = references.references_of(checkpoint.tensors)
+    if found is None:
+        return None
+    arrays = ("mean", "components", "coordinates", "codes")
+    numbers = ("step", "bandwidth", "code_bandwidth")
+    return {
+        **{name: blocks.array(f"references.{name}", getattr(found, name)) for name in arrays},
+        **{name: float(getattr(found, name)) for name in numbers},
+        "neighbors": references.NEIGHBORS,
+        "own_weight": references.OWN_WEIGHT,
+        "steps": references.STEPS,
+        "levels": references.LEVELS,
     }
 
 

@@ -10,6 +10,11 @@ from aecli.data.source import MOST_SIDE
 from aecli.errors import InputError
 from aecli.run.checkpoint import Checkpoint
 
+_UNENDED = (
+    "the training has not ended: until aecli train --resume ends it the encoder alone places "
+    "images, without their neighbours"
+)
+
 
 def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -> Dataset:
     """Return the data set of `source`; where that is None, the one a checkpoint was trained on.
@@ -69,11 +74,14 @@ def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
+def notes(
+    dataset: Dataset, split: SplitName, *, named: bool, checkpoint: Checkpoint | None = None
+) -> list[str]:
     """Return what was made of the images of a split, a line each.
 
     How they were converted, where the data set was `named`: of a run's own the training has said
-    it. And how many lie outside the range of the training images, and which files are broken.
+    it. And how many lie outside the range of the training images, which files are broken, and
+    whether the run of a `checkpoint` has not ended.
     """
     ground = dataset.source.ground
     texts = [counted(dataset.converted)] if dataset.converted else []
@@ -81,7 +89,8 @@ def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
     said = [f"images converted as the run's: {'; '.join(texts)}"] if named and texts else []
     outside = dataset.outside_note(split)
     contrast = contrast_note(dataset, split) if named else None
-    return said + [note for note in (outside, contrast, broken_note(dataset)) if note]
+    unended = _UNENDED if checkpoint is not None and checkpoint.lacks_references else None
+    return said + [note for note in (outside, contrast, broken_note(dataset), unended) if note]
 
 
 def reopen(checkpoint: Checkpoint, bar: Bar = no_bar) -> Dataset:

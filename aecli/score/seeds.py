@@ -1,6 +1,7 @@
 """The training of a run with several seeds at once, and the maps that come of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -13,7 +14,9 @@ from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
 from aecli.encode import TrainedModel, encode
 from aecli.errors import AecliError
+from aecli.features import TrainingFeatures
 from aecli.model.parameters import Parameters
+from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint
 from aecli.score.stability import Stability, check_seeds, compare_maps
 from aecli.train.epochs import EpochFunction, Neighborhood, seen_in
@@ -68,10 +71,14 @@ def maps_of_seeds(
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
     step.refuse_beyond_memory(pixels=bytes_in_memory(dataset.nbytes), seeds=len(seeds))
     images = dataset.split(split).images
-    return [
-        encode(TrainedModel(config, dataset.image_shape, parameters, prepared.smoother), images)
-        for parameters in _train(step, dataset, seeds, prepared, report)
-    ]
+    maps = []
+    for parameters in _train(step, dataset, seeds, prepared, report):
+        model = TrainedModel(config, dataset.image_shape, parameters, prepared.smoother)
+        if config.placing == "neighbors":
+            features = prepared.features or TrainingFeatures(dataset)
+            model = replace(model, references=fit_references(dataset, model, features))
+        maps.append(encode(model, images))
+    return maps
 
 
 def _train(

@@ -13,6 +13,7 @@ from aecli.data import Dataset
 from aecli.losses import pixel_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
+from aecli.model.references import References
 from aecli.model.smoothing import Seen, Smoother
 from aecli.train.step import TrainStep
 from aecli.train.stream import prefetched
@@ -20,6 +21,8 @@ from aecli.train.stream import prefetched
 # Rows of one product while evaluating, and the bytes that they may have as float32.
 _ROWS = 1_000
 _BYTES = 8_000_000
+# The bytes of distances to references that are computed at a time.
+_DISTANCE_BYTES = 64_000_000
 
 # The loss of the config, or the decoded images.
 Measure = Literal["loss", "decoded"]
@@ -55,18 +58,32 @@ def evaluate(
 
 
 def decoded(
-    step: TrainStep, parameters: Parameters, pixels: jax.Array, seen: Seen | None = None
+    step: TrainStep,
+    parameters: Parameters,
+    pixels: jax.Array,
+    seen: Seen | None = None,
+    references: References | None = None,
 ) -> Decoded:
-    """Return the code and the error of each of the images (n, h, w, c); `seen` as `evaluate`."""
-    model = step.model(parameters)
+    """Return the code and the error of each of the images (n, h, w, c); `seen` as `evaluate`.
+
+    `references` are what images are placed among; None where the encoder alone places them.
+    """
+    from aecli.model.autoencoder import to_unit_range
+
+    model, at_a_time = step.model(parameters), evaluation_rows(step)
+    if references is not None:
+        at_a_time = min(at_a_time, _DISTANCE_BYTES // (4 * len(references.coordinates))) or 1
 
     def of_image(image: tuple[jax.Array, jax.Array | None]) -> Decoded:
+        images = to_unit_range(image[0][jnp.newaxis])
         inputs = _inputs(step, seen, image[1])
-        codes, errors = model.codes_and_errors(image[0][jnp.newaxis], inputs)
-        return Decoded(codes[0], errors[0])
+        codes = model.encoder(images if inputs is None else inputs)
+        if references is not None:
+            codes = references.place(images.reshape(1, -1), codes)
+        return Decoded(codes[0], model.squared_errors(codes, images)[0])
 
     rows = pixels, None if seen is None else seen.coordinates
-    found: Decoded = jax.lax.map(of_image, rows, batch_size=evaluation_rows(step))
+    found: Decoded = jax.lax.map(of_image, rows, batch_size=at_a_time)
     return found
 
 
@@ -85,9 +102,17 @@ def evaluation_rows(step: TrainStep) -> int:
 class Evaluation:
     """Evaluates parameters on a split, some rows at a time."""
 
-    def __init__(self, step: TrainStep, smoother: Smoother | None = None) -> None:
-        """Take what the encoder looks through, None where it sees the images themselves."""
-        self._step, self._smoother = step, smoother
+    def __init__(
+        self,
+        step: TrainStep,
+        smoother: Smoother | None = None,
+        references: References | None = None,
+    ) -> None:
+        """Take what the encoder looks through, None where it sees the images themselves.
+
+        `references` are what decoded images are placed among; losses are the encoder's own.
+        """
+        self._step, self._smoother, self._references = step, smoother, references
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
@@ -105,35 +130,42 @@ class Evaluation:
     ) -> list[Any]:
         """Return a measure of each batch of a split."""
         replicated = self._step.devices.replicated
-        parameters, smoother = jax.device_put((parameters, self._smoother), replicated)
+        arguments = jax.device_put((parameters, self._smoother, self._references), replicated)
         return [
-            jax.tree.map(
-                np.asarray, self._program(parameters, batch, measure)(parameters, batch, smoother)
-            )
+            jax.tree.map(np.asarray, self._program(batch, measure, *arguments)(batch, *arguments))
             for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
         ]
 
     def _program(
-        self, parameters: Parameters, batch: np.ndarray, measure: Measure
+        self,
+        batch: np.ndarray,
+        measure: Measure,
+        parameters: Parameters,
+        smoother: Smoother | None,
+        references: References | None,
     ) -> Callable[..., Any]:
         if (measure, len(batch)) not in self._programs:
-            step, smoother = self._step, self._smoother
-
-            function: Callable[..., Any] = evaluate if measure == "loss" else decoded
+            step = self._step
 
             def of_batch(
-                parameters: Parameters, pixels: jax.Array, smoother: Smoother | None
+                pixels: jax.Array,
+                parameters: Parameters,
+                smoother: Smoother | None,
+                references: References | None,
             ) -> Any:
                 seen = None if smoother is None else smoother.of_pixels(pixels)
-                return function(step, parameters, pixels, seen)
+                if measure == "loss":
+                    return evaluate(step, parameters, pixels, seen)
+                return decoded(step, parameters, pixels, seen, references)
 
             # Other settings would only keep trainings from sharing these programs.
             settings = step.config.affecting("model") | {"loss": step.config.loss}
             self._programs[measure, len(batch)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
-                parameters,
                 batch,
-                jax.device_put(smoother, step.devices.replicated),
+                parameters,
+                smoother,
+                references,
             )
         return self._programs[measure, len(batch)]

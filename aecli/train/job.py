@@ -143,8 +143,8 @@ def new_job(
     refuse_data_files(folder.files, data)
     data.check_splits("train", "validation", "test")
     if data.source.features is not None:
-        settings = _without_smoothing(config, settings)
-        config = replace(config, smoothing=0.0)
+        settings = _by_pixels_alone(config, settings)
+        config = replace(config, placing="encoder")
         read_features(data)
     config = fit_to_data(
         config,
@@ -159,24 +159,25 @@ def new_job(
     return TrainJob(folder, config, data)
 
 
-def _without_smoothing(config: Config, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings for neighbours that features say: pixels do not say which means to see.
+def _by_pixels_alone(config: Config, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return settings for neighbours that features say: pixels do not say which these are.
 
     Raises:
-        InputError: they ask for a smoothing, or for no neighbours.
+        InputError: they ask for what goes by neighbours of pixels, or for no neighbours.
 
     """
-    if settings.get("smoothing"):
+    if settings.get("smoothing") or settings.get("placing") == "neighbors":
+        option = "smoothing" if settings.get("smoothing") else "placing neighbors"
         raise InputError(
-            "--features and --smoothing exclude each other: the encoder sees means of images that "
-            "are near by pixels; leave one of them out"
+            f"--features and --{option} exclude each other: it goes by images that are near by "
+            "pixels; leave one of them out"
         )
     if not config.neighbor_weight:
         raise InputError(
             f"--features say which images are neighbours, and the {config.recipe} recipe asks for "
             "none: expected --recipe map, or a --neighbor-weight above 0"
         )
-    return {**settings, "smoothing": 0.0}
+    return {**settings, "placing": "encoder"}
 
 
 def resume_job(

@@ -18,11 +18,15 @@ from aecli.clock import per_second, seconds_since, show_rate
 from aecli.config import Config, SplitName
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
+from aecli.encode import load_model
 from aecli.errors import AecliError, InputError
+from aecli.features import TrainingFeatures
 from aecli.memory import default_memory
+from aecli.model.references import References
 from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.printable import significant
+from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
@@ -157,10 +161,21 @@ def train(
         return Stopped(saver.has_saved)
     # Free the images on the device.
     del run_epoch
-    evaluation = Evaluation(step, smoother)
+    references = _references(dataset, saver.best_model(progress), prepared)
+    if references is not None:
+        saver.add_references(progress, references)
+    evaluation = Evaluation(step, smoother, references)
     summary = _summarize(dataset, step, folder, layout, progress, evaluation, started)
     saver.write_summary(summary)
     return summary
+
+
+def _references(dataset: Dataset, checkpoint: Checkpoint, prepared: Prepared) -> References | None:
+    """Return what images are placed among; None where the encoder alone places them."""
+    if checkpoint.config.placing == "encoder":
+        return None
+    features = prepared.features or TrainingFeatures(dataset)
+    return fit_references(dataset, load_model(checkpoint), features)
 
 
 def traced_epoch(config: Config, epochs_done: int) -> int:

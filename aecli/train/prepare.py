@@ -18,12 +18,14 @@ from aecli.smoothing import fit_smoother
 class Prepared:
     """The neighbours that the loss asks for, and what the encoder looks through, if anything.
 
-    `seconds`: the wall time of finding both, or of reading them.
+    `seconds`: the wall time of finding both, or of reading them. `features` are those of the
+    training images, where any were asked for.
     """
 
     found: FoundNeighbors | None
     smoother: Smoother | None
     seconds: float
+    features: TrainingFeatures | None = None
 
     @property
     def graph(self) -> NeighborGraph | None:
@@ -51,4 +53,4 @@ def prepare(
         smoother = fit_smoother(dataset, config, features)
     else:
         smoother = smoother_of(checkpoint.tensors)
-    return Prepared(found, smoother, seconds_since(started))
+    return Prepared(found, smoother, seconds_since(started), features)

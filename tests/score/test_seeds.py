@@ -35,7 +35,9 @@ def _trained(data: Dataset, config: Config, folder: Path) -> Trained:
     folders = [RunFolder(folder / f"seed-{seed}") for seed in (5, 6)]
     for run, seed in zip(folders, (5, 6), strict=True):
         train(data, with_settings(config, {"seed": seed}), run)
-    checkpoints = [load(run.last) for run in folders]
+    # What images are placed among is in the best one alone.
+    placed = config.placing == "neighbors"
+    checkpoints = [load(run.best if placed else run.last) for run in folders]
     prepared = prepare(data, config, folders[0], checkpoints[0])
     images = data.split("test").images
     maps = [encode(load_model(checkpoint), images) for checkpoint in checkpoints]
@@ -65,8 +67,9 @@ def test_the_map_of_each_seed_is_that_of_a_run_with_it(
         {"label_weight": 0.3},
         {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2},
         {"smoothing": 0.3, "epochs": 2},
+        {"placing": "neighbors", "epochs": 2},
     ],
-    ids=["labels", "neighbours", "smoothed"],
+    ids=["labels", "neighbours", "smoothed", "placed"],
 )
 def test_stability_is_that_of_runs_with_the_seeds_from_the_own_one(
     settings: dict[str, Any], digits: Dataset, small_config: Config, tmp_path: Path

@@ -124,9 +124,63 @@ function smooth(smoother, pixels) {
   return seen;
 }
 
+// The references nearest to an image, nearest first: [squared distance, which]. One at distance 0
+// is the image itself, and is left out.
+function nearestReferences(references, pixels) {
+  const { mean, components, coordinates, step, levels, neighbors } = references;
+  const size = pixels.length;
+  const width = components.length / size;
+  const own = new Float64Array(width);
+  for (let q = 0; q < width; q++) {
+    for (let p = 0; p < size; p++) own[q] += components[q * size + p] * (pixels[p] - mean[p]);
+    own[q] = Math.min(levels, Math.max(-levels, Math.round(own[q] / step)));
+  }
+  const nearest = [];
+  for (let m = 0; m < coordinates.length / width; m++) {
+    let squared = 0;
+    for (let q = 0; q < width; q++) squared += (own[q] - coordinates[m * width + q]) ** 2;
+    const last = nearest[neighbors - 1];
+    if (squared === 0 || (last && squared >= last[0])) continue;
+    let place = nearest.length;
+    while (place > 0 && nearest[place - 1][0] > squared) place--;
+    nearest.splice(place, 0, [squared, m]);
+    if (nearest.length > neighbors) nearest.pop();
+  }
+  return nearest;
+}
+
+// Where an image lies: the mode of the codes of its neighbours and of its own; see `References` of
+// model/references.py.
+function placeAmong(references, pixels, code) {
+  const { codes, bandwidth, code_bandwidth: spread, own_weight: ownWeight, steps } = references;
+  const d = code.length;
+  const nearest = nearestReferences(references, pixels);
+  const weights = nearest.map(([squared]) => Math.exp((nearest[0][0] - squared) / bandwidth));
+  const total = weights.reduce((a, b) => a + b, 0);
+  for (let i = 0; i < weights.length; i++) weights[i] /= total;
+  const points = nearest.map(([, m]) => codes.subarray(m * d, (m + 1) * d));
+  points.push(code);
+  weights.push(ownWeight);
+  const kernels = (centre) => points.map((point, i) => {
+    let squared = 0;
+    for (let j = 0; j < d; j++) squared += (point[j] - centre[j]) ** 2;
+    return weights[i] * Math.exp(-squared / spread);
+  });
+  const sum = (values) => values.reduce((a, b) => a + b, 0);
+  const densities = points.map((point) => sum(kernels(point)));
+  let centre = Float32Array.from(points[densities.indexOf(Math.max(...densities))]);
+  for (let step = 0; step < steps; step++) {
+    const near = kernels(centre);
+    const all = sum(near);
+    centre = centre.map((_, j) => points.reduce((value, point, i) => value + near[i] * point[j], 0) / all);
+  }
+  return centre;
+}
+
 function encodePixels(model, pixels) {
   const seen = model.smoother ? smooth(model.smoother, pixels) : pixels;
-  return model.encoder.reduce((values, layer) => applyLayer(layer, values), seen);
+  const code = model.encoder.reduce((values, layer) => applyLayer(layer, values), seen);
+  return model.references ? placeAmong(model.references, pixels, code) : code;
 }
 
 // Pixels (h * w * c); in 0..1, unless the model is one of vectors.
@@ -160,8 +214,14 @@ function readSmoother(fact) {
   };
 }
 
+function readReferences(fact) {
+  const arrays = ["mean", "components", "coordinates", "codes"].map((name) => [name, readArray(fact[name])]);
+  return { ...fact, ...Object.fromEntries(arrays) };
+}
+
 function readModel(fact) {
   return {
+    references: fact.references && readReferences(fact.references),
     smoother: fact.smoother && readSmoother(fact.smoother),
     encoder: fact.encoder.map(readLayer),
     decoder: fact.decoder.map(readLayer),
@@ -172,8 +232,8 @@ function readModel(fact) {
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, encodePixels,
-    decodeCode,
+    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, nearestReferences,
+    placeAmong, encodePixels, decodeCode,
   ];
   return `"use strict";
 ${functions.map(String).join("\n")}
