@@ -431,8 +431,9 @@ def fit_to_data(
     Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
     Vectors get a dense encoder: they have no patches; and so do smoothed images that are so `small`
     that they have few. If vectors are `standardised` they get a linear output: they have no range.
-    An image has at most all others as neighbours. The batch is halved until an epoch has 32 of them, and there are at
-    least as many epochs as give the steps of 50 such epochs, or 100 with smoothing.
+    An image has at most all others as neighbours. The batch is halved until an epoch has 32 of
+    them, and there are at least as many epochs as give the steps of 50 such epochs, or 100 with
+    smoothing.
     """
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")

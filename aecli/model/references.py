@@ -68,8 +68,8 @@ class References(NamedTuple):
         import jax.numpy as jnp
 
         squared, found = self._nearest(rows)
-        counts = squared < FAR
-        weights = jnp.exp((squared[:, :1] - squared) / self.bandwidth) * counts
+        weights = jnp.exp((squared[:, :1] - squared) / self.bandwidth)
+        weights = jnp.where(squared < FAR, weights, 0)
         weights /= jnp.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
         weights = jnp.pad(weights, ((0, 0), (0, 1)), constant_values=OWN_WEIGHT)
         points = jnp.concatenate([self.codes[found], codes[:, None]], axis=1)

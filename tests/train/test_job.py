@@ -25,7 +25,7 @@ def test_a_new_job_has_the_default_recipe_fitted_to_the_data(tmp_path: Path) -> 
     assert (job.config.recipe, job.config.batch_size, job.config.epochs) == ("map", 32, 83)
     assert (job.dataset.name, job.checkpoint, job.epochs_done) == ("digits", None, 0)
     assert job.headline == (
-        "map recipe with a dense encoder of smoothed images, 64-192-192-128-2, on 1,257 images of "
+        "map recipe, 64-2x2x16-192-192-128-2, placed among the training images, on 1,257 images of "
         "digits"
     )
 
