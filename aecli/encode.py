@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from aecli.compile_cache import compiled
 from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, Config, SplitName
-from aecli.data import Dataset, count_of, rows_between
+from aecli.data import Dataset, Rows, count_of, rows_between
 from aecli.device import max_concurrent_calls, out_of_memory_advice
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
@@ -27,6 +26,7 @@ from aecli.model.sizes import refuse_model_beyond_memory
 from aecli.model.smoothing import Smoother, smoother_of
 from aecli.npy import write_npy
 from aecli.pixels import Images, unit_range
+from aecli.run.by_features import check_features
 from aecli.run.checkpoint import Checkpoint, unflatten
 from aecli.run.codes import CodeArray, CodeBlocks
 
@@ -48,6 +48,8 @@ _BYTES_OF_A_RECONSTRUCTED_PIXEL = 16
 
 Report = Callable[[int], None]
 Floats = npt.NDArray[np.float32]
+# Rows of one or more arrays that belong together.
+Batch = tuple[npt.NDArray[Any], ...]
 # The mean and the deviation of each column.
 Columns = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -73,39 +75,54 @@ class TrainedModel:
         return {"config": self.config.affecting("model"), "image_shape": self.image_shape}
 
     def compiled(
-        self, function: Callable[["Learned", jax.Array], jax.Array], like: jax.ShapeDtypeStruct
-    ) -> Callable[["Learned", npt.NDArray[Any]], jax.Array]:
+        self, function: Callable[..., jax.Array], *like: jax.ShapeDtypeStruct
+    ) -> Callable[..., jax.Array]:
         """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...)."""
         name = f"{function.__name__} {like}"
         if name not in self._programs:
 
-            def in_blocks(learned: Learned, rows: jax.Array) -> jax.Array:
-                done: jax.Array = jax.lax.map(partial(function, learned), rows)
+            def in_blocks(learned: Learned, *rows: jax.Array) -> jax.Array:
+                done: jax.Array = jax.lax.map(lambda parts: function(learned, *parts), rows)
                 return done
 
             key = {"program": function.__name__, **self.key}
             self._programs[name] = compiled(
-                in_blocks, key, self.learned, like, single_threaded=True
+                in_blocks, key, self.learned, *like, single_threaded=True
             )
         return self._programs[name]
 
-    def encode(self, learned: "Learned", images: jax.Array) -> jax.Array:
-        """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
+    def encode(self, learned: "Learned", inputs: jax.Array) -> jax.Array:
+        """Encode pixels (n, h, w, c), or features (n, f), to codes (n, d); a function to compile.
+
+        `by_features` says which.
+        """
         from aecli.model.autoencoder import to_unit_range
 
         smoother = learned.smoother
-        seen = to_unit_range(images) if smoother is None else smoother.images(images)
-        return self._autoencoder(learned).encoder(seen)
+        if smoother is None:
+            return self._autoencoder(learned).encoder(to_unit_range(inputs))
+        return self._autoencoder(learned).encoder(smoother.images(inputs, self.image_shape))
 
     def decode(self, learned: "Learned", codes: jax.Array) -> jax.Array:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
         return self._autoencoder(learned).decode(codes)
 
-    def errors(self, learned: "Learned", images: jax.Array) -> jax.Array:
-        """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
-        smoother = learned.smoother
-        seen = None if smoother is None else smoother.images(images)
+    def errors(
+        self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile.
+
+        `features`: (n, f), where the codes are made of them.
+        """
+        smoother, seen = learned.smoother, None
+        if smoother is not None:
+            seen = smoother.images(images if features is None else features, self.image_shape)
         return self._autoencoder(learned).squared_errors(images, seen)
+
+    @property
+    def by_features(self) -> bool:
+        """Whether codes are made of features of images, in place of their pixels."""
+        return self.smoother is not None and self.smoother.features is not None
 
     @property
     def learned(self) -> "Learned":
@@ -154,12 +171,13 @@ def encode_split(
     With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on, or the batch size
-            is out of range.
+        InputError: the images or their features are not of the shape that the model was trained on,
+            or the batch size is out of range.
 
     """
     BATCH_SIZE.check("--batch-size", batch_size)
     _check_shape(checkpoint, dataset)
+    check_features(checkpoint, dataset)
     rows = dataset.rows(split)
     shape = (count_of(rows), checkpoint.config.latent)
     provenance: Mapping[str, Any] = {
@@ -182,7 +200,8 @@ def encode_split(
         # As many as are computed at once, one more being read, and all but that on the device too.
         batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
     model = load_model(checkpoint)
-    batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
+    inputs = dataset.feature_batches if model.by_features else dataset.batches
+    batches = ((batch,) for batch in inputs(split, _whole_blocks(model, batch_size, shape[0])))
     blocks = _in_batches(model.encode, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
 
@@ -198,12 +217,15 @@ def image_errors(
     """Return the mean squared error of the reconstruction of each image of a split, float32 (n,).
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on.
+        InputError: the images or their features are not of the shape that the model was trained on.
 
     """
     _check_shape(checkpoint, dataset)
+    check_features(checkpoint, dataset)
     model = load_model(checkpoint)
-    batches = dataset.batches(split, _whole_blocks(model, batch_size, dataset.count(split)))
+    rows = _whole_blocks(model, batch_size, dataset.count(split))
+    inputs = [dataset.batches, *([dataset.feature_batches] if model.by_features else [])]
+    batches = zip(*(one(split, rows) for one in inputs), strict=True)
     return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
 
 
@@ -218,26 +240,37 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     if not 1 <= count <= _MOST_RECONSTRUCTIONS:
         raise InputError(f"--count must lie in 1..{_MOST_RECONSTRUCTIONS}, got {count}")
     _check_shape(checkpoint, dataset)
+    check_features(checkpoint, dataset)
     size = _BYTES_OF_A_RECONSTRUCTED_PIXEL * count * math.prod(dataset.image_shape)
     refuse_beyond_memory(size, f"a picture of {count} images and reconstructions", "lower --count")
-    images = dataset.images[rows_between(dataset.rows("test"), 0, count)]
+    rows = rows_between(dataset.rows("test"), 0, count)
     model = load_model(checkpoint)
-    return unit_range(images), decode(model, encode(model, images))
+    codes = encode(model, encoder_inputs(model, dataset, rows))
+    return unit_range(dataset.images[rows]), decode(model, codes)
 
 
 def encode(
     model: TrainedModel,
-    images: Images,
+    inputs: Images | Floats,
     *,
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> CodeArray:
-    """Encode `images`, of any type of pixel, (n, h, w, c), to codes, float32 (n, d).
+    """Encode images to codes, float32 (n, d).
+
+    `inputs` are the images, of any type of pixel, (n, h, w, c), or where `model.by_features` their
+    features, float32 (n, f).
 
     A code depends on its image alone: not on the batch size, the order or the other images.
     `report` is called with the number of images done since its last call.
     """
-    return np.concatenate(list(_in_parts(model.encode, model, images, batch_size, report)))
+    return np.concatenate(list(_in_parts(model.encode, model, inputs, batch_size, report)))
+
+
+def encoder_inputs(model: TrainedModel, dataset: Dataset, rows: Rows) -> Images | Floats:
+    """Return what `encode` takes of some images of a data set: their pixels, or their features."""
+    features = dataset.features if model.by_features else None
+    return dataset.images[rows] if features is None else features[rows]
 
 
 def decode(
@@ -311,14 +344,14 @@ def write_images(
 
 
 def _in_parts(
-    function: Callable[[Learned, jax.Array], jax.Array],
+    function: Callable[..., jax.Array],
     model: TrainedModel,
     rows: npt.NDArray[Any],
     batch_size: int,
     report: Report,
 ) -> Iterator[Floats]:
     step = _whole_blocks(model, batch_size, len(rows))
-    batches = (rows[start : start + step] for start in range(0, len(rows), step))
+    batches = ((rows[start : start + step],) for start in range(0, len(rows), step))
     return _in_batches(function, model, batches, report)
 
 
@@ -356,9 +389,9 @@ def _fewest_blocks(model: TrainedModel) -> int:
 
 
 def _in_batches(
-    function: Callable[[Learned, jax.Array], jax.Array],
+    function: Callable[..., jax.Array],
     model: TrainedModel,
-    batches: Iterable[npt.NDArray[Any]],
+    batches: Iterable[Batch],
     report: Report,
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
@@ -368,15 +401,20 @@ def _in_batches(
         if first is None:
             return
         block, calls = _block_rows(model), max_concurrent_calls()
-        blocks = max(_fewest_blocks(model), -(-len(first) // block))
-        like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
-        program = model.compiled(function, like)
+        blocks = max(_fewest_blocks(model), -(-len(first[0]) // block))
+        program = model.compiled(
+            function,
+            *(jax.ShapeDtypeStruct((blocks, block, *part.shape[1:]), part.dtype) for part in first),
+        )
 
-        def compute(batch: npt.NDArray[Any]) -> Floats:
-            padding = [(0, blocks * block - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
-            padded = np.pad(batch, padding) if padding[0][1] else batch
-            values = np.asarray(program(model.learned, padded.reshape(like.shape)))
-            return values.reshape(-1, *values.shape[2:])[: len(batch)]
+        def padded(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            padding = [(0, blocks * block - len(part)), *[(0, 0)] * (part.ndim - 1)]
+            whole = np.pad(part, padding) if padding[0][1] else part
+            return whole.reshape(blocks, block, *part.shape[1:])
+
+        def compute(batch: Batch) -> Floats:
+            values = np.asarray(program(model.learned, *map(padded, batch)))
+            return values.reshape(-1, *values.shape[2:])[: len(batch[0])]
 
         computing: deque[Future[Floats]] = deque()
 

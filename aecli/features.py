@@ -5,14 +5,11 @@ On the first principal components of their pixels, or of features that a file ha
 
 import math
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from aecli.data import Dataset
-from aecli.errors import InputError
-from aecli.npy import finite_float32, read_npy
 from aecli.pca import PrincipalComponents, fit_on_training, fit_pca
 from aecli.pixels import unit_rows
 
@@ -32,7 +29,7 @@ class TrainingFeatures:
     """The training images of a data set on their principal components, once they are asked for.
 
     `values` and `components` are those of their pixels. `neighbor_values` say which images are
-    neighbours: those of the file that the data set's source names, or else `values`.
+    near: those of the features of the data set, where it has any, or else `values`.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -57,42 +54,18 @@ class TrainingFeatures:
         return projected
 
     @cached_property
-    def of_file(self) -> Floats | None:
-        """The features of all images that a file has, float32 (n, f); None where pixels say it.
+    def neighbor_components(self) -> PrincipalComponents | None:
+        """The components of the features; None where the data set has none.
 
         Raises:
-            InputError: the file cannot be read, or has not a row for each image.
+            InputError: their file cannot be used, see `Dataset.features`.
 
         """
-        return None if self._dataset.source.features is None else read_features(self._dataset)
+        rows = self._dataset.features_of("train")
+        return None if rows is None else fit_pca(rows, COMPONENTS)
 
     @cached_property
     def neighbor_values(self) -> Floats:
-        """What neighbours are found by, float32 (n, q); raises as `of_file`."""
-        if self.of_file is None:
-            return self.values
-        rows = self.of_file[self._dataset.rows("train")]
-        return fit_pca(rows, COMPONENTS).project(rows)
-
-
-def read_features(dataset: Dataset) -> Floats:
-    """Return the features of all images of a data set, float32 (n, f), from its source's file.
-
-    Raises:
-        InputError: the file cannot be read, or has not finite numbers, a row for each image.
-
-    """
-    path = Path(dataset.source.features or "")
-    features = read_npy(path)
-    count = len(dataset.images)
-    if features.ndim != 2 or features.dtype.kind not in "fiu" or 0 in features.shape:
-        raise InputError(
-            f"--features {path} is {features.dtype} {features.shape}: expected numbers (n, f), a "
-            "row for each image"
-        )
-    if len(features) != count:
-        raise InputError(
-            f"--features {path} has {len(features):,} rows, {dataset.name} has {count:,} images: "
-            "expected a row for each image, in the order of the data"
-        )
-    return finite_float32(features, f"--features {path} holds numbers that are not finite")
+        """What says which images are near, float32 (n, q); raises as `neighbor_components`."""
+        rows, components = self._dataset.features_of("train"), self.neighbor_components
+        return self.values if rows is None or components is None else components.project(rows)

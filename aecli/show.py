@@ -86,6 +86,9 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
     if smoother is not None:
         landmarks, components = smoother.memory.shape
         seen = f"the mean of {landmarks:,} landmarks near an image, in {components} components"
+        if smoother.features is not None:
+            numbers = smoother.features.components.shape[1]
+            seen += f"; near by {numbers:,} numbers of its features"
         rows.append(("encoder sees", seen))
     test_mse, pca_mse = values["test_mse"], values["pca_mse"]
     if isinstance(test_mse, float) and isinstance(pca_mse, float):

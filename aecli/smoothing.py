@@ -1,6 +1,7 @@
 """The memory of training images that a run's encoder looks through, and what it sees of a split."""
 
 import math
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from aecli.errors import InputError
 from aecli.features import COMPONENTS, TrainingFeatures
 from aecli.memory import refuse_beyond_memory
 from aecli.model.layers import ImageShape
-from aecli.model.smoothing import Smoother
+from aecli.model.smoothing import FeatureMemory, Smoother
 
 # The bandwidth is told in squared distances to this neighbour: the median over some images.
 _NEIGHBOR = 15
@@ -44,14 +45,18 @@ def fit_smoother(dataset: Dataset, config: Config, features: TrainingFeatures) -
             f"--smoothing {config.smoothing:g} needs other training images beside each, and "
             f"{dataset.source.location} has {count}: expected --smoothing 0"
         )
-    values, components = features.values, features.components
-    memory, counts = _landmarks(values, config.landmarks)
+    near, components, of_features = features.neighbor_values, features.components, None
+    cells = _cells(near, config.landmarks)
+    memory, counts = _means(features.values, cells)
+    if (found := features.neighbor_components) is not None:
+        of_features = FeatureMemory(found.mean, found.directions, _means(near, cells)[0])
     return Smoother.of(
         components.mean,
         components.directions,
         memory,
         np.log(counts).astype(np.float32),
-        np.float32(config.smoothing * _squared_distance(values)),
+        np.float32(config.smoothing * _squared_distance(near)),
+        of_features,
     )
 
 
@@ -64,22 +69,24 @@ def coordinates(smoother: Smoother, dataset: Dataset, split: SplitName) -> Float
     """Return what the encoder sees of a split as coordinates, float32 (n, q)."""
     import jax
 
-    def block(smoother: Smoother, pixels: jax.Array) -> jax.Array:
-        seen: jax.Array = smoother.of_pixels(pixels).coordinates
-        return seen
+    def block(smoother: Smoother, inputs: jax.Array) -> jax.Array:
+        return smoother.coordinates(inputs)
 
     count = dataset.count(split)
     landmarks, width = smoother.memory.shape
     size = 4 * count * width
     refuse_beyond_memory(size, f"what the encoder sees of {count:,} images", "--smoothing 0")
-    row_bytes = 4 * (landmarks + len(smoother.mean))
-    at_a_time = max(1, min(_ROWS, count, _BLOCK_BYTES // row_bytes))
-    like = jax.ShapeDtypeStruct((at_a_time, *dataset.image_shape), dataset.images.dtype)
+    numbers = len((smoother.features or smoother).mean)
+    at_a_time = max(1, min(_ROWS, count, _BLOCK_BYTES // (4 * (landmarks + numbers))))
+    by_pixels = smoother.features is None
+    batches = (dataset.batches if by_pixels else dataset.feature_batches)(split, at_a_time)
+    first = next(batches)
+    like = jax.ShapeDtypeStruct((at_a_time, *first.shape[1:]), first.dtype)
     program = compiled(block, {"program": "coordinates"}, smoother, like)
     seen = np.empty((count, width), np.float32)
     done = 0
     smoother = jax.device_put(smoother)
-    for batch in dataset.batches(split, at_a_time):
+    for batch in chain([first], batches):
         padded = np.zeros(like.shape, like.dtype)
         padded[: len(batch)] = batch
         seen[done : done + len(batch)] = program(smoother, padded)[: len(batch)]
@@ -87,14 +94,14 @@ def coordinates(smoother: Smoother, dataset: Dataset, split: SplitName) -> Float
     return seen
 
 
-def _landmarks(values: Floats, most: int) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Return rows that stand for all of `values`, float32 (m, q), and for how many each does.
+def _cells(values: Floats, most: int) -> npt.NDArray[np.int64] | None:
+    """Return which of at most `most` cells of a k-means clustering each row lies in, int64 (n,).
 
-    They are the rows themselves, or else the means of a k-means clustering.
+    None where there are no more rows: each stands for itself.
     """
     count, width = values.shape
     if count <= most:
-        return values.copy(), np.ones(count, np.int64)
+        return None
     import faiss
 
     clustering = faiss.Kmeans(
@@ -102,9 +109,19 @@ def _landmarks(values: Floats, most: int) -> tuple[Floats, npt.NDArray[np.int64]
     )
     clustering.train(values)
     _, found = clustering.index.search(values, 1)
-    counts = np.bincount(found[:, 0], minlength=most)
-    sums = np.zeros((most, width), np.float64)
-    np.add.at(sums, found[:, 0], values)
+    cells: npt.NDArray[np.int64] = found[:, 0]
+    return cells
+
+
+def _means(
+    values: Floats, cells: npt.NDArray[np.int64] | None
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return the mean of the rows of each cell that has some, and how many it has."""
+    if cells is None:
+        return values.copy(), np.ones(len(values), np.int64)
+    counts = np.bincount(cells)
+    sums = np.zeros((len(counts), values.shape[1]), np.float64)
+    np.add.at(sums, cells, values)
     there = counts > 0
     means = (sums[there] / counts[there, None]).astype(np.float32)
     return means, counts[there]

@@ -25,7 +25,7 @@ model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
 data.idx data.npz_file data.tar_file data.parquet_file data.workers run.provenance
 plot.raster plot.legend model.smoothing data.image_file
-data.label_files data.decoding
+data.label_files data.feature_file data.decoding
 data.survey
 run.codes
 plot.options
@@ -39,6 +39,7 @@ data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
+run.by_features
 run.reopen features encode show plot.maps
 subject plot.mosaics
 plot.pictures

@@ -63,7 +63,7 @@ def test_an_image_is_seen_as_the_mean_of_those_near_it(
     for split in ("train", "test"):
         images = digits.split(split).images[:300]
         expected = _expected(smoother, _pixels(images))
-        seen = np.asarray(smoother.images(jax.numpy.asarray(images)))
+        seen = np.asarray(smoother.images(jax.numpy.asarray(images), (8, 8, 1)))
         assert_allclose(seen.reshape(expected.shape), expected, atol=2e-4)
 
 
@@ -116,7 +116,7 @@ def test_equal_images_are_seen_as_their_mean(config: Config) -> None:
     dataset = tiny_dataset()
     same = replace(dataset, images=np.full((300, 4, 4, 1), 77, np.uint8))
     smoother = _fit(same, config)
-    seen = np.asarray(smoother.images(jax.numpy.asarray(same.images[:3])))
+    seen = np.asarray(smoother.images(jax.numpy.asarray(same.images[:3]), (4, 4, 1)))
     assert_allclose(seen, 0, atol=1e-6)
 
 

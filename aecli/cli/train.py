@@ -83,8 +83,8 @@ def train(
         Path | None,
         typer.Option(
             "--features",
-            help="A row of numbers for each image (.npy), such as CLIP's: neighbours are found by "
-            "these, not by pixels.",
+            help="A row of numbers for each image (.npy), such as CLIP's: these, not pixels, say "
+            "which images are near each other.",
             rich_help_panel="Data",
         ),
     ] = None,

@@ -16,13 +16,15 @@ from aecli.run.checkpoint import Checkpoint
 def network_facts(checkpoint: Checkpoint, blocks: Blocks) -> Facts:
     """Add the weights of a checkpoint to the blocks; return its layers in order.
 
-    `page/model.js` computes with them what `aecli encode` and `aecli decode` do.
+    `page/model.js` computes with them what `aecli encode` and `aecli decode` do. Without an encoder
+    where that needs features of images, which a page has not.
     """
     layers = network(checkpoint.config, checkpoint.data.image_shape)
     tensors = checkpoint.parameters
+    encodes = not checkpoint.sees_by_features
     return {
-        "smoother": _smoother(checkpoint, blocks),
-        "encoder": _layers(layers.encoder, tensors, blocks),
+        "smoother": _smoother(checkpoint, blocks) if encodes else None,
+        "encoder": _layers(layers.encoder, tensors, blocks) if encodes else None,
         "decoder": _layers(layers.decoder, tensors, blocks),
         "clips": layers.clips,
     }

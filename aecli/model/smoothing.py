@@ -12,8 +12,10 @@ With x an image as a row of pixels in 0..1:
     seen = components^T sum_j w_j memory_j
 
 where rows of the memory that are the image itself count nothing: a training image does not see
-itself. Source: Nadaraya, *On estimating regression* (1964), and Watson, *Smooth regression
-analysis* (1964).
+itself. Where images have features of another kind, those say which are near: within the softmax z
+and memory_j are features then, on their own first principal components, and the mean is of the same
+images as before. Source: Nadaraya, *On estimating regression* (1964), and Watson, *Smooth
+regression analysis* (1964).
 """
 
 from collections.abc import Mapping
@@ -37,6 +39,8 @@ _PREFIX = "smoother."
 MEMORY = f"{_PREFIX}memory"
 BANDWIDTH = f"{_PREFIX}bandwidth"
 _STORED = ("mean", "components", "memory", "log_counts", "bandwidth")
+_FEATURES = f"{_PREFIX}features."
+FEATURE_COMPONENTS = f"{_FEATURES}components"
 
 
 class Seen(NamedTuple):
@@ -62,14 +66,30 @@ class Seen(NamedTuple):
         return images
 
 
+class FeatureMemory(NamedTuple):
+    """Features by which images are near each other, in place of their pixels; all float32.
+
+    `mean`: (f,). `components`: (k, f), orthonormal. `memory`: (m, k), coordinates of the features
+    of the images, or the means of several, that a smoother's memory has pixels of.
+    """
+
+    mean: Any
+    components: Any
+    memory: Any
+
+
 class Smoother(NamedTuple):
     """The memory of the training images, and how far it is looked into; all float32.
 
     `mean`: (p,), the mean training image. `components`: (q, p), orthonormal, the first principal
     components. `memory`: (m, q), coordinates of training images, or means of several.
     `log_counts`: (m,), the logarithm of how many images each of them stands for. `bandwidth`: (),
-    the squared distance at which a weight has fallen to 1/e. `squared_lengths`: (m,), of the rows
-    of the memory; computed in a program they might be rounded otherwise by another program.
+    the squared distance at which a weight has fallen to 1/e. `features`: what distances are taken
+    between in place of pixels; None for pixels. `squared_lengths`: (m,), of the rows of the memory
+    that distances are taken to; computed in a program they might be rounded otherwise by another.
+
+    What it is asked with, the `inputs`, are pixels (n, h, w, c), from 0 to `scale_of` their type,
+    or where it has `features`, those of the images, float32 (n, f).
     """
 
     mean: Any
@@ -78,6 +98,7 @@ class Smoother(NamedTuple):
     log_counts: Any
     bandwidth: Any
     squared_lengths: Any
+    features: FeatureMemory | None = None
 
     @classmethod
     def of(
@@ -87,23 +108,30 @@ class Smoother(NamedTuple):
         memory: npt.NDArray[np.float32],
         log_counts: npt.NDArray[np.float32],
         bandwidth: npt.NDArray[np.float32] | np.float32,
+        features: FeatureMemory | None = None,
     ) -> "Smoother":
         """Return the smoother of what a checkpoint holds; see above."""
-        squared_lengths = np.square(memory, dtype=np.float64).sum(axis=1).astype(np.float32)
-        return cls(mean, components, memory, log_counts, bandwidth, squared_lengths)
+        near = memory if features is None else features.memory
+        squared_lengths = np.square(near, dtype=np.float64).sum(axis=1).astype(np.float32)
+        return cls(mean, components, memory, log_counts, bandwidth, squared_lengths, features)
 
     def seen(self, coordinates: Any) -> Seen:
         """Return what an encoder sees of images whose coordinates (n, q) these are."""
         return Seen(coordinates, self.components)
 
-    def coordinates(self, rows: "jax.Array") -> "jax.Array":
-        """Return where the encoder sees rows of pixels, float32 (n, p): their smoothed (n, q)."""
+    def coordinates(self, inputs: "jax.Array") -> "jax.Array":
+        """Return where the encoder sees images, given by `inputs`: their smoothed (n, q)."""
         import jax
         import jax.numpy as jnp
 
+        if self.features is None:
+            rows = inputs.reshape(len(inputs), -1).astype(jnp.float32) / scale_of(inputs.dtype)
+            mean, components, memory = self.mean, self.components, self.memory
+        else:
+            rows, (mean, components, memory) = inputs, self.features
         # Accelerators round the factors of a product where they are not told otherwise.
-        own = jnp.matmul(rows - self.mean[None, :], self.components.T, precision="highest")
-        products = jnp.matmul(own, self.memory.T, precision="highest")
+        own = jnp.matmul(rows - mean[None, :], components.T, precision="highest")
+        products = jnp.matmul(own, memory.T, precision="highest")
         both = jnp.square(own).sum(axis=1)[:, None] + self.squared_lengths[None, :]
         squared = both - 2 * products
         logits = self.log_counts[None, :] - squared / self.bandwidth
@@ -111,31 +139,29 @@ class Smoother(NamedTuple):
         means: jax.Array = jax.nn.softmax(logits, axis=1) @ self.memory
         return means
 
-    def of_pixels(self, pixels: "jax.Array") -> Seen:
-        """Return what an encoder sees of pixels (n, h, w, c), from 0 to `scale_of` their type."""
-        import jax.numpy as jnp
+    def look(self, inputs: "jax.Array") -> Seen:
+        """Return what an encoder sees of images, given by `inputs`."""
+        return self.seen(self.coordinates(inputs))
 
-        rows = pixels.reshape(len(pixels), -1).astype(jnp.float32) / scale_of(pixels.dtype)
-        return self.seen(self.coordinates(rows))
-
-    def images(self, pixels: "jax.Array") -> "jax.Array":
-        """Return what an encoder sees of pixels (n, h, w, c) as images, float32 (n, h, w, c)."""
-        height, width, channels = pixels.shape[1:]
-        seen = self.of_pixels(pixels)
-        return seen.images(seen.coordinates, (height, width, channels))
+    def images(self, inputs: "jax.Array", image_shape: ImageShape) -> "jax.Array":
+        """Return what an encoder sees of images as images, float32 (n, h, w, c)."""
+        seen = self.look(inputs)
+        return seen.images(seen.coordinates, image_shape)
 
     def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the arrays by the names that they have in a checkpoint."""
-        return {f"{_PREFIX}{name}": np.asarray(getattr(self, name)) for name in _STORED}
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the arrays."""
-        return sum(value.nbytes for value in self)
+        own = {f"{_PREFIX}{name}": np.asarray(getattr(self, name)) for name in _STORED}
+        features = {} if self.features is None else self.features._asdict()
+        return own | {f"{_FEATURES}{name}": np.asarray(value) for name, value in features.items()}
 
 
-def smoother_shapes(pixels: int, memory: int, components: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors of a smoother, by the names that a checkpoint has."""
+def smoother_shapes(
+    pixels: int, memory: int, components: int, features: tuple[int, int] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a smoother, by the names that a checkpoint has.
+
+    `features`: the shape of the components of its features, (k, f); None without any.
+    """
     shapes: dict[str, tuple[int, ...]] = {
         "mean": (pixels,),
         "components": (components, pixels),
@@ -143,6 +169,13 @@ def smoother_shapes(pixels: int, memory: int, components: int) -> dict[str, tupl
         "log_counts": (memory,),
         "bandwidth": (),
     }
+    if features is not None:
+        looked_up, numbers = features
+        shapes |= {
+            "features.mean": (numbers,),
+            "features.components": features,
+            "features.memory": (memory, looked_up),
+        }
     return {f"{_PREFIX}{name}": shape for name, shape in shapes.items()}
 
 
@@ -154,4 +187,10 @@ def smoother_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.N
 def smoother_of(tensors: Mapping[str, npt.NDArray[Any]]) -> Smoother | None:
     """Return the smoother that is among a checkpoint's tensors; None where there is none."""
     own = smoother_tensors(tensors)
-    return Smoother.of(*(own[f"{_PREFIX}{name}"] for name in _STORED)) if own else None
+    if not own:
+        return None
+    features = None
+    if FEATURE_COMPONENTS in own:
+        features = FeatureMemory(*(own[f"{_FEATURES}{name}"] for name in FeatureMemory._fields))
+    mean, components, memory, log_counts, bandwidth = (own[f"{_PREFIX}{name}"] for name in _STORED)
+    return Smoother.of(mean, components, memory, log_counts, bandwidth, features)

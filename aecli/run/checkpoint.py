@@ -15,7 +15,13 @@ from aecli.config import SETTINGS, Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.model import network
-from aecli.model.smoothing import BANDWIDTH, MEMORY, smoother_shapes, smoother_tensors
+from aecli.model.smoothing import (
+    BANDWIDTH,
+    FEATURE_COMPONENTS,
+    MEMORY,
+    smoother_shapes,
+    smoother_tensors,
+)
 from aecli.printable import printable
 from aecli.run.folder import RunFolder
 from aecli.run.states import (
@@ -31,7 +37,7 @@ from aecli.validated import Count, Finite, NotNegative, Positive, Text, read_as
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
 # 6: with a digest of the labels, and the environment; no infinity in its JSON.
-# 7: with a smoother.
+# 7: with a smoother, maybe one by features.
 FORMAT_VERSION = 7
 _METADATA = "its metadata"
 _UNFIT = "the checkpoint does not fit its own config"
@@ -70,6 +76,11 @@ class Checkpoint:
     def parameter_count(self) -> int:
         """How many numbers the model has learned."""
         return sum(tensor.size for tensor in self.parameters.values())
+
+    @property
+    def sees_by_features(self) -> bool:
+        """Whether the encoder needs features of an image, in place of its pixels."""
+        return FEATURE_COMPONENTS in self.tensors
 
     @property
     def model_hash(self) -> str:
@@ -345,15 +356,24 @@ def _check_smoother(checkpoint: Checkpoint) -> None:
     found = smoother_tensors(checkpoint.tensors)
     expected: dict[str, tuple[int, ...]] = {}
     if checkpoint.config.smoothing:
-        memory = found.get(MEMORY)
-        if memory is None or memory.ndim != 2 or 0 in memory.shape:
-            raise InputError(f"{_UNFIT}: {MEMORY} is missing or has no rows")
-        expected = smoother_shapes(math.prod(checkpoint.data.image_shape), *memory.shape)
+        features = None
+        if checkpoint.data.source.features is not None:
+            features = _matrix_shape(found, FEATURE_COMPONENTS)
+        memory = _matrix_shape(found, MEMORY)
+        expected = smoother_shapes(math.prod(checkpoint.data.image_shape), *memory, features)
     _check_names(expected, found)
     for name, shape in expected.items():
         _check_tensor(name, found[name], shape, np.float32)
     if found and not found[BANDWIDTH] > 0:
         raise InputError(f"{_UNFIT}: {BANDWIDTH} is not positive")
+
+
+def _matrix_shape(tensors: Tensors, name: str) -> tuple[int, int]:
+    tensor = tensors.get(name)
+    if tensor is None or tensor.ndim != 2 or 0 in tensor.shape:
+        raise InputError(f"{_UNFIT}: {name} is missing or has no rows")
+    rows, columns = tensor.shape
+    return rows, columns
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, npt.NDArray[Any]]:

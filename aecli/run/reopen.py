@@ -8,6 +8,7 @@ from aecli.data.describe import broken_note
 from aecli.data.ranges import contrast_note
 from aecli.data.source import MOST_SIDE
 from aecli.errors import InputError
+from aecli.run.by_features import check_source, features_note
 from aecli.run.checkpoint import Checkpoint
 
 
@@ -25,6 +26,7 @@ def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -
     """
     if source is None:
         return reopen(checkpoint, bar)
+    check_source(checkpoint, source)
     dataset = open_dataset(_as_in(checkpoint, source), bar)
     _check_shape(checkpoint, dataset)
     return dataset
@@ -69,11 +71,14 @@ def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
+def notes(
+    dataset: Dataset, split: SplitName, checkpoint: Checkpoint | None = None, *, named: bool
+) -> list[str]:
     """Return what was made of the images of a split, a line each.
 
     How they were converted, where the data set was `named`: of a run's own the training has said
-    it. And how many lie outside the range of the training images, and which files are broken.
+    it. And how many lie outside the range of the training images, which files are broken, and
+    whether the run of `checkpoint` has no use for their features.
     """
     ground = dataset.source.ground
     texts = [counted(dataset.converted)] if dataset.converted else []
@@ -81,7 +86,8 @@ def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
     said = [f"images converted as the run's: {'; '.join(texts)}"] if named and texts else []
     outside = dataset.outside_note(split)
     contrast = contrast_note(dataset, split) if named else None
-    return said + [note for note in (outside, contrast, broken_note(dataset)) if note]
+    unread = features_note(checkpoint, dataset.source) if named and checkpoint else None
+    return said + [note for note in (unread, outside, contrast, broken_note(dataset)) if note]
 
 
 def reopen(checkpoint: Checkpoint, bar: Bar = no_bar) -> Dataset:

@@ -11,7 +11,7 @@ from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
-from aecli.encode import TrainedModel, encode
+from aecli.encode import TrainedModel, encode, encoder_inputs
 from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
 from aecli.run.checkpoint import Checkpoint
@@ -67,11 +67,12 @@ def maps_of_seeds(
     config = checkpoint.config
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
     step.refuse_beyond_memory(pixels=bytes_in_memory(dataset.nbytes), seeds=len(seeds))
-    images = dataset.split(split).images
-    return [
-        encode(TrainedModel(config, dataset.image_shape, parameters, prepared.smoother), images)
+    models = [
+        TrainedModel(config, dataset.image_shape, parameters, prepared.smoother)
         for parameters in _train(step, dataset, seeds, prepared, report)
     ]
+    rows = dataset.rows(split)
+    return [encode(model, encoder_inputs(model, dataset, rows)) for model in models]
 
 
 def _train(

@@ -1,6 +1,7 @@
 """Losses and errors over a split, a fixed number of images at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -106,34 +107,47 @@ class Evaluation:
         """Return a measure of each batch of a split."""
         replicated = self._step.devices.replicated
         parameters, smoother = jax.device_put((parameters, self._smoother), replicated)
+        rows = evaluation_rows(self._step)
+        batches = dataset.batches(split, rows)
+        # What the smoother is asked with, where that is not the pixels.
+        features: Iterator[Any] = repeat(None)
+        if smoother is not None and smoother.features is not None:
+            features = dataset.feature_batches(split, rows)
         return [
             jax.tree.map(
-                np.asarray, self._program(parameters, batch, measure)(parameters, batch, smoother)
+                np.asarray,
+                self._program(parameters, batch, measure)(parameters, *batch, smoother),
             )
-            for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
+            for batch in prefetched(zip(batches, features, strict=False))
         ]
 
     def _program(
-        self, parameters: Parameters, batch: np.ndarray, measure: Measure
+        self, parameters: Parameters, batch: tuple[np.ndarray, Any], measure: Measure
     ) -> Callable[..., Any]:
-        if (measure, len(batch)) not in self._programs:
+        pixels, features = batch
+        if (measure, len(pixels)) not in self._programs:
             step, smoother = self._step, self._smoother
 
             function: Callable[..., Any] = evaluate if measure == "loss" else decoded
 
             def of_batch(
-                parameters: Parameters, pixels: jax.Array, smoother: Smoother | None
+                parameters: Parameters,
+                pixels: jax.Array,
+                features: jax.Array | None,
+                smoother: Smoother | None,
             ) -> Any:
-                seen = None if smoother is None else smoother.of_pixels(pixels)
+                inputs = pixels if features is None else features
+                seen = None if smoother is None else smoother.look(inputs)
                 return function(step, parameters, pixels, seen)
 
             # Other settings would only keep trainings from sharing these programs.
             settings = step.config.affecting("model") | {"loss": step.config.loss}
-            self._programs[measure, len(batch)] = compiled(
+            self._programs[measure, len(pixels)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
                 parameters,
-                batch,
+                pixels,
+                features,
                 jax.device_put(smoother, step.devices.replicated),
             )
-        return self._programs[measure, len(batch)]
+        return self._programs[measure, len(pixels)]

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ from aecli.data import (
     reopen_dataset,
 )
 from aecli.errors import InputError
-from aecli.features import read_features
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
 from aecli.model.conv import PATCH
 from aecli.printable import plural
+from aecli.run.by_features import check_same_features
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
@@ -79,7 +79,8 @@ class TrainJob:
         if config.neighbor_weight and config.neighbors < RECIPES[config.recipe].neighbors:
             few += f", each with {plural(config.neighbors, 'neighbour')}"
         if dataset.source.features is not None:
-            few += f", neighbours by {Path(dataset.source.features).name}"
+            found = "neighbours and means" if config.smoothing else "neighbours"
+            few += f", {found} by {Path(dataset.source.features).name}"
         if (labels := training_labels(dataset, config)) is not None:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
         return (
@@ -142,10 +143,6 @@ def new_job(
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     refuse_data_files(folder.files, data)
     data.check_splits("train", "validation", "test")
-    if data.source.features is not None:
-        settings = _without_smoothing(config, settings)
-        config = replace(config, smoothing=0.0)
-        read_features(data)
     config = fit_to_data(
         config,
         data.count("train"),
@@ -155,28 +152,13 @@ def new_job(
         small=min(data.image_shape[:2]) < 2 * PATCH,
     )
     training_labels(data, config)
-    _refuse_beyond_memory(config, data)
-    return TrainJob(folder, config, data)
-
-
-def _without_smoothing(config: Config, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings for neighbours that features say: pixels do not say which means to see.
-
-    Raises:
-        InputError: they ask for a smoothing, or for no neighbours.
-
-    """
-    if settings.get("smoothing"):
-        raise InputError(
-            "--features and --smoothing exclude each other: the encoder sees means of images that "
-            "are near by pixels; leave one of them out"
-        )
-    if not config.neighbor_weight:
+    if data.features is not None and not (config.neighbor_weight or config.smoothing):
         raise InputError(
             f"--features say which images are neighbours, and the {config.recipe} recipe asks for "
-            "none: expected --recipe map, or a --neighbor-weight above 0"
+            "none: expected --recipe map, or a --neighbor-weight or --smoothing above 0"
         )
-    return {**settings, "smoothing": 0.0}
+    _refuse_beyond_memory(config, data)
+    return TrainJob(folder, config, data)
 
 
 def resume_job(
@@ -215,6 +197,7 @@ def resume_job(
         else:
             data = open_dataset(source, bar)
             check_same_data(checkpoint, data)
+    check_same_features(checkpoint, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data, checkpoint)
 

@@ -44,7 +44,7 @@ def test_codes_of_smoothed_images_are_those_of_what_the_encoder_sees(small_confi
     pixels = jnp.asarray(dataset.split("test").images)
     unit = pixels.astype(jnp.float32) / np.float32(255)
     model = step.model(parameters)
-    expected = model.encoder(smoother.images(pixels))
+    expected = model.encoder(smoother.images(pixels, dataset.image_shape))
     squared = np.square(np.asarray(model.decoder(expected) - unit)).mean(axis=(1, 2, 3))
     codes, errors = Evaluation(step, smoother).decoded(parameters, dataset, "test")
     np.testing.assert_allclose(codes, expected, rtol=1e-4, atol=1e-5)

@@ -163,7 +163,7 @@ function readSmoother(fact) {
 function readModel(fact) {
   return {
     smoother: fact.smoother && readSmoother(fact.smoother),
-    encoder: fact.encoder.map(readLayer),
+    encoder: fact.encoder && fact.encoder.map(readLayer),
     decoder: fact.decoder.map(readLayer),
     clips: fact.clips,
   };
@@ -187,6 +187,7 @@ onmessage = ({ data }) => {
 }
 
 const SLOW_MILLISECONDS = 4;
+const NO_FEATURES = "New images cannot be placed here: this map places images by features (--features), which a page cannot make of them.";
 
 // decode(code) and encode(pixels), both promises of Float32Array; in a worker where they are slow.
 class Network {
@@ -197,8 +198,13 @@ class Network {
     const start = performance.now();
     decodeCode(this.model, new Float32Array(codeSize));
     decodeCode(this.model, new Float32Array(codeSize));
-    encodePixels(this.model, new Float32Array(pixelCount).fill(0.5));
+    if (this.encodes) encodePixels(this.model, new Float32Array(pixelCount).fill(0.5));
     this.worker = (performance.now() - start) / 2 > SLOW_MILLISECONDS ? this.startWorker() : null;
+  }
+
+  // Not where the encoder needs features of images: a page has none of new ones.
+  get encodes() {
+    return this.model.encoder !== null;
   }
 
   startWorker() {
@@ -232,6 +238,7 @@ class Network {
   }
 
   encode(pixels) {
+    if (!this.encodes) return Promise.reject(new Error(NO_FEATURES));
     return this.ask("encode", pixels);
   }
 }

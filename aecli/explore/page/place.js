@@ -10,6 +10,11 @@ class Place {
     const section = document.getElementById("place-section");
     if (!app.network || app.image.lines) return;
     section.hidden = false;
+    if (!app.network.encodes) {
+      for (const part of section.querySelectorAll("p.note, div")) part.hidden = true;
+      this.say(`${NO_FEATURES} aecli encode RUN DATASET --features FILE.npy places them.`);
+      return;
+    }
     const file = document.getElementById("place-file");
     file.onchange = () => file.files.length && this.take(file.files[0]);
     document.getElementById("place-clear").onclick = () => this.clear();
