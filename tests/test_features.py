@@ -1,3 +1,5 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,12 +7,19 @@ import pytest
 
 from aecli import features
 from aecli.cli import main
+from aecli.config import choose_recipe, with_settings
 from aecli.data import Dataset, Source, open_dataset
+from aecli.encode import decode, encode, encode_split, image_errors, load_model
 from aecli.features import TrainingFeatures
+from aecli.model.smoothing import smoother_tensors
 from aecli.neighbors import neighbor_graph
 from aecli.pca import fit_on_training
 from aecli.pixels import unit_rows
-from aecli.run.checkpoint import load
+from aecli.run.checkpoint import load, to_bytes
+from aecli.run.folder import RunFolder
+from aecli.smoothing import coordinates, fit_smoother
+from aecli.train.job import new_job
+from aecli.train.loop import Stopped, train
 
 
 def test_images_are_projected_some_at_a_time(
@@ -27,7 +36,7 @@ def _meaning(digits: Dataset, folder: Path) -> Path:
     generator = np.random.default_rng(0)
     assert digits.labels is not None
     own = generator.normal(size=(10, 6))[digits.labels]
-    np.save(folder / "meaning.npy", own + 0.01 * generator.normal(size=own.shape))
+    np.save(folder / "meaning.npy", own + 0.1 * generator.normal(size=own.shape))
     return folder / "meaning.npy"
 
 
@@ -44,19 +53,227 @@ def test_neighbours_are_found_by_features(digits: Dataset, tmp_path: Path) -> No
     assert graph.variance == neighbor_graph(digits, 5).variance
 
 
-def test_a_run_by_features_resumes_and_encodes_without_them(
+# What trains quickly: a small network that sees by features.
+SMOOTHED = ("--recipe", "plain", "--smoothing", "0.2", "--neighbor-weight", "1", "--quiet")
+QUICK = (*SMOOTHED, "--hidden", "16,8", "--epochs", "2", "--batch-size", "64")
+
+
+@pytest.fixture(scope="module")
+def by_features(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that sees by features, `run`, and of its features."""
+    folder = tmp_path_factory.mktemp("by-features")
+    path = _meaning(digits, folder)
+    words = ["train", "digits", *QUICK, "--features", str(path), "-o", str(folder / "run")]
+    assert main(words) == 0
+    return folder
+
+
+@pytest.fixture
+def own(by_features: Path, tmp_path: Path) -> Path:
+    """Return a copy of the run, whose features lie where they were when it was trained."""
+    shutil.copytree(by_features / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def _error(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert len(error) <= 300
+    return error
+
+
+@pytest.mark.parametrize("landmarks", [4_096, 60])
+def test_means_are_of_images_that_are_near_by_features(
+    digits: Dataset, tmp_path: Path, landmarks: int
+) -> None:
+    dataset = open_dataset(Source("digits", features=str(_meaning(digits, tmp_path))))
+    config = with_settings(choose_recipe("map"), {"landmarks": landmarks})
+    found = TrainingFeatures(dataset)
+    smoother = fit_smoother(dataset, config, found)
+    assert smoother is not None
+    assert smoother.features is not None
+    rows = dataset.features_of("test")
+    assert rows is not None
+    seen = coordinates(smoother, dataset, "test")
+    mean, components, memory = (np.asarray(part, np.float64) for part in smoother.features)
+    for row, expected in zip(rows[:50].astype(np.float64), seen[:50], strict=True):
+        squared = np.square(components @ (row - mean) - memory).sum(axis=1)
+        weights = np.exp(smoother.log_counts - (squared - squared.min()) / smoother.bandwidth)
+        means = weights @ np.asarray(smoother.memory, np.float64) / weights.sum()
+        np.testing.assert_allclose(expected, means, atol=1e-3)
+    # Digits of one label are near: each is seen as the mean digit of its label, as pixels say it.
+    labels, train_labels = dataset.labels_of("test"), dataset.labels_of("train")
+    assert labels is not None
+    assert train_labels is not None
+    of_label = np.stack([found.values[train_labels == label].mean(axis=0) for label in range(10)])
+    to_means = np.square(seen[:, np.newaxis] - of_label).sum(axis=2)
+    assert (to_means.argmin(axis=1) == labels).mean() > 0.95
+    # A training image, which is among those that it is compared with, sees others alone.
+    nearest = np.square(coordinates(smoother, dataset, "train") - found.values).sum(axis=1)
+    assert nearest.min() > 0.01
+
+
+def test_a_code_depends_on_the_features_of_its_image_alone(by_features: Path) -> None:
+    checkpoint = load(by_features / "run" / "best.safetensors")
+    assert checkpoint.config.smoothing == 0.2
+    dataset = open_dataset(Source("digits", features=str(by_features / "meaning.npy")))
+    model, features = load_model(checkpoint), dataset.features_of("test")
+    assert features is not None
+    codes = encode_split(checkpoint, dataset, "test").gather().values
+    for size in (1, 7, 100):
+        np.testing.assert_array_equal(encode(model, features[:9], batch_size=size), codes[:9])
+    order = np.random.default_rng(0).permutation(len(features))
+    np.testing.assert_array_equal(encode(model, features[order]), codes[order])
+    errors = image_errors(checkpoint, dataset, "validation")
+    assert errors.mean() == pytest.approx(checkpoint.best.validation_loss, rel=1e-3)
+    images = dataset.split("test").images[:5].reshape(5, -1) / np.float32(255)
+    decoded = decode(model, codes[:5]).reshape(5, -1)
+    mean_error = image_errors(checkpoint, dataset, "test")[:5]
+    np.testing.assert_allclose(np.square(images - decoded).mean(axis=1), mean_error, rtol=1e-3)
+
+
+@pytest.mark.parametrize("labels", [3, 40])
+def test_images_that_share_their_features_see_each_other(
+    digits: Dataset, tmp_path: Path, labels: int
+) -> None:
+    shared = np.arange(len(digits.images)) % labels
+    np.save(tmp_path / "f.npy", np.random.default_rng(0).normal(size=(labels, 5))[shared])
+    dataset = open_dataset(Source("digits", features=str(tmp_path / "f.npy")))
+    config = with_settings(choose_recipe("map"), {"landmarks": 2_000 if labels == 40 else 100})
+    found = TrainingFeatures(dataset)
+    smoother = fit_smoother(dataset, config, found)
+    assert smoother is not None
+    of_train = shared[dataset.rows("train")]
+    means = np.stack([found.values[of_train == one].mean(axis=0) for one in range(labels)])
+    seen = coordinates(smoother, dataset, "train")
+    assert np.abs(seen - means[of_train]).max() < 0.2 * np.abs(means).max()
+
+
+def test_a_training_that_was_stopped_resumes_to_the_same_bits(by_features: Path, own: Path) -> None:
+    whole, folder = load(by_features / "run" / "last.safetensors"), RunFolder(own)
+    dataset = open_dataset(whole.data.source)
+    shutil.rmtree(own)
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    assert train(dataset, whole.config, folder, stop=stop) == Stopped(True)
+    assert load(folder.last).epoch == 1
+    assert main(["train", "--resume", "-o", str(own), "--quiet"]) == 0
+    resumed = load(folder.last)
+    for name in whole.tensors:
+        np.testing.assert_array_equal(whole.tensors[name], resumed.tensors[name])
+
+
+def test_streamed_images_are_seen_as_in_memory(by_features: Path, tmp_path: Path) -> None:
+    words = ["train", "digits", *QUICK, "--features", str(by_features / "meaning.npy")]
+    words += ["--epochs", "1", "--memory", "220kB", "-o", str(tmp_path / "streamed")]
+    assert main(words) == 0
+    streamed = load(tmp_path / "streamed" / "best.safetensors")
+    assert load(tmp_path / "streamed" / "last.safetensors").layout is not None
+    in_memory = load(by_features / "run" / "best.safetensors")
+    for name, tensor in smoother_tensors(in_memory.tensors).items():
+        np.testing.assert_array_equal(streamed.tensors[name], tensor)
+    errors = image_errors(streamed, open_dataset(streamed.data.source), "validation")
+    assert errors.mean() == pytest.approx(streamed.best.validation_loss, rel=1e-3)
+
+
+def test_features_smooth_as_pixels_do_unless_asked_not_to(digits: Dataset, tmp_path: Path) -> None:
+    source = Source("digits", features=str(_meaning(digits, tmp_path)))
+    folder = RunFolder(tmp_path / "run")
+    assert new_job(folder, {}, source).config == new_job(folder, {}, Source("digits")).config
+    assert "neighbours and means by meaning.npy" in new_job(folder, {}, source).headline
+    job = new_job(folder, {"smoothing": 0.0}, source)
+    assert job.config.smoothing == 0
+    assert ", neighbours by meaning.npy" in job.headline
+
+
+def test_new_images_are_placed_by_their_features(
+    digits: Dataset, by_features: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = own.parent
+    images, features = digits.images[1437:1537], np.load(by_features / "meaning.npy")[1437:1537]
+    np.save(folder / "new.npy", images)
+    np.save(folder / "f.npy", features)
+    new, f = str(folder / "new.npy"), str(folder / "f.npy")
+    assert main(["encode", str(own), "--quiet"]) == 0
+    named = ["encode", str(own), new, "-o", str(folder / "new-codes.npy")]
+    assert main([*named, "--features", f]) == 0
+    codes = np.load(folder / "new-codes.npy")
+    np.testing.assert_array_equal(codes, np.load(own / "codes.npy")[:100])
+    assert "--features not used" not in capsys.readouterr().err
+    assert "expected --features FILE.npy, a row of 6 numbers" in _error([*named, "--force"], capsys)
+    score = ["score", str(own), new]
+    assert "expected --features FILE.npy" in _error(score, capsys)
+    assert main([*score, "--features", f, "--quiet"]) == 0
+    np.save(folder / "f5.npy", features[:, :5])
+    wrong = [*named, "--force", "--features", str(folder / "f5.npy")]
+    assert "has rows of 5 numbers, those of the run have 6" in _error(wrong, capsys)
+    np.save(folder / "few.npy", features[:3])
+    wrong = [*named, "--force", "--features", str(folder / "few.npy")]
+    assert "has 3 rows, new has 100 images" in _error(wrong, capsys)
+    wrong = [*named, "--features", f, "-o", f, "--force"]
+    assert "is read too" in _error(wrong, capsys)
+    assert "goes with a RUN" in _error(
+        ["score", str(own / "codes.npy"), *score[2:], *wrong[-5:-3]], capsys
+    )
+
+
+def test_features_that_are_gone_or_have_changed_are_said(
     digits: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, run = _meaning(digits, tmp_path), tmp_path / "run"
-    words = ["train", "digits", "--hidden", "16,8", "--epochs", "2", "-o"]
-    assert main([*words, str(run), "--features", str(path)]) == 0
-    assert "neighbours by meaning.npy" in capsys.readouterr().err
-    assert load(run / "best.safetensors").config.smoothing == 0
-    assert main(["train", "--resume", "-o", str(run), "--epochs", "3", "--quiet"]) == 0
-    assert load(run / "last.safetensors").epoch == 3
+    assert main(["train", "digits", *QUICK, "--features", str(path), "-o", str(run)]) == 0
+    assert main(["encode", str(run), "--quiet"]) == 0
+    values = np.load(path)
+    np.save(path, values + 1)
+    others = ["--split", "train"]
+    for words in (["encode", str(run), *others], ["explore", str(run), *others]):
+        assert "meaning.npy has changed since the run was trained" in _error(words, capsys)
+    assert "has changed" in _error(["train", "--resume", "-o", str(run), "--epochs", "9"], capsys)
+    path.unlink()
+    for words in (
+        ["encode", str(run), *others],
+        ["score", str(run)],
+        ["explore", str(run), *others],
+        ["plot", str(run), "--kind", "worst"],
+        ["plot", str(run), "--kind", "reconstructions"],
+    ):
+        assert "places images by features: " in _error(words, capsys)
+    # What needs no codes anew goes on.
+    assert main(["explore", str(run), "--quiet"]) == 0
+    assert main(["plot", str(run / "codes.npy"), "--quiet"]) == 0
+
+
+def test_a_run_without_smoothing_places_by_pixels_and_says_so(
+    digits: Dataset, digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, run = _meaning(digits, tmp_path), tmp_path / "run"
+    shutil.copytree(digits_run, run)
+    # As if its neighbours had been found by features.
+    best = load(run / "best.safetensors")
+    source = replace(best.data.source, features=str(path))
+    (run / "last.safetensors").unlink()
+    best = replace(best, data=replace(best.data, source=source))
+    (run / "best.safetensors").write_bytes(to_bytes(best))
+    named = ["encode", str(run), "digits", "--features", str(path)]
+    assert main([*named, "-o", str(tmp_path / "named.npy")]) == 0
+    assert "--features not used: the run places images by pixels" in capsys.readouterr().err
     path.unlink()
     assert main(["encode", str(run), "--quiet"]) == 0
-    assert np.load(run / "codes.npy").shape == (360, 2)
+    np.testing.assert_array_equal(np.load(run / "codes.npy"), np.load(tmp_path / "named.npy"))
+
+
+def test_a_run_that_knows_no_features_refuses_them(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["encode", str(digits_run), "digits", "--features", "f.npy"]
+    expected = "--features does not fit: the run was trained without"
+    assert expected in _error([*words, "-o", str(tmp_path / "c.npy")], capsys)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +282,9 @@ def test_a_run_by_features_resumes_and_encodes_without_them(
         (np.zeros((3, 2)), [], "has 3 rows, digits has 1,797 images"),
         (np.zeros(1797), [], "expected numbers (n, f), a row for each image"),
         (np.full((1797, 2), np.nan), [], "not finite: first in row 0"),
-        (np.zeros((1797, 2)), ["--smoothing", "0.3"], "--features and --smoothing exclude"),
-        (np.zeros((1797, 2)), ["--recipe", "plain"], "the plain recipe asks for none"),
+        (np.zeros((1797, 2)), [], "the same numbers for all training images"),
+        (np.full((1797, 2), 1e20), [], "holds numbers up to 1e+20"),
+        (np.eye(1797, 2), ["--recipe", "plain"], "the plain recipe asks for none"),
     ],
 )
 def test_features_that_cannot_be_used_are_refused(
@@ -79,8 +297,7 @@ def test_features_that_cannot_be_used_are_refused(
     np.save(tmp_path / "f.npy", values)
     path = str(tmp_path / "f.npy")
     run = tmp_path / "run"
-    assert main(["train", "digits", "--features", path, "-o", str(run), *words]) == 2
-    error = capsys.readouterr().err
-    assert expected in error
-    assert error.count("\n") == 1
+    assert expected in _error(
+        ["train", "digits", "--features", path, "-o", str(run), *words], capsys
+    )
     assert not run.exists()

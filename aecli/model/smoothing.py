@@ -14,8 +14,9 @@ With x an image as a row of pixels in 0..1:
 where rows of the memory that are the image itself count nothing: a training image does not see
 itself. Where images have features of another kind, those say which are near: within the softmax z
 and memory_j are features then, on their own first principal components, and the mean is of the same
-images as before. Source: Nadaraya, *On estimating regression* (1964), and Watson, *Smooth
-regression analysis* (1964).
+images as before; features that many images share do not tell them apart, and all of these count.
+Source: Nadaraya, *On estimating regression* (1964), and Watson, *Smooth regression analysis*
+(1964).
 """
 
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # Squared distances below this share of both squared lengths are those of equal images: float32 and
 # the formula of the distance round by about a quarter of it.
 SAME = 4e-6
+# Features that more images share say of a kind of images, not of one: these see each other.
+SHARED = 15
 # The logarithm of the weight of what does not count; where nothing else is left, it counts.
 _NOTHING = -1e30
 _PREFIX = "smoother."
@@ -135,7 +138,11 @@ class Smoother(NamedTuple):
         both = jnp.square(own).sum(axis=1)[:, None] + self.squared_lengths[None, :]
         squared = both - 2 * products
         logits = self.log_counts[None, :] - squared / self.bandwidth
-        logits = jnp.where(squared <= SAME * both, _NOTHING, logits)
+        same = squared <= SAME * both
+        if self.features is not None:
+            sharing = jnp.where(same, jnp.exp(self.log_counts)[None, :], 0).sum(axis=1)
+            same &= (sharing <= SHARED)[:, None]
+        logits = jnp.where(same, _NOTHING, logits)
         means: jax.Array = jax.nn.softmax(logits, axis=1) @ self.memory
         return means
 

@@ -152,13 +152,26 @@ def new_job(
         small=min(data.image_shape[:2]) < 2 * PATCH,
     )
     training_labels(data, config)
-    if data.features is not None and not (config.neighbor_weight or config.smoothing):
+    _check_features(config, data)
+    _refuse_beyond_memory(config, data)
+    return TrainJob(folder, config, data)
+
+
+def _check_features(config: Config, data: Dataset) -> None:
+    """Raise `InputError` where features cannot be read, say nothing, or are not asked for."""
+    features = data.features_of("train")
+    if features is None:
+        return
+    if (features == features[0]).all():
+        raise InputError(
+            f"--features {data.source.features} has the same numbers for all training images: "
+            "expected numbers that tell them apart"
+        )
+    if not (config.neighbor_weight or config.smoothing):
         raise InputError(
             f"--features say which images are neighbours, and the {config.recipe} recipe asks for "
             "none: expected --recipe map, or a --neighbor-weight or --smoothing above 0"
         )
-    _refuse_beyond_memory(config, data)
-    return TrainJob(folder, config, data)
 
 
 def resume_job(
