@@ -187,7 +187,9 @@ onmessage = ({ data }) => {
 }
 
 const SLOW_MILLISECONDS = 4;
-const NO_FEATURES = "New images cannot be placed here: this map places images by features (--features), which a page cannot make of them.";
+const NO_FEATURES =
+  "New images cannot be placed here: this map places images by features, and a page has none of new ones. " +
+  "aecli encode RUN DATASET --features FILE.npy places them.";
 
 // decode(code) and encode(pixels), both promises of Float32Array; in a worker where they are slow.
 class Network {
