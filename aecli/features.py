@@ -5,11 +5,12 @@ On the first principal components of their pixels, or of features that a file ha
 
 import math
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data import Dataset
+from aecli.data import Dataset, spread_evenly
 from aecli.pca import PrincipalComponents, fit_on_training, fit_pca
 from aecli.pixels import unit_rows
 
@@ -21,6 +22,11 @@ _FIT_BYTES = 1_000_000_000
 # Images that are projected at a time, and their bytes as float32.
 _ROWS_AT_A_TIME = 8_192
 _PROJECTED_BYTES = 30_000_000
+
+# Images whose differences are compared, their bytes as float32, and the fewest that tell something.
+_COMPARED, _COMPARED_BYTES, _FEWEST_COMPARED = 1_000, 200_000_000, 200
+# The least share of the mean difference of two images that those with near features may have.
+_UNLIKE = 0.98
 
 Floats = npt.NDArray[np.float32]
 
@@ -69,3 +75,32 @@ class TrainingFeatures:
         """What says which images are near, float32 (n, q); raises as `neighbor_components`."""
         rows, components = self._dataset.features_of("train"), self.neighbor_components
         return self.values if rows is None or components is None else components.project(rows)
+
+
+def order_note(dataset: Dataset) -> str | None:
+    """Return in a line that features seem to be of other images; None where they do not.
+
+    Training images with near features differ by pixels as much as any two, then: most often a file
+    has its rows in another order than the data. Without features there is nothing to say.
+
+    Raises:
+        InputError: the file cannot be used, see `Dataset.features`.
+
+    """
+    features = dataset.features_of("train")
+    most = min(_COMPARED, _COMPARED_BYTES // (4 * math.prod(dataset.image_shape)))
+    if features is None or min(most, len(features)) < _FEWEST_COMPARED:
+        return None
+    chosen = spread_evenly(len(features), most)
+    values = features[chosen].astype(np.float64)
+    lengths = np.square(values).sum(axis=1)
+    squared = lengths[:, np.newaxis] + lengths - 2 * values @ values.T
+    np.fill_diagonal(squared, np.inf)
+    pixels = unit_rows(dataset.sample("train", most).images)
+    near = float(np.square(pixels - pixels[squared.argmin(axis=1)]).mean())
+    if near <= _UNLIKE * 2 * float(pixels.var(axis=0, dtype=np.float64).mean()):
+        return None
+    return (
+        f"images that are near by {Path(dataset.source.features or '').name} differ as much as any "
+        "two: are its rows in the order of the data, validation, train, test?"
+    )

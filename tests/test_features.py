@@ -182,6 +182,18 @@ def test_streamed_images_are_seen_as_in_memory(by_features: Path, tmp_path: Path
     assert errors.mean() == pytest.approx(streamed.best.validation_loss, rel=1e-3)
 
 
+def test_features_in_another_order_than_the_images_are_noticed(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    folder, path = RunFolder(tmp_path / "run"), _meaning(digits, tmp_path)
+    source = Source("digits", features=str(path))
+    assert new_job(folder, {}, source).note is None
+    np.save(path, np.roll(np.load(path), 500, axis=0))
+    note = new_job(folder, {}, source).note
+    assert note is not None
+    assert "near by meaning.npy differ as much as any two" in note
+
+
 def test_features_smooth_as_pixels_do_unless_asked_not_to(digits: Dataset, tmp_path: Path) -> None:
     source = Source("digits", features=str(_meaning(digits, tmp_path)))
     folder = RunFolder(tmp_path / "run")

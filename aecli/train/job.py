@@ -29,6 +29,7 @@ from aecli.data import (
     reopen_dataset,
 )
 from aecli.errors import InputError
+from aecli.features import order_note
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
 from aecli.model.conv import PATCH
@@ -90,10 +91,15 @@ class TrainJob:
 
     @property
     def note(self) -> str | None:
-        """What differs here from where the run was trained, in a line; None where nothing does."""
+        """What the user should know before the training, in a line; None where there is nothing.
+
+        What differs here from where a run was trained, or that features seem to be of other images.
+        """
+        if self.checkpoint is None:
+            return order_note(self.dataset)
         from aecli.train.environment import differences, environment
 
-        before = self.checkpoint.environment if self.checkpoint else None
+        before = self.checkpoint.environment
         return differences(before, environment()) if before else None
 
     def check_unchanged(self, *, force: bool) -> None:
