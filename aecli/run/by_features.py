@@ -42,7 +42,9 @@ def check_features(checkpoint: Checkpoint, dataset: Dataset) -> None:
     try:
         features = dataset.features
     except InputError as error:
-        raise InputError(f"the run places images by features: {error}") from error
+        own = path == checkpoint.data.source.features
+        again = "; put it back, or: aecli encode RUN DATASET --features FILE.npy" if own else ""
+        raise InputError(f"the run places images by features: {error}{again}") from error
     expected = _numbers(checkpoint)
     if features is not None and features.shape[1] != expected:
         raise InputError(
