@@ -177,23 +177,6 @@ class Config:
     neighbor_final: float = setting(
         1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
     )
-    smoothing: float = setting(
-        0.0,
-        "How far the encoder looks for training images whose mean it sees in place of an image; 0 "
-        "is off.",
-        panel="Model",
-        affects=("start",),
-        valid=WEIGHT,
-        since=7,
-    )
-    landmarks: int = setting(
-        10_000,
-        "Training images, or means of several where there are more, for this mean.",
-        panel="Model",
-        affects=("start",),
-        valid=WIDTH,
-        since=7,
-    )
     placing: Placing = setting(
         "encoder",
         "What gives images their codes: the encoder alone, or also the codes of the nearest "
@@ -400,6 +383,8 @@ RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN,
 DEFAULT_RECIPE = _MAP.recipe
 # Recipes of older runs, by the name that they had.
 _RENAMED = {"modern": "plain"}
+# Settings of runs of format 7, which no model is computed with any more.
+_DROPPED = ("smoothing", "landmarks")
 
 
 def choose_recipe(name: str) -> Config:
@@ -424,20 +409,18 @@ def fit_to_data(
     *,
     vectors: bool,
     standardised: bool = False,
-    small: bool = False,
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
     Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
-    Vectors get a dense encoder: they have no patches; and so do smoothed images that are so `small`
-    that they have few. If vectors are `standardised` they get a linear output: they have no range.
-    An image has at most all others as neighbours. The batch is halved until an epoch has 32 of
-    them, and there are at least as many epochs as give the steps of 50 such epochs, or 100 with
-    smoothing.
+    Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
+    output: they have no range. An image has at most all others as neighbours. The batch is halved
+    until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
+    such epochs.
     """
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")
-    if (vectors or (config.smoothing and small)) and "encoder" not in chosen:
+    if vectors and "encoder" not in chosen:
         config = replace(config, encoder="dense")
     if standardised and not {"output", "loss"} & set(chosen):
         config = replace(config, output="linear")
@@ -450,8 +433,7 @@ def fit_to_data(
         batch_size //= 2
     if "epochs" not in chosen:
         steps = max(_FEWEST_STEPS, rows // batch_size)
-        least = (2 if config.smoothing else 1) * _FEWEST_STEPS * _CLASSIC.epochs
-        fewest_epochs = -(-least // steps)
+        fewest_epochs = -(-_FEWEST_STEPS * _CLASSIC.epochs // steps)
         config = replace(config, epochs=max(config.epochs, fewest_epochs))
     return replace(config, batch_size=batch_size)
 
@@ -499,7 +481,7 @@ def from_json(settings: Mapping[str, Any]) -> Config:
 
     """
     added = {name: one.default for name, one in SETTINGS.items() if one.since > 1}
-    settings = added | dict(settings)
+    settings = added | {k: v for k, v in settings.items() if k not in _DROPPED}
     if set(settings) != set(SETTINGS):
         differing = printable(", ".join(sorted(set(SETTINGS) ^ set(settings))))
         raise InputError(f"these settings are missing or unknown to this version: {differing}")

@@ -18,8 +18,8 @@ def fit_references(dataset: Dataset, model: TrainedModel, features: TrainingFeat
 
     `features` are those of the training images.
     """
-    components = features.components
-    coordinates, step = coordinates_of(features.values)
+    components = features.neighbor_components
+    coordinates, step = coordinates_of(features.neighbor_values)
     codes = encode_rows(model, dataset, "train")
     deviation = np.sqrt(codes.var(axis=0, dtype=np.float64).sum())
     distance = squared_distance(coordinates.astype(np.float32), NEIGHBORS)

@@ -9,7 +9,6 @@ from aecli.files import kind_of
 from aecli.model import network
 from aecli.model.layers import Shape
 from aecli.model.references import references_of
-from aecli.model.smoothing import smoother_of
 from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import folder_of
@@ -83,15 +82,11 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
         ),
         (f"validation {config.loss}", significant(best.validation_loss)),
     ]
-    smoother = smoother_of(checkpoint.tensors)
-    if smoother is not None:
-        landmarks, components = smoother.memory.shape
-        seen = f"the mean of {landmarks:,} landmarks near an image, in {components} components"
-        rows.append(("encoder sees", seen))
     references = references_of(checkpoint.tensors)
     if references is not None:
         count = len(references.coordinates)
-        rows.append(("images placed", f"among {count:,} training images, by the nearest of them"))
+        near = "features" if checkpoint.places_by_features else "pixels"
+        rows.append(("images placed", f"among {count:,} training images, near by their {near}"))
     elif checkpoint.lacks_references:
         rows.append(("images placed", "by the encoder alone until the training has ended"))
     test_mse, pca_mse = values["test_mse"], values["pca_mse"]

@@ -9,38 +9,23 @@ import numpy.typing as npt
 from aecli.explore.blocks import Blocks, Facts
 from aecli.model import network, references
 from aecli.model.layers import Layer
-from aecli.model.smoothing import SAME, smoother_of
 from aecli.run.checkpoint import Checkpoint
 
 
 def network_facts(checkpoint: Checkpoint, blocks: Blocks) -> Facts:
     """Add the weights of a checkpoint to the blocks; return its layers in order.
 
-    `page/model.js` computes with them what `aecli encode` and `aecli decode` do.
+    `page/model.js` computes with them what `aecli encode` and `aecli decode` do. Without an encoder
+    where images are placed by their features, which a page has not.
     """
     layers = network(checkpoint.config, checkpoint.data.image_shape)
     tensors = checkpoint.parameters
+    encodes = not checkpoint.places_by_features
     return {
-        "smoother": _smoother(checkpoint, blocks),
-        "references": _references(checkpoint, blocks),
-        "encoder": _layers(layers.encoder, tensors, blocks),
+        "references": _references(checkpoint, blocks) if encodes else None,
+        "encoder": _layers(layers.encoder, tensors, blocks) if encodes else None,
         "decoder": _layers(layers.decoder, tensors, blocks),
         "clips": layers.clips,
-    }
-
-
-def _smoother(checkpoint: Checkpoint, blocks: Blocks) -> Facts | None:
-    """Add what the encoder looks through; None where it sees the images themselves."""
-    smoother = smoother_of(checkpoint.tensors)
-    if smoother is None:
-        return None
-    return {
-        "mean": blocks.array("smoother.mean", smoother.mean),
-        "components": blocks.kernel("smoother.components", smoother.components),
-        "memory": blocks.kernel("smoother.memory", smoother.memory),
-        "log_counts": blocks.array("smoother.log_counts", smoother.log_counts),
-        "bandwidth": float(smoother.bandwidth),
-        "same": SAME,
     }
 
 

@@ -5,14 +5,15 @@ own. Together they are a density over the codes, of kernels with weights that fa
 of the images; the image is placed at its mode. A mean would lie between two islands of the map
 where the neighbours are on both.
 
-With x an image as a row of pixels in 0..1, r_j the coordinates of a training image, c_j its code:
+With x an image as a row of its pixels in 0..1, or of its features, r_j the coordinates of a
+training image, c_j its code:
 
     own = round(components (x - mean) / step)
-    w_j = exp(-(|own - r_j|^2 - nearest) / bandwidth) of the 15 nearest, together 1
+    w_j = exp(-(|own - r_j|^2 - nearest) / bandwidth) of the 15 nearest, divided by their sum
     w_0 = 1/4 for c_0, the code that the encoder gives
     code = mode of sum_j w_j exp(-|c - c_j|^2 / code_bandwidth)
 
-where training images that are the image itself count nothing: one is placed among the others.
+where training images that are the image itself, at distance 0, count as the nearest other does.
 Coordinates are whole numbers of 8 bits, and so their distances are the same in any program. Source:
 Einbeck and Tutz, *Modelling beyond regression functions* (2006): the mode of a conditional density,
 found by the mean shift of Fukunaga and Hostetler (1975).
@@ -34,20 +35,21 @@ OWN_WEIGHT = 0.25
 STEPS = 10
 # Coordinates reach from minus this number to it.
 LEVELS = 127
-# The distance to what does not count, beyond all others.
+# A squared distance beyond all that there are.
 FAR = 1e9
 # Distances are searched in groups of so many.
 _GROUP = 64
 _PREFIX = "references."
 COORDINATES = f"{_PREFIX}coordinates"
+COMPONENTS = f"{_PREFIX}components"
 _STORED = ("mean", "components", "step", "coordinates", "codes", "bandwidth", "code_bandwidth")
 
 
 class References(NamedTuple):
     """The training images as what later images are placed among.
 
-    `mean`: float32 (p,), the mean training image. `components`: float32 (q, p), orthonormal, the
-    first principal components. `step`: float32 (), what a coordinate counts. `coordinates`: int8
+    `mean`: float32 (p,), the mean row. `components`: float32 (q, p), orthonormal, the first
+    principal components. `step`: float32 (), what a coordinate counts. `coordinates`: int8
     (m, q), of the training images. `codes`: float32 (m, d), those that the encoder gives them.
     `bandwidth`: float32 (), in squared steps. `code_bandwidth`: float32 ().
     """
@@ -63,14 +65,16 @@ class References(NamedTuple):
     def place(self, rows: "jax.Array", codes: "jax.Array") -> "jax.Array":
         """Return where images lie, float32 (n, d).
 
-        `rows`: their pixels, float32 (n, p). `codes`: what the encoder gives, float32 (n, d).
+        `rows`: their pixels in 0..1, or their features, float32 (n, p). `codes`: what the encoder
+        gives, float32 (n, d).
         """
         import jax.numpy as jnp
 
         squared, found = self._nearest(rows)
-        weights = jnp.exp((squared[:, :1] - squared) / self.bandwidth)
+        nearest = jnp.where(squared > 0, squared, FAR).min(axis=1, keepdims=True)
+        weights = jnp.exp(jnp.minimum(nearest - squared, 0) / self.bandwidth)
         weights = jnp.where(squared < FAR, weights, 0)
-        weights /= jnp.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
+        weights /= weights.sum(axis=1, keepdims=True)
         weights = jnp.pad(weights, ((0, 0), (0, 1)), constant_values=OWN_WEIGHT)
         points = jnp.concatenate([self.codes[found], codes[:, None]], axis=1)
 
@@ -88,10 +92,7 @@ class References(NamedTuple):
         return centre[:, 0]
 
     def _nearest(self, rows: "jax.Array") -> tuple["jax.Array", "jax.Array"]:
-        """Return the squared distances of rows to the nearest others, (n, k), and which these are.
-
-        A distance of 0 is that of the image itself, and far.
-        """
+        """Return the squared distances of rows to the nearest, (n, k), and which these are."""
         import jax
         import jax.numpy as jnp
 
@@ -102,7 +103,6 @@ class References(NamedTuple):
         lengths = [jnp.square(values).sum(axis=1) for values in (own, others)]
         squared = lengths[0][:, None] + lengths[1][None, :]
         squared -= 2 * jnp.matmul(own, others.T, precision="highest")
-        squared = jnp.where(squared == 0, FAR, squared)
         count, total = min(NEIGHBORS, len(others)), len(others)
         groups = -(-total // _GROUP)
         if groups < count:
@@ -140,12 +140,15 @@ def reference_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.
 
 
 def reference_shapes(
-    pixels: int, rows: int, components: int, latent: int
+    numbers: int, rows: int, components: int, latent: int
 ) -> dict[str, tuple[tuple[int, ...], type]]:
-    """Return the shapes and types of the tensors of references, by their names in a checkpoint."""
+    """Return the shapes and types of the tensors of references, by their names in a checkpoint.
+
+    `numbers`: those of an image's pixels, or of its features.
+    """
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
-        "mean": ((pixels,), np.float32),
-        "components": ((components, pixels), np.float32),
+        "mean": ((numbers,), np.float32),
+        "components": ((components, numbers), np.float32),
         "step": ((), np.float32),
         "coordinates": ((rows, components), np.int8),
         "codes": ((rows, latent), np.float32),

@@ -15,8 +15,12 @@ from aecli.config import SETTINGS, Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.model import network
-from aecli.model.references import COORDINATES, reference_shapes, reference_tensors
-from aecli.model.smoothing import BANDWIDTH, MEMORY, smoother_shapes, smoother_tensors
+from aecli.model.references import (
+    COMPONENTS,
+    COORDINATES,
+    reference_shapes,
+    reference_tensors,
+)
 from aecli.printable import printable
 from aecli.run.folder import RunFolder
 from aecli.run.states import (
@@ -32,7 +36,7 @@ from aecli.validated import Count, Finite, NotNegative, Positive, Text, read_as
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
 # 6: with a digest of the labels, and the environment; no infinity in its JSON.
-# 7: with a smoother. 8: with references.
+# 7: with the weight of labels. 8: with references.
 FORMAT_VERSION = 8
 _METADATA = "its metadata"
 _UNFIT = "the checkpoint does not fit its own config"
@@ -64,9 +68,8 @@ class Checkpoint:
 
     @property
     def encodes(self) -> Tensors:
-        """The tensors that make codes of images: `parameters`, and what the model looks into."""
-        looked_into = smoother_tensors(self.tensors) | reference_tensors(self.tensors)
-        return {**self.parameters, **looked_into}
+        """The tensors that make codes of images: `parameters`, and what images are placed among."""
+        return {**self.parameters, **reference_tensors(self.tensors)}
 
     @property
     def parameters(self) -> Tensors:
@@ -77,6 +80,11 @@ class Checkpoint:
     def lacks_references(self) -> bool:
         """Whether the encoder alone places images until the training has ended."""
         return self.config.placing == "neighbors" and COORDINATES not in self.tensors
+
+    @property
+    def places_by_features(self) -> bool:
+        """Whether an image is placed by its features, in place of its pixels."""
+        return COORDINATES in self.tensors and self.data.source.features is not None
 
     @property
     def parameter_count(self) -> int:
@@ -277,6 +285,10 @@ def _parse(metadata: dict[str, Any], tensors: Tensors) -> Checkpoint:
     # At first the first format had no checksum.
     if version > 1 or "sha256" in metadata:
         check_digest(metadata, tensors)
+    if any(name.startswith("smoother.") for name in tensors):
+        raise InputError(
+            "its encoder sees means of images, as no released version did: train the run anew"
+        )
     non_finite = first_not_finite(tensors)
     if non_finite is not None:
         raise InputError(f"{non_finite} holds numbers that are not finite")
@@ -312,7 +324,6 @@ def _check(checkpoint: Checkpoint) -> None:
         checkpoint.best,
     )
     _check_parameters(checkpoint)
-    _check_smoother(checkpoint)
     _check_references(checkpoint)
     if not (best.epoch <= epoch <= config.epochs and (best.epoch > 0) == (epoch > 0)):
         raise InputError(
@@ -352,22 +363,6 @@ def _check_parameters(checkpoint: Checkpoint) -> None:
         _check_tensor(name, found[name], shape, np.float32)
 
 
-def _check_smoother(checkpoint: Checkpoint) -> None:
-    """Raise `InputError` where what the encoder looks through is not what the config says."""
-    found = smoother_tensors(checkpoint.tensors)
-    expected: dict[str, tuple[int, ...]] = {}
-    if checkpoint.config.smoothing:
-        memory = found.get(MEMORY)
-        if memory is None or memory.ndim != 2 or 0 in memory.shape:
-            raise InputError(f"{_UNFIT}: {MEMORY} is missing or has no rows")
-        expected = smoother_shapes(math.prod(checkpoint.data.image_shape), *memory.shape)
-    _check_names(expected, found)
-    for name, shape in expected.items():
-        _check_tensor(name, found[name], shape, np.float32)
-    if found and not found[BANDWIDTH] > 0:
-        raise InputError(f"{_UNFIT}: {BANDWIDTH} is not positive")
-
-
 def _check_references(checkpoint: Checkpoint) -> None:
     """Raise `InputError` where the references are not what the config says.
 
@@ -379,9 +374,11 @@ def _check_references(checkpoint: Checkpoint) -> None:
     config, coordinates = checkpoint.config, found.get(COORDINATES)
     if config.placing != "neighbors" or coordinates is None or coordinates.ndim != 2:
         raise InputError(f"{_UNFIT}: {COORDINATES} is missing, or images are placed without it")
+    numbers = math.prod(checkpoint.data.image_shape)
+    if checkpoint.places_by_features:
+        numbers = found[COMPONENTS].shape[-1] if COMPONENTS in found else 0
     rows, components = coordinates.shape
-    pixels = math.prod(checkpoint.data.image_shape)
-    expected = reference_shapes(pixels, rows, components, config.latent)
+    expected = reference_shapes(numbers, rows, components, config.latent)
     _check_names(expected, found)
     for name, (shape, dtype) in expected.items():
         _check_tensor(name, found[name], shape, dtype)

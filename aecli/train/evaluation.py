@@ -1,6 +1,7 @@
 """Losses and errors over a split, a fixed number of images at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,7 +15,6 @@ from aecli.losses import pixel_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
 from aecli.model.references import References
-from aecli.model.smoothing import Seen, Smoother
 from aecli.train.step import TrainStep
 from aecli.train.stream import prefetched
 
@@ -35,25 +35,18 @@ class Decoded(NamedTuple):
     errors: Any
 
 
-def evaluate(
-    step: TrainStep, parameters: Parameters, pixels: jax.Array, seen: Seen | None = None
-) -> jax.Array:
-    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,).
-
-    `seen` is what the encoder sees of them; None where it sees them.
-    """
+def evaluate(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> jax.Array:
+    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,)."""
     from aecli.model.autoencoder import to_unit_range
 
     model, config = step.model(parameters), step.config
 
-    def of_image(image: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-        images = to_unit_range(image[0][jnp.newaxis])
-        inputs = _inputs(step, seen, image[1])
-        logits = model.decoder.logits(model.encoder(images if inputs is None else inputs))
+    def of_image(image: jax.Array) -> jax.Array:
+        images = to_unit_range(image[jnp.newaxis])
+        logits = model.decoder.logits(model.encoder(images))
         return pixel_loss(logits, images, config.loss, config.output).mean()
 
-    rows = pixels, None if seen is None else seen.coordinates
-    values: jax.Array = jax.lax.map(of_image, rows, batch_size=evaluation_rows(step))
+    values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
     return values
 
 
@@ -61,12 +54,13 @@ def decoded(
     step: TrainStep,
     parameters: Parameters,
     pixels: jax.Array,
-    seen: Seen | None = None,
+    features: jax.Array | None = None,
     references: References | None = None,
 ) -> Decoded:
-    """Return the code and the error of each of the images (n, h, w, c); `seen` as `evaluate`.
+    """Return the code and the error of each of the images (n, h, w, c).
 
-    `references` are what images are placed among; None where the encoder alone places them.
+    `references` are what images are placed among, by `features`, float32 (n, f), or where that is
+    None by their pixels; without them the encoder alone places images.
     """
     from aecli.model.autoencoder import to_unit_range
 
@@ -76,22 +70,14 @@ def decoded(
 
     def of_image(image: tuple[jax.Array, jax.Array | None]) -> Decoded:
         images = to_unit_range(image[0][jnp.newaxis])
-        inputs = _inputs(step, seen, image[1])
-        codes = model.encoder(images if inputs is None else inputs)
+        codes = model.encoder(images)
         if references is not None:
-            codes = references.place(images.reshape(1, -1), codes)
+            rows = images if image[1] is None else image[1]
+            codes = references.place(rows.reshape(1, -1), codes)
         return Decoded(codes[0], model.squared_errors(codes, images)[0])
 
-    rows = pixels, None if seen is None else seen.coordinates
-    found: Decoded = jax.lax.map(of_image, rows, batch_size=at_a_time)
+    found: Decoded = jax.lax.map(of_image, (pixels, features), batch_size=at_a_time)
     return found
-
-
-def _inputs(step: TrainStep, seen: Seen | None, coordinates: jax.Array | None) -> jax.Array | None:
-    """Return what the encoder sees of one image, (1, h, w, c); None where it sees the image."""
-    if seen is None or coordinates is None:
-        return None
-    return seen.images(coordinates[jnp.newaxis], step.image_shape)
 
 
 def evaluation_rows(step: TrainStep) -> int:
@@ -102,17 +88,9 @@ def evaluation_rows(step: TrainStep) -> int:
 class Evaluation:
     """Evaluates parameters on a split, some rows at a time."""
 
-    def __init__(
-        self,
-        step: TrainStep,
-        smoother: Smoother | None = None,
-        references: References | None = None,
-    ) -> None:
-        """Take what the encoder looks through, None where it sees the images themselves.
-
-        `references` are what decoded images are placed among; losses are the encoder's own.
-        """
-        self._step, self._smoother, self._references = step, smoother, references
+    def __init__(self, step: TrainStep, references: References | None = None) -> None:
+        """Take what decoded images are placed among; losses are the encoder's own."""
+        self._step, self._references = step, references
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
@@ -129,43 +107,47 @@ class Evaluation:
         self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure
     ) -> list[Any]:
         """Return a measure of each batch of a split."""
-        replicated = self._step.devices.replicated
-        arguments = jax.device_put((parameters, self._smoother, self._references), replicated)
+        step = self._step
+        arguments = jax.device_put((parameters, self._references), step.devices.replicated)
+        rows = evaluation_rows(step)
+        features: Iterator[Any] = repeat(None)
+        if self._references is not None and dataset.source.features is not None:
+            features = dataset.feature_batches(split, rows)
+        batches = prefetched(zip(dataset.batches(split, rows), features, strict=False))
         return [
-            jax.tree.map(np.asarray, self._program(batch, measure, *arguments)(batch, *arguments))
-            for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
+            jax.tree.map(np.asarray, self._program(batch, measure, *arguments)(*batch, *arguments))
+            for batch in batches
         ]
 
     def _program(
         self,
-        batch: np.ndarray,
+        batch: tuple[np.ndarray, Any],
         measure: Measure,
         parameters: Parameters,
-        smoother: Smoother | None,
         references: References | None,
     ) -> Callable[..., Any]:
-        if (measure, len(batch)) not in self._programs:
+        pixels, features = batch
+        if (measure, len(pixels)) not in self._programs:
             step = self._step
 
             def of_batch(
                 pixels: jax.Array,
+                features: jax.Array | None,
                 parameters: Parameters,
-                smoother: Smoother | None,
                 references: References | None,
             ) -> Any:
-                seen = None if smoother is None else smoother.of_pixels(pixels)
                 if measure == "loss":
-                    return evaluate(step, parameters, pixels, seen)
-                return decoded(step, parameters, pixels, seen, references)
+                    return evaluate(step, parameters, pixels)
+                return decoded(step, parameters, pixels, features, references)
 
             # Other settings would only keep trainings from sharing these programs.
             settings = step.config.affecting("model") | {"loss": step.config.loss}
-            self._programs[measure, len(batch)] = compiled(
+            self._programs[measure, len(pixels)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
-                batch,
+                pixels,
+                features,
                 parameters,
-                smoother,
                 references,
             )
-        return self._programs[measure, len(batch)]
+        return self._programs[measure, len(pixels)]

@@ -102,9 +102,8 @@ class Saver:
         is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
-        found, smoother = prepared.found, prepared.smoother
+        found = prepared.found
         self._found, self._environment, self._broken = found, environment(), broken
-        self._smoother = {} if smoother is None else smoother.tensors()
         # None until the folder is made, with the first files.
         self._identity = folder.identity
         # Files of another run, or of an earlier state of this one.
@@ -148,7 +147,6 @@ class Saver:
             **flatten(progress.state.parameters, "parameters"),
             **flatten(progress.state.optimizer, "optimizer"),
             **flatten(best_parameters, "best"),
-            **self._smoother,
         }
         history = tuple(progress.history)
         last = Checkpoint(
@@ -193,7 +191,7 @@ class Saver:
             self._data,
             progress.best.epoch,
             progress.best,
-            {**parameters, **self._smoother, **found},
+            parameters | found,
             self._layout,
             environment=self._environment,
         )
@@ -210,7 +208,7 @@ class Saver:
 
     def current_model(self, progress: Progress) -> Checkpoint:
         """Return the model of the epoch that was trained last, as the best one is saved."""
-        tensors = {**flatten(progress.state.parameters, "parameters"), **self._smoother}
+        tensors = flatten(progress.state.parameters, "parameters")
         return Checkpoint(self._config, self._data, progress.epoch, progress.best, tensors)
 
     def write_summary(self, summary: Any) -> None:
