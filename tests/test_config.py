@@ -174,7 +174,7 @@ OTHER: dict[str, Any] = {
     "code_penalty": 1e-8,
     "neighbor_weight": 0.5,
     "neighbor_final": 1.0,
-    "placing": "neighbors",
+    "placing": "encoder",
     "neighbors": 5,
     "label_weight": 0.5,
     "seed": 1,
