@@ -1,3 +1,30 @@
-"""aecli: learned maps of image sets, from the shell."""
+"""aecli: learned maps of image sets, from the shell and from Python."""
 
 __version__ = "0.1.0"
+
+__all__ = ["Autoencoder", "open_dataset"]
+
+# Where each public name is; it is imported when it is asked for.
+_PLACES = {"Autoencoder": "aecli.estimator", "open_dataset": "aecli.data"}
+
+# To import typing takes as long as all else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from aecli.data import open_dataset
+    from aecli.estimator import Autoencoder
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name, imported now."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return all names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -213,6 +213,19 @@ def encode_rows(model: TrainedModel, dataset: Dataset, split: SplitName) -> Code
     return np.concatenate(list(_in_batches(model.encode, model, batches, lambda rows: None)))
 
 
+def row_errors(
+    model: TrainedModel,
+    dataset: Dataset,
+    split: SplitName,
+    *,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
+    report: Report = lambda rows: None,
+) -> Floats:
+    """Return the mean squared error of each image of a split, float32 (n,); see `image_errors`."""
+    batches = _batches(model, dataset, split, batch_size)
+    return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
+
+
 def image_errors(
     checkpoint: Checkpoint,
     dataset: Dataset,
@@ -229,9 +242,7 @@ def image_errors(
     """
     _check_shape(checkpoint, dataset)
     check_features(checkpoint, dataset)
-    model = load_model(checkpoint)
-    batches = _batches(model, dataset, split, batch_size)
-    return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
+    return row_errors(load_model(checkpoint), dataset, split, batch_size=batch_size, report=report)
 
 
 def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[Floats, Floats]:

@@ -39,7 +39,7 @@ data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
-run.by_features
+run.by_features run.in_memory interactive
 run.reopen features encode show plot.maps
 subject plot.mosaics
 plot.pictures
@@ -53,6 +53,7 @@ train.loop score.stability
 score.seeds score.points score.table score.duplicates
 score.report
 score.comparison
+estimator
 cli.stdout
 cli.console
 cli.options cli.warnings cli.environment

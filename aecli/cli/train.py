@@ -62,7 +62,8 @@ def train(
     test: Annotated[
         float | None,
         typer.Option(
-            help="Share of the images to test on, where the data have no splits.",
+            help="Share of the images to test on, where the data have no splits; 0 tests on the "
+            "validation images.",
             show_default=str(DEFAULT_SHARE),
             rich_help_panel="Data",
         ),

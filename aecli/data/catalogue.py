@@ -15,9 +15,12 @@ from aecli.data.progress import Bar, no_bar
 from aecli.data.ranges import take_range
 from aecli.data.reading import first_bytes
 from aecli.data.shapes import take_shape
-from aecli.data.source import Source, located
+from aecli.data.single_array import dataset_of_array
+from aecli.data.source import IN_MEMORY, Source, located
 from aecli.errors import AecliError, InputError
 from aecli.files import kind_of
+from aecli.labels import Labelling, labels_of_array
+from aecli.npy import Array
 
 
 def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
@@ -39,10 +42,10 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
         member = "" if name is None else f":{name}"
         whole = replace(source, location=f"{path.resolve()}{member}", labels=labels)
         with _memory(location):
-            return take_shape(take_range(_without_labels(_read_path(whole, bar))))
+            return _settled(_read_path(whole, bar))
     if location in dataset_names():
         with _memory(location):
-            return take_shape(take_range(_without_labels(read_named(source, bar))))
+            return _settled(read_named(source, bar))
     if (error := as_files_error(location)) is not None:
         raise error
     if not location or os.sep in location:
@@ -52,9 +55,30 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     )
 
 
-def _without_labels(dataset: Dataset) -> Dataset:
-    """Return a data set without its labels, where its source asks for none."""
-    return replace(dataset, labels=None, class_names=None) if dataset.source.no_labels else dataset
+def dataset_of(values: Array, source: Source, labels: Array | None = None) -> Dataset:
+    """Return the data set of an array in memory, as `open_dataset` reads the same array of a file.
+
+    `values`: images (n, h, w) or (n, h, w, c), or vectors (n, p). `source` is at `IN_MEMORY`.
+    `labels` (n,), if any, are classes as `labels_of_array` reads them.
+
+    Raises:
+        InputError: these are no images, or the labels do not fit them.
+        AecliError: memory is short.
+
+    """
+
+    def own() -> Labelling:
+        return Labelling() if labels is None else labels_of_array(labels, len(values), "y")
+
+    with _memory(source.location):
+        return _settled(dataset_of_array(source, values, own))
+
+
+def _settled(dataset: Dataset) -> Dataset:
+    """Return a data set as read with what its source asks for done to it."""
+    if dataset.source.no_labels:
+        dataset = replace(dataset, labels=None, class_names=None)
+    return take_shape(take_range(dataset))
 
 
 def _expanded(name: str) -> Path:
@@ -72,7 +96,12 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
     """
     if source.location in dataset_names():
         with _memory(source.location):
-            return take_shape(take_range(_without_labels(read_named(source, bar))))
+            return _settled(read_named(source, bar))
+    if source.location == IN_MEMORY:
+        raise InputError(
+            "the run was trained on an array in memory, which is in no file: save it as .npy, and "
+            "name that as the DATASET"
+        )
     return open_dataset(source, bar)
 
 

@@ -89,6 +89,7 @@ def first_facts(dataset: Dataset) -> list[tuple[str, str]]:
     about = {
         **read_and_left_out(dataset),
         "own_splits": dataset.has_own_splits,
+        "source": {"test": dataset.source.test},
         "rows": {name: dataset.count(name) for name in _SPLITS},
     }
     height, width, channels = dataset.image_shape
@@ -134,7 +135,10 @@ def _splits_text(about: Mapping[str, Any]) -> str:
             texts.append(f"{rows:,} {split} (drawn from {names['train']})")
         else:
             texts.append(f"{rows:,} {split}")
-    return ", ".join(texts) + ("" if about["own_splits"] else ", drawn at random")
+    if about["own_splits"]:
+        return ", ".join(texts)
+    again = " (those of validation)" if about["source"]["test"] == 0 else ""
+    return f"{', '.join(texts)}{again}, drawn at random"
 
 
 def broken_note(dataset: Dataset) -> str | None:

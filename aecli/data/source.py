@@ -13,15 +13,18 @@ from aecli.files import kind_of
 from aecli.validated import Count, Finite, NotNegative, PixelType, Text, read_as
 
 MOST_SIDE = 4096
+# Where an array is that a program has in memory.
+IN_MEMORY = "array"
 
 
 @dataclass(frozen=True)
 class Source:
     """Where a data set is, and how it is read and split.
 
-    `location` is a known name or an absolute path, `PATH:NAME` for an array in a file; `labels` is
-    an absolute path, maybe `PATH:NAME` too, or None. Where the data have no splits of their own,
-    `validation` and `test` are the shares of rows drawn for them, and `split_seed` seeds the draw.
+    `location` is a known name or an absolute path, `PATH:NAME` for an array in a file, or
+    `IN_MEMORY`; `labels` is an absolute path, maybe `PATH:NAME` too, or None. Where the data have
+    no splits of their own, `validation` and `test` are the shares of rows drawn for them, and
+    `split_seed` seeds the draw; with a `test` share of 0 the validation rows are tested on.
     `rescale` is (low, high), the pixel values that become 0 and 1, or None for the scaling of the
     pixels' type; "auto" finds it in the training images. `size` is the (height, width) that images
     are stretched to; with `grayscale` they become gray, with `color` gray ones become RGB. `kind`
@@ -59,9 +62,10 @@ class Source:
     def __post_init__(self) -> None:
         if self.no_labels and self.labels is not None:
             raise InputError("--labels and --no-labels exclude each other")
-        for name, share in (("--validation", self.validation), ("--test", self.test)):
-            if not 0 < share < 1:
-                raise InputError(f"{name} must lie between 0 and 1, got {share:g}")
+        if not 0 < self.validation < 1:
+            raise InputError(f"--validation must lie between 0 and 1, got {self.validation:g}")
+        if not 0 <= self.test < 1:
+            raise InputError(f"--test must be 0, or lie between 0 and 1, got {self.test:g}")
         if self.validation + self.test >= 1:
             raise InputError(
                 f"--validation {self.validation:g} and --test {self.test:g} leave no images to "

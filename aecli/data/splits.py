@@ -70,10 +70,15 @@ def split_at_random(
 ) -> Mapping[str, Rows]:
     """Draw `validation` and `test` shares of the rows, stratified by label; the rest is `train`.
 
-    A pure function of its arguments. Each split is int64 rows in ascending order; with very few
-    rows some splits are empty.
+    With a `test` share of 0 the rows of `validation`, at least one, are those of `test` too. A pure
+    function of its arguments. Each split is int64 rows in ascending order; with very few rows some
+    splits are empty.
     """
     shuffled = _shuffled(rows, labels, seed)
+    if test == 0:
+        held_out = _evenly_spread(rows, max(validation, 1 / rows))
+        validated = np.sort(shuffled[held_out])
+        return {"train": np.sort(shuffled[~held_out]), "validation": validated, "test": validated}
     held_out = _evenly_spread(rows, validation + test)
     tested = _evenly_spread(int(held_out.sum()), test / (validation + test))
     return {

@@ -134,15 +134,24 @@ def new_job(
             is too small for the model.
 
     """
-    recipe = settings.get("recipe", DEFAULT_RECIPE)
-    if not isinstance(recipe, str):
-        raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
-    config = with_settings(choose_recipe(recipe), settings)
+    _chosen_config(settings)
     refuse_file(folder.path, "-o expects the folder of a run")
     folder.refuse_existing(force=force)
     with importing(_TRAINING):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     refuse_data_files(folder.files, data)
+    return job_on(data, folder, settings)
+
+
+def job_on(data: Dataset, folder: RunFolder, settings: Mapping[str, Any]) -> TrainJob:
+    """Return the job of a new run on data that are read; the arguments are those of `new_job`.
+
+    Raises:
+        InputError: a setting is wrong or does not fit the data, there are too few images, or memory
+            is too small for the model.
+
+    """
+    config = _chosen_config(settings)
     data.check_splits("train", "validation", "test")
     config = fit_to_data(
         config,
@@ -155,6 +164,14 @@ def new_job(
     _check_features(config, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
+
+
+def _chosen_config(settings: Mapping[str, Any]) -> Config:
+    """Return the settings that are asked for, with those of their recipe."""
+    recipe = settings.get("recipe", DEFAULT_RECIPE)
+    if not isinstance(recipe, str):
+        raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
+    return with_settings(choose_recipe(recipe), settings)
 
 
 def _check_features(config: Config, data: Dataset) -> None:

@@ -64,7 +64,7 @@ _WHOLE = (
     "train digits --normalize=yes -o new",
     "train digits --loss bce --output linear -o new",
     "train digits --validation 1 -o new",
-    "train digits --test 0 -o new",
+    "train digits --test -0.1 -o new",
     "train digits --validation 0.6 --test 0.6 -o new",
     "train digits --labels labels.npy -o new",
     "train images.npy --labels labels.npy --no-labels -o new",

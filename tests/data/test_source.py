@@ -13,7 +13,7 @@ from aecli.errors import InputError
     ("values", "words"),
     [
         ({"validation": 0.0}, "--validation must lie between 0 and 1"),
-        ({"test": 1.0}, "--test must lie between 0 and 1"),
+        ({"test": 1.0}, "--test must be 0, or lie between 0 and 1"),
         ({"validation": 0.5, "test": 0.5}, "leave no images to train on"),
         ({"split_seed": -1}, "--split-seed must lie in"),
         ({"rescale": (1.0, 1.0)}, "expected LOW,HIGH with LOW below HIGH"),

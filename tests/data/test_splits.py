@@ -33,6 +33,17 @@ def test_random_splits_are_a_function_of_the_seed() -> None:
     assert tested(4) != tested(5)
 
 
+@pytest.mark.parametrize(("rows", "held_out"), [(2, 1), (9, 1), (200, 20)])
+def test_without_a_share_to_test_on_the_validation_rows_are_tested(
+    rows: int, held_out: int
+) -> None:
+    splits = split_at_random(rows, None, 0.1, 0.0, 4)
+    assert splits["test"] is splits["validation"]
+    joined = [*np.asarray(splits["train"]).tolist(), *np.asarray(splits["test"]).tolist()]
+    assert sorted(joined) == list(range(rows))
+    assert len(joined) - len(np.asarray(splits["train"])) == held_out
+
+
 def test_the_first_twelfth_of_the_training_part_validates() -> None:
     splits = split_parts({"train": 48, "test": 5}, "x")
     assert splits == {"validation": slice(0, 4), "train": slice(4, 48), "test": slice(48, 53)}
