@@ -2,16 +2,23 @@
 
 __version__ = "0.1.0"
 
-__all__ = ["Autoencoder", "open_dataset"]
+__all__ = ["Autoencoder", "open_dataset", "plot_map", "score_map"]
 
 # Where each public name is; it is imported when it is asked for.
-_PLACES = {"Autoencoder": "aecli.estimator", "open_dataset": "aecli.data"}
+_PLACES = {
+    "Autoencoder": "aecli.estimator",
+    "open_dataset": "aecli.data",
+    "plot_map": "aecli.plot.on_axes",
+    "score_map": "aecli.score.on_arrays",
+}
 
 # To import typing takes as long as all else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from aecli.data import open_dataset
     from aecli.estimator import Autoencoder
+    from aecli.plot.on_axes import plot_map
+    from aecli.score.on_arrays import score_map
 
 
 def __getattr__(name: str) -> object:

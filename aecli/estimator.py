@@ -2,10 +2,9 @@
 
 import math
 import os
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,10 +28,11 @@ from aecli.data import (
 )
 from aecli.data.describe import first_facts
 from aecli.encode import TrainedModel, decode, encode_rows, in_units, load_model, row_errors
-from aecli.errors import AecliError, InputError
+from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.interactive import epoch_bar, interruptible, say
 from aecli.pixels import is_pixel, scale_of
+from aecli.python_errors import python_errors, with_keywords
 from aecli.run.by_features import check_features
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
@@ -68,8 +68,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         latent: numbers in a code.
         activation: function after each hidden layer.
         normalize: layer normalization after each hidden layer.
-        init: how the initial weights are drawn.
         output: function after the last layer: `sigmoid` or `linear`.
+        init: how the initial weights are drawn.
         epochs: how often training sees each image.
         batch_size: images of a training step.
         learning_rate: of Adam, at its highest.
@@ -108,8 +108,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         latent: int | None = None,
         activation: str | None = None,
         normalize: bool | None = None,
-        init: str | None = None,
         output: Literal["sigmoid", "linear"] | None = None,
+        init: str | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
@@ -135,8 +135,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.latent = latent
         self.activation = activation
         self.normalize = normalize
-        self.init = init
         self.output = output
+        self.init = init
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -168,7 +168,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             KeyboardInterrupt: it came before the first epoch was done, or twice.
 
         """
-        with _errors_of_python():
+        with python_errors():
             settings = self._settings()
             if _is_named(X):
                 source = Source(os.fspath(X), **self._options())
@@ -191,7 +191,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ValueError: X cannot be read, or is of another shape than in `fit`.
 
         """
-        with _errors_of_python():
+        with python_errors():
             fitted = self._fitted_or_error()
             return encode_rows(fitted.model, self._dataset(X), "all")
 
@@ -205,7 +205,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ValueError: the codes have another number of dimensions, or are not finite.
 
         """
-        with _errors_of_python():
+        with python_errors():
             fitted = self._fitted_or_error()
             codes = check_array(X, dtype=np.float32, estimator=self, input_name="X")
             return fitted.in_unit(decode(fitted.model, codes))
@@ -219,7 +219,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ValueError: as `transform`.
 
         """
-        with _errors_of_python():
+        with python_errors():
             fitted = self._fitted_or_error()
             return -float(row_errors(fitted.model, self._dataset(X), "all").mean())
 
@@ -231,7 +231,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             RuntimeError: the operating system refused.
 
         """
-        with _errors_of_python():
+        with python_errors():
             self._fitted_or_error().run.write(RunFolder(Path(folder)), force=force)
 
     @classmethod
@@ -242,7 +242,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ValueError: there is no run, or it is damaged.
 
         """
-        with _errors_of_python():
+        with python_errors():
             read = read_run(Path(run))
             config, data = read.checkpoint.config, read.checkpoint.data
             settings = {name: getattr(config, name) for name in SETTINGS}
@@ -283,15 +283,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with TemporaryDirectory(prefix="aecli-") as place:
             job = job_on(dataset, RunFolder(Path(place) / "run"), settings)
             if self.verbose:
-                for name, fact in first_facts(dataset):
-                    say(f"{name}: {fact}")
+                _say_facts(first_facts(dataset))
                 say(job.headline)
             summary = self._run(job)
             if self.verbose:
-                for name, fact in summary.facts(job.config.loss):
-                    say(f"{name}: {fact}")
+                _say_facts(summary.facts(job.config.loss))
             if summary.verdict:
-                warnings.warn(_in_python(summary.verdict), stacklevel=3)
+                warnings.warn(with_keywords(summary.verdict), stacklevel=3)
             return read_run(job.folder.path)
 
     def _run(self, job: TrainJob) -> Summary:
@@ -304,7 +302,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _checked(self, X: Any, *, fit: bool) -> Array:
         """Return X as an array of finite numbers, as scikit-learn checks it."""
-        shape = getattr(X, "shape", None) or np.shape(X)
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
         options: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": 2 if fit else 1}
         if len(shape) <= 2:
             values: Array = validate_data(self, X, reset=fit, **options)
@@ -328,7 +326,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if _is_named(X):
             dataset = open_for(checkpoint, choose_source(os.fspath(X), {}, like=like))
             for note in notes(dataset, "all", checkpoint, named=True) if self.verbose else ():
-                say(note)
+                say(with_keywords(note))
         else:
             values = fitted.shaped(self._checked(X, fit=False))
             options = {"rescale": fitted.rescale_for(values.dtype)}
@@ -443,6 +441,11 @@ def _report_nothing(metrics: EpochMetrics, saved: bool) -> None:
     pass
 
 
+def _say_facts(facts: Sequence[tuple[str, str]]) -> None:
+    for name, fact in facts:
+        say(with_keywords(f"{name}: {fact}"))
+
+
 def _is_named(X: Any) -> bool:
     """Return whether X is the path or the name of a data set."""
     return isinstance(X, str | os.PathLike)
@@ -457,30 +460,3 @@ def _plain(value: Any) -> Any:
 
 def _times(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-@contextmanager
-def _errors_of_python() -> Iterator[None]:
-    """Raise the errors that Python's users expect, with keywords in place of options.
-
-    Raises:
-        ValueError: the input is bad.
-        RuntimeError: the work failed for a reason outside.
-
-    """
-    try:
-        yield
-    except InputError as error:
-        raise ValueError(_in_python(str(error))) from error
-    except AecliError as error:
-        raise RuntimeError(_in_python(str(error))) from error
-
-
-def _in_python(text: str) -> str:
-    """Return a message of the shell with keywords in place of options."""
-
-    def keyword(match: re.Match[str]) -> str:
-        name = match[1].replace("-", "_")
-        return name if name in (*SETTINGS, *_OPTIONS) else match[0]
-
-    return re.sub(r"--([a-z][a-z-]*[a-z])", keyword, text)

@@ -17,7 +17,7 @@ memory validated
 json_text
 files
 config pixels labels plot.library
-kept
+kept python_errors
 data.source tensor_file
 npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
 plot.names plot.planes
@@ -43,7 +43,7 @@ run.by_features run.in_memory interactive
 run.reopen features encode show plot.maps
 subject plot.mosaics
 plot.pictures
-plot.kinds neighbors references
+plot.kinds plot.on_axes neighbors references
 train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
@@ -53,7 +53,7 @@ train.loop score.stability
 score.seeds score.points score.table score.duplicates
 score.report
 score.comparison
-estimator
+estimator score.on_arrays
 cli.stdout
 cli.console
 cli.options cli.warnings cli.environment

@@ -108,18 +108,12 @@ def map_figure(
 
     """
     style = style or MapStyle()
-    _refuse_unfit(codes, coloring, over)
+    _refuse_unfit(codes.values, coloring, over)
     if coloring is None and codes.labels is not None:
         coloring = Classes(codes.labels, codes.class_names, codes.all_class_names)
     values, beneath, axis_names, note = _project(codes.values, over)
     figure, axes = _layout(len(axis_names), coloring, over, style)
-    if len(axis_names) == 1:
-        classes = coloring if isinstance(coloring, Classes) else None
-        far = draw_histograms(axes, values[:, 0], classes, style=style, over=beneath)
-    elif len(axis_names) == 3:
-        far = draw_scatter_3d(axes, values, coloring, style=style, over=beneath)
-    else:
-        far = draw_scatter(axes, values, coloring, style=style, over=beneath)
+    far = _draw(axes, values, beneath, coloring, style)
     notes = [note] if note else []
     if far:
         count = f"{far:,} of {len(values) + (0 if beneath is None else len(beneath)):,} codes"
@@ -127,10 +121,43 @@ def map_figure(
         notes.append(f"{count} {verb} far out: marked at the border")
         say(f"{count} {verb} far out, marked at the border: --limits all shows everything")
     axes.set_title("\n".join([_title(codes, name, coloring, axes, style), *notes]))
-    axes.set_xlabel(axis_names[0])
-    if len(axis_names) > 1:
-        axes.set_ylabel(axis_names[1])
+    _name_axes(axes, axis_names)
     return figure
+
+
+def draw_map(axes: Any, codes: Floats, coloring: Coloring | None) -> int:
+    """Draw codes (n, d) on axes that are given, 3-D ones for d = 3, as `map_figure` draws them.
+
+    Returns how many are far out and marked at the border.
+
+    Raises:
+        InputError: codes of 1 number and a number for each.
+
+    """
+    _refuse_unfit(codes, coloring, None)
+    values, _, axis_names, note = _project(codes, None)
+    far = _draw(axes, values, None, coloring, MapStyle())
+    if note:
+        axes.set_title(note)
+    _name_axes(axes, axis_names)
+    return far
+
+
+def _draw(
+    axes: Any, values: Floats, beneath: Floats | None, coloring: Coloring | None, style: MapStyle
+) -> int:
+    """Draw codes of 1 to 3 numbers; return how many are far out."""
+    if values.shape[1] == 1:
+        classes = coloring if isinstance(coloring, Classes) else None
+        return draw_histograms(axes, values[:, 0], classes, style=style, over=beneath)
+    draw = draw_scatter_3d if values.shape[1] == 3 else draw_scatter
+    return draw(axes, values, coloring, style=style, over=beneath)
+
+
+def _name_axes(axes: Any, names: Sequence[str]) -> None:
+    axes.set_xlabel(names[0])
+    if len(names) > 1:
+        axes.set_ylabel(names[1])
 
 
 @default_style()
@@ -278,8 +305,8 @@ def _histogram_rows(values: Floats, classes: Classes | None) -> list[tuple[str, 
     return rows
 
 
-def _refuse_unfit(codes: Codes, coloring: Coloring | None, over: Background | None) -> None:
-    dimensions = codes.values.shape[1]
+def _refuse_unfit(codes: Floats, coloring: Coloring | None, over: Background | None) -> None:
+    dimensions = codes.shape[1]
     if isinstance(coloring, ContinuousColors) and dimensions == 1:
         raise InputError("a colour for each code needs codes of at least 2 numbers: these have 1")
     if over is not None and over.values.shape[1] != dimensions:

@@ -330,15 +330,24 @@ def read_matrix(path: Path) -> CodeArray:
         InputError: the file is missing or is not a code matrix.
 
     """
-    values = read_npy(path)
+    return as_matrix(read_npy(path), str(path))
+
+
+def as_matrix(values: npt.NDArray[Any], where: str) -> CodeArray:
+    """Return numbers as a code matrix, float32 (n, d); `where` is what errors call them.
+
+    Raises:
+        InputError: they are not one.
+
+    """
     if values.ndim == 1:
         values = values[:, np.newaxis]
     if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
         raise InputError(
-            f"{path} is not a code matrix: expected numbers of shape (n, d), got {values.dtype} "
+            f"{where} is not a code matrix: expected numbers of shape (n, d), got {values.dtype} "
             f"{values.shape}"
         )
-    return finite_float32(values, f"{path} holds numbers that are not finite as float32")
+    return finite_float32(values, f"{where} holds numbers that are not finite as float32")
 
 
 def _read_provenance(path: Path) -> dict[str, Any] | None:

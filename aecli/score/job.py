@@ -240,7 +240,7 @@ def codes_job(
     with importing(_SCORING):
         data = open_dataset(source, bar) if source else _reopen(path, provenance, bar)
     split = split or provenance.get("split") or default_split(data, named=source is not None)
-    _check_count(path, codes, data, split, "; --split names another")
+    check_count(path, codes, data, split, "; --split names another")
     if source is None and codes.labels is not None and split == provenance["split"]:
         _check_labels(path, codes.labels, data.labels_of(split))
     job = CodesJob(path, codes, data, split)
@@ -306,7 +306,7 @@ def _check_labels(path: Path, labels: Labels, now: Labels | None) -> None:
         )
 
 
-def _check_count(
+def check_count(
     path: Path, codes: Codes, data: Dataset, split: SplitName, advice: str = ""
 ) -> None:
     """Raise `InputError` where there is not one code for each image of a split."""
@@ -326,7 +326,7 @@ def _read_voters(path: Path, job: CodesJob) -> Codes:
 
     """
     voters = read_codes(path)
-    _check_count(path, voters, job.dataset, "train")
+    check_count(path, voters, job.dataset, "train")
     if not has_separate_train_split(job.dataset, job.split):
         raise InputError(
             f"--train-codes cannot predict labels of {job.codes_path}: its {job.split} split has "
