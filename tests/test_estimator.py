@@ -118,7 +118,7 @@ def test_an_array_in_memory_is_in_no_file(
 ) -> None:
     Autoencoder(**TINY).fit(images[:40, :2, :3]).save(tmp_path / "run")
     assert main(["encode", str(tmp_path / "run")]) == 2
-    assert "save it as .npy, and name that as the DATASET" in capsys.readouterr().err
+    assert "aecli encode RUN X.npy makes RUN/codes.npy" in capsys.readouterr().err
 
 
 def test_images_are_placed_by_path_or_array(of_digits: Autoencoder, digits: Dataset) -> None:

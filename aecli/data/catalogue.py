@@ -99,8 +99,8 @@ def reopen_dataset(source: Source, bar: Bar = no_bar) -> Dataset:
             return _settled(read_named(source, bar))
     if source.location == IN_MEMORY:
         raise InputError(
-            "the run was trained on an array in memory, which is in no file: save it as .npy, and "
-            "name that as the DATASET"
+            "the run was trained on an array in memory, which is in no file: save it as X.npy; "
+            "aecli encode RUN X.npy makes RUN/codes.npy, to name in place of RUN"
         )
     return open_dataset(source, bar)
 
