@@ -96,12 +96,17 @@ def test_an_array_gives_the_bits_of_the_shell(
     X, y = images[:120, :, :, 0] / np.float32(255) * 3 - 1, labels[:120]
     np.save("X.npy", X)
     np.save("y.npy", y)
-    words = "--hidden 8 --encoder dense --epochs 1 --batch-size 64 --label-weight 0.5 --seed 3"
-    words += " --labels y.npy --test 0 -o run"
+    words = "--recipe plain --hidden 8 --epochs 1 --batch-size 64 --placing neighbors --seed 3"
+    words += " --label-weight 0.5 --labels y.npy --test 0 -o run"
     assert main(["train", "X.npy", *words.split()]) == 0
-    fitted = Autoencoder(
-        hidden=(8,), encoder="dense", epochs=1, batch_size=64, label_weight=0.5, seed=3
-    ).fit(X, y)
+    settings: dict[str, Any] = {
+        "hidden": (8,),
+        "epochs": 1,
+        "batch_size": 64,
+        "placing": "neighbors",
+        "seed": 3,
+    }
+    fitted = Autoencoder("plain", label_weight=0.5, **settings).fit(X, y)
     assert fitted.config_["placing"] == "neighbors"
     assert fitted.model_hash_ == Autoencoder.load("run").model_hash_
     # What the estimator saves, the shell reads; and both place images alike.
@@ -200,11 +205,14 @@ def test_bad_input_is_a_value_error(of_digits: Autoencoder, tmp_path: Path) -> N
 
 
 def test_numbers_of_numpy_are_settings(images: Array) -> None:
-    settings = TINY | {"latent": np.int64(3), "hidden": np.array([], int)}
-    assert Autoencoder(**settings).fit(images[:40, :2, :3]).transform(images[:5, :2, :3]).shape == (
-        5,
-        3,
-    )
+    settings = TINY | {
+        "seed": np.int64(4),
+        "hidden": np.array([], int),
+        "validation": np.float64(0.1),
+    }
+    fitted = Autoencoder(**settings).fit(images[:40, :2, :3])
+    assert fitted.config_["seed"] == 4
+    assert isinstance(fitted.get_params()["seed"], np.int64)
 
 
 class _Interrupting:
