@@ -28,6 +28,7 @@ from aecli.cli import main
 from aecli.config import SETTINGS
 from aecli.data import Dataset
 from aecli.labels import Labels
+from aecli.train.prepare import Prepared, prepare
 
 # The smallest program: without a hidden layer.
 TINY: dict[str, Any] = {"recipe": "classic", "hidden": (), "epochs": 2, "batch_size": 8}
@@ -248,11 +249,12 @@ def test_ctrl_c_leaves_the_best_so_far(images: Array, monkeypatch: pytest.Monkey
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_at_once(line: str) -> None:
+    def interrupted(*arguments: Any) -> Prepared:
         signal.raise_signal(signal.SIGINT)
+        return prepare(*arguments)
 
-    monkeypatch.setattr("aecli.estimator.say", stop_at_once)
-    estimator = Autoencoder(**TINY, verbose=True)
+    monkeypatch.setattr("aecli.train.loop.prepare", interrupted)
+    estimator = Autoencoder(**TINY)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(np.eye(9))
     with pytest.raises(NotFittedError):

@@ -21,7 +21,12 @@ def _colors(axes: Axes) -> int:
     return len(np.unique(np.concatenate(found), axis=0))
 
 
-def test_classes_are_drawn_with_their_names_in_the_users_style() -> None:
+def test_classes_are_drawn_with_their_names_in_the_users_style(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Whatever the first call imports has been imported.
+    plot_map(CODES[:, :2], NAMES, Figure().add_subplot())
+    monkeypatch.setitem(matplotlib.rcParams, "text.parse_math", True)
     settings = dict(matplotlib.rcParams)
     axes = Figure().add_subplot()
     assert plot_map(CODES[:, :2], NAMES, axes) is axes
