@@ -44,9 +44,14 @@ class EncodeJob:
     @property
     def rows(self) -> int:
         """How many images there are to encode."""
-        if self.provenance is None:
-            return self.dataset.count(self.split)
-        return int(self.provenance["rows"])
+        start, stop = self.bounds
+        return stop - start
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first of the images of the split to encode, and the one after the last."""
+        count = self.dataset.count(self.split)
+        return (0, count) if self.part is None else self.part.bounds(count)
 
 
 def encode_job(
@@ -104,7 +109,7 @@ def encode_job(
 
 def _part_job(job: EncodeJob, part: Part, *, named: bool, force: bool) -> EncodeJob:
     provenance = origin(job.checkpoint, job.dataset, job.split, part, named=named)
-    bounds = provenance["part"]["start"], provenance["part"]["stop"]
+    bounds = part.bounds(job.dataset.count(job.split))
     labels = job.dataset.labels_of(job.split)
     if labels is not None:
         labels = labels[slice(*bounds)]

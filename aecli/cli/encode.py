@@ -237,7 +237,7 @@ def _report(reporter: "Reporter", job: "EncodeJob", started: float) -> None:
             "rows": job.rows,
             "dimensions": job.checkpoint.config.latent,
             "converted": dict(job.dataset.converted),
-            "outside": job.dataset.outside_count(job.split),
+            "outside": job.dataset.outside_count(job.split, job.bounds),
             **part,
             "seconds": time.perf_counter() - started,
         },

@@ -157,9 +157,12 @@ class Dataset:
                     "--test"
                 )
 
-    def outside_count(self, name: SplitName) -> int:
-        """Return how many images of a split are `outside`."""
-        return 0 if self.outside is None else int(np.count_nonzero(self.outside[self.rows(name)]))
+    def outside_count(self, name: SplitName, bounds: tuple[int, int] | None = None) -> int:
+        """Return how many images of a split are `outside`; `bounds` as of `batches`."""
+        if self.outside is None:
+            return 0
+        chosen = self.outside[self.rows(name)]
+        return int(np.count_nonzero(chosen if bounds is None else chosen[slice(*bounds)]))
 
     def outside_note(self, name: SplitName) -> str | None:
         """Return in words how many images of a split have pixels beyond 0..1; None for none."""
