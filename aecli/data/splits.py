@@ -73,7 +73,7 @@ def split_at_random(
 
     A pure function of its arguments. Each split is int64 rows in ascending order; with very few
     rows some splits are empty. They are drawn when one is first asked for: a thousand million rows
-    take a minute and 30 GB, and who encodes all of them asks for none.
+    take five minutes and 24 GB, and who encodes all of them asks for none.
     """
     return _DrawnSplits(lambda: _draw(rows, labels, validation, test, seed))
 
