@@ -25,7 +25,7 @@ from aecli.run.codes import (
     refuse_existing_codes,
     write_codes,
 )
-from aecli.run.parts import complete_parts, joined, part_files
+from aecli.run.parts import complete_parts, joined, made_on_note, part_files
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,7 @@ def merge_codes(
     whole["fingerprint"] = _prove(paths, abouts, dataset, dataset.rows(whole["split"]), bar)
     shape = whole["rows"], whole["dimensions"]
     written = write_codes(out, CodeBlocks(_blocks(paths), shape, labels, whole), replace=replace)
-    made_on = sorted({about["made_on"] for about in abouts})
-    note = None
-    if len(made_on) > 1:
-        note = (
-            f"the parts were made on different machines ({'; '.join(made_on)}): equal images may "
-            "have codes that differ in their last bits"
-        )
-    return Merged(len(parts), *shape, tuple(written), note)
+    return Merged(len(parts), *shape, tuple(written), made_on_note(abouts))
 
 
 def _blocks(paths: Iterable[Path]) -> Iterator[CodeArray]:

@@ -13,7 +13,7 @@ from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import Codes, default_codes_path, is_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
 from aecli.run.part import codes_are_there, find_codes
-from aecli.run.parts import are_of, read_codes_or_parts, refuse_single_part
+from aecli.run.parts import are_of, parts_note, read_codes_or_parts, refuse_single_part
 from aecli.run.reopen import reopen
 
 Say = Callable[[str], None]
@@ -73,6 +73,8 @@ def _subject_of_run(source: Path, split: SplitName, say: Say, bar: Bar) -> Subje
     checkpoint = load(find_checkpoint(source))
     path = default_codes_path(folder_of(source).path, split)
     codes = read_codes_or_parts(path) if codes_are_there(path) else None
+    if codes is not None:
+        _say_parts(path, codes, say)
     if codes is not None and (codes.provenance or {}).get("model_sha256") != checkpoint.model_hash:
         say(f"{path} was made by another model: encoding the images again")
         codes = None
@@ -90,6 +92,12 @@ def _subject_of_run(source: Path, split: SplitName, say: Say, bar: Bar) -> Subje
     return Subject(codes, path, checkpoint, dataset, split)
 
 
+def _say_parts(path: Path, codes: Codes, say: Say) -> None:
+    note = parts_note(path, codes)
+    if note is not None:
+        say(note)
+
+
 def _encode(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar) -> Codes:
     from aecli.encode import encode_split
 
@@ -100,6 +108,7 @@ def _encode(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar
 def _subject_of_codes(path: Path, labels: Path | None, say: Say, bar: Bar) -> Subject:
     codes = read_codes_or_parts(path, labels)
     refuse_single_part(path, codes)
+    _say_parts(path, codes, say)
     for reason, count in codes.left_out.items():
         say(f"left out: {count:,} {reason}")
     provenance = codes.provenance

@@ -84,8 +84,9 @@ def test_merged_parts_are_the_bytes_of_one_process(
     assert main(["encode", "--merge", str(folder), "--quiet"]) == 2
     assert "exists already: --force" in capsys.readouterr().err
     # Its folder means it too, and another name for the whole.
-    other = str(folder / "other.npy")
-    assert main(["encode", "--merge", str(folder), "-o", other, "--quiet"]) == 0
+    forge(part_path(folder, 2), lambda content: content["part"].update(made_on="another machine"))
+    assert main(["encode", "--merge", str(folder), "-o", str(folder / "other.npy")]) == 0
+    assert "different machines made them (another machine, jax" in capsys.readouterr().err
     assert is_that_of_one_process(folder, "other")
 
 
@@ -301,6 +302,8 @@ def test_parts_are_read_as_one_and_missing_ones_are_said(
         assert main(["explore", str(source), "-o", str(page), "--force"]) == 0
         captured = capsys.readouterr()
         assert "1,797 of them with their images" in captured.err
+        is_in_parts = not (folder / "codes.npy").exists()
+        assert captured.err.count("codes.npy: 5 parts read as one") == 2 * is_in_parts
         assert main(["score", str(source), "--sample", "100", "--json"]) == 0
         scores = json.loads(capsys.readouterr().out)["maps"]["codes.npy"]
         return scores, picture.read_bytes(), page.read_bytes()
@@ -359,7 +362,7 @@ def test_images_that_change_between_parts_are_noticed_by_the_merge(
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (900, 8, 8), np.uint8)
     data, out = tmp_path / "x.npy", tmp_path / "codes.npy"
-    words = [data, "--split", split]
+    words = [str(data), "--split", split]
     for index in range(3):
         np.save(data, images if index else 255 - images)
         assert encode(digits_run, *words, "-o", out, "--part", f"{index}/3") == 0

@@ -67,7 +67,7 @@ def encode(
         typer.Option(
             metavar="I/N|auto",
             help="Encode one of N parts of the images, counted from 0, to NAME-I-of-N.npy. auto "
-            "takes both numbers from an array job, auto/N the task's own.",
+            "takes both numbers from an array job, auto/N the task's alone.",
             rich_help_panel="Parts",
         ),
     ] = None,
@@ -89,7 +89,7 @@ def encode(
     those that the run was trained on, and the command says so; --rescale names another range.
 
     Many processes or machines may share the images: each makes a --part, and --merge proves that
-    all parts are there, whole, and of one model and one data set. Parts that are there are skipped.
+    all parts are there, whole, and of one model and one data set. A whole part is not made again.
 
     [bold]Examples[/bold]
 
@@ -177,13 +177,13 @@ def _merge(
 
     codes = find_codes(codes)
     merged = merge_codes(codes, out, reporter.bar, replace=force)
-    if merged.note:
-        reporter.say(merged.note)
     names = Part(0, merged.parts).path(codes).name.replace("00000-of", "*-of").removesuffix("npy")
     reporter.say(
         f"merged {plural(merged.parts, 'part')} of one model and one data set, none missing; they "
         f"stay: {codes.parent / names}* are no longer needed"
     )
+    if merged.note:
+        reporter.say(merged.note)
     shape = merged.rows, merged.dimensions
     _say_written(reporter, merged.written, shape, started)
     reporter.result(

@@ -149,8 +149,12 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
             of range.
 
     """
+    from aecli.run.parts import parts_note
+
     style = _style(options)
     path, codes = codes_path(source), read_codes_of(source, options.labels)
+    if (note := parts_note(path, codes)) is not None:
+        options.say(note)
     for reason, count in codes.left_out.items():
         options.say(f"left out: {count:,} {reason}")
     coloring = _coloring(path, codes, options)

@@ -151,6 +151,27 @@ def same_images(provenance: Mapping[str, Any], dataset: Dataset) -> bool:
     )
 
 
+def parts_note(path: Path, codes: Codes) -> str | None:
+    """Return in a line that codes were read from parts; None where they were not."""
+    parts = (codes.provenance or {}).get("parts")
+    if parts is None:
+        return None
+    return "; ".join(
+        filter(None, (f"{path}: {len(parts):,} parts read as one", made_on_note(parts)))
+    )
+
+
+def made_on_note(parts: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return in words that different machines made parts; None where it was one kind."""
+    made_on = sorted({about["made_on"] for about in parts})
+    if len(made_on) == 1:
+        return None
+    return (
+        f"different machines made them ({', '.join(made_on)}): codes of equal images may differ in "
+        "their last bits"
+    )
+
+
 def refuse_single_part(path: Path, codes: Codes) -> None:
     """Raise `InputError` where codes are one part of several, which their images do not fit."""
     about = (codes.provenance or {}).get("part")
