@@ -28,8 +28,9 @@ from aecli.run.codes import (
 )
 from aecli.run.part import Part, count_of_parts, missing_line, parts_of
 
+_HASHES = ("codes_sha256", "labels_sha256", "sha256")
 # What differs between the parts of the same codes.
-_OF_A_PART = ("rows", "row_ids", "part", "codes_sha256", "labels_sha256", "sha256")
+_OF_A_PART = ("rows", "row_ids", "part", *_HASHES)
 # What is known of a part only once its images are read.
 _LATE = ("pixels_sha256", "made_on")
 _DIFFERENT = {"model_sha256": "another model", "part": "other rows"}
@@ -124,9 +125,6 @@ def joined(provenances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if None not in names:
         whole["row_ids"] = [name for some in names for name in some or ()]
     return {**whole, "parts": [provenance["part"] for provenance in provenances]}
-
-
-_HASHES = ("codes_sha256", "labels_sha256", "sha256")
 
 
 def are_of(provenance: Mapping[str, Any], dataset: Dataset, split: SplitName) -> bool:
