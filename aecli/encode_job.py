@@ -9,6 +9,7 @@ from aecli.background_import import importing
 from aecli.config import SplitName
 from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
 from aecli.data.source import located
+from aecli.errors import InputError
 from aecli.files import kind_of, refuse_inputs, require_suffix
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
@@ -93,7 +94,7 @@ def encode_job(
         refuse_existing_codes(out, force=force)
     source = choose_source(location, options or {}, like=checkpoint.data.source)
     read = source or checkpoint.data.source
-    named = [located(read.location)[0], *([located(read.labels)[0]] if read.labels else [])]
+    named = [located(name)[0] for name in (read.location, read.labels, read.features) if name]
     refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         # A part reads its own images alone: the merge looks at all of them.
@@ -108,6 +109,11 @@ def encode_job(
 
 
 def _part_job(job: EncodeJob, part: Part, *, named: bool, force: bool) -> EncodeJob:
+    if job.checkpoint.places_by_features:
+        raise InputError(
+            f"--part {part}: the run places images by features, of which parts say nothing: encode "
+            "all of them at once, without --part"
+        )
     provenance = origin(job.checkpoint, job.dataset, job.split, part, named=named)
     bounds = part.bounds(job.dataset.count(job.split))
     labels = job.dataset.labels_of(job.split)

@@ -421,10 +421,10 @@ from aecli.cli import main
 used = set()
 compiled = encoding.TrainedModel.compiled
 
-def spied(*arguments):
-    program = compiled(*arguments)
-    def run(rows):
-        values = program(rows)
+def spied(*arguments, **named):
+    program = compiled(*arguments, **named)
+    def run(*rows):
+        values = program(*rows)
         used.update(map(str, values.devices()))
         return values
     return run
@@ -452,3 +452,14 @@ def test_all_devices_make_the_bytes_of_one_with_new_and_with_kept_programs(
     assert "Traceback" not in done.stderr
     assert is_that_of_one_process(folder, "new")
     assert is_that_of_one_process(folder, "kept")
+
+
+def test_runs_that_place_by_features_are_not_encoded_in_parts(
+    digits_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("aecli.run.checkpoint.Checkpoint.places_by_features", True)
+    assert encode(digits_run, "-o", tmp_path / "codes.npy", "--part", "0/2") == 2
+    assert "the run places images by features" in capsys.readouterr().err
