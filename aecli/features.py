@@ -5,12 +5,11 @@ On the first principal components of their pixels, or of features that a file ha
 
 import math
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data import Dataset
+from aecli.data import Dataset, at_hand
 from aecli.errors import InputError
 from aecli.npy import finite_float32, read_npy
 from aecli.pca import PrincipalComponents, fit_on_training, fit_pca
@@ -82,8 +81,8 @@ def read_features(dataset: Dataset) -> Floats:
         InputError: the file cannot be read, or has not finite numbers, a row for each image.
 
     """
-    path = Path(dataset.source.features or "")
-    features = read_npy(path)
+    path = dataset.source.features or ""
+    features = read_npy(at_hand(path))
     count = len(dataset.images)
     if features.ndim != 2 or features.dtype.kind not in "fiu" or 0 in features.shape:
         raise InputError(

@@ -75,7 +75,9 @@ def encode(
     from aecli.memory import default_memory, parse_memory
     from aecli.plot.kinds import DEFAULT_KIND, PLOTS
     from aecli.printable import plural
-    from aecli.run.codes import write_codes
+    from aecli.remote.output import output_at
+    from aecli.run.codes import codes_files, default_codes_path, write_codes
+    from aecli.run.folder import folder_of
     from aecli.run.reopen import notes
 
     reporter = Reporter(quiet, as_json)
@@ -87,34 +89,40 @@ def encode(
         grayscale=grayscale,
         skip_broken=skip_broken,
     )
-    job = encode_job(run, dataset, options, split, out, reporter.bar, force=force)
+    out = out or default_codes_path(folder_of(run).path, split)
+    with output_at(out, force=force, reads=[dataset], files=codes_files) as target:
+        job = encode_job(run, dataset, options, split, target.place, reporter.bar, force=force)
 
-    from aecli.encode import encode_split
+        from aecli.encode import encode_split
 
-    for note in notes(job.dataset, job.split, named=dataset is not None):
-        reporter.say(note)
-    with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
-        codes = encode_split(
-            job.checkpoint,
-            job.dataset,
-            job.split,
-            batch_size=batch_size,
-            memory=default_memory() if memory is None else parse_memory(memory),
-            report=advance,
-        )
-        written = write_codes(job.out, codes, replace=force)
+        for note in notes(job.dataset, job.split, named=dataset is not None):
+            reporter.say(note)
+        with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
+            codes = encode_split(
+                job.checkpoint,
+                job.dataset,
+                job.split,
+                batch_size=batch_size,
+                memory=default_memory() if memory is None else parse_memory(memory),
+                report=advance,
+            )
+            written = write_codes(job.out, codes, replace=force)
     rows, dimensions = codes.shape
     seconds = time.perf_counter() - started
-    picture = PLOTS[DEFAULT_KIND].default_picture(job.out)
-    plot = shlex.join(["aecli", "plot", str(job.out), *force_if_there(picture)])
+    following = ""
+    if job.out == out:
+        picture = PLOTS[DEFAULT_KIND].default_picture(out)
+        plot = shlex.join(["aecli", "plot", str(out), *force_if_there(picture)])
+        following = f"; next: {plot}"
+    names = ", ".join(path.name for path in written)
     reporter.say(
         f"wrote {plural(rows, 'code')} of {plural(dimensions, 'number')} in {seconds:.1f} s: "
-        f"{', '.join(path.name for path in written)}; next: {plot}"
+        f"{names}{following}"
     )
     reporter.result(
-        [job.out],
+        [target.name],
         {
-            "codes": str(job.out),
+            "codes": target.name,
             "rows": rows,
             "dimensions": dimensions,
             "converted": dict(job.dataset.converted),

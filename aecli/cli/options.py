@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import typer
 from typer.core import TyperArgument, TyperCommand
 
+from aecli.addresses import address_of, is_address
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
@@ -248,7 +249,7 @@ def source_options(
     from aecli.data import parse_rescale, parse_size
 
     return {
-        "labels": None if labels is None else str(labels),
+        "labels": _name_of(labels),
         "validation": validation,
         "test": test,
         "split_seed": split_seed,
@@ -257,5 +258,12 @@ def source_options(
         "grayscale": grayscale or None,
         "no_labels": no_labels or None,
         "skip_broken": skip_broken or None,
-        "features": None if features is None else str(features),
+        "features": _name_of(features),
     }
+
+
+def _name_of(path: Path | None) -> str | None:
+    """Return a path as text, an address as it was before it became a path."""
+    if path is None:
+        return None
+    return address_of(path) if is_address(path) else str(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aecli import signals
+from aecli.addresses import address_of, expand_braces, is_address, last_part
 from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
@@ -305,5 +306,7 @@ def _report(
 
 
 def _base_name(dataset: str) -> str:
-    """Return what a data set is called after: the last part of its absolute path."""
+    """Return what a data set is called after: the last part of its absolute path, or address."""
+    if is_address(dataset):
+        return last_part(expand_braces(address_of(dataset))[0])
     return os.path.basename(os.path.abspath(os.path.expanduser(dataset)))  # noqa: PTH100,PTH111,PTH119

@@ -15,8 +15,6 @@ from aecli.pixels import Images, Limits, as_pixels, pixel_type
 
 # The size of one read: large enough for full disk speed, small compared with any memory limit.
 _READ_BYTES = 8_000_000
-# A gap of up to this size between two rows is read with them: faster than a second read.
-_GAP_BYTES = 16_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class StoredImages:
         if isinstance(rows, slice):
             return self._read(rows)
         images = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, _GAP_BYTES))
+        span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, self.array.gap_bytes))
         # Rows that are far apart are read separately, others together with the gap between them.
         parts = np.flatnonzero(np.diff(rows, append=rows[-1:] + gap + 1) > gap) + 1
         done = 0

@@ -1,0 +1,59 @@
+"""A `.npy` file at an address: rows are read by ranges, as they are asked for."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aecli.memory import refuse_beyond_memory
+from aecli.npy import Array, StoredArray, read_header
+from aecli.remote.objects import RemoteFile
+
+# The longest header that is looked for.
+_HEADER_BYTES = 2**16
+
+
+class RemoteArray(StoredArray):
+    """An array in an object, in C order; it has at least one axis, and is read as `StoredArray`."""
+
+    # A request costs as much as some bytes of the next row.
+    gap_bytes = 2**20
+
+    def __init__(
+        self, file: RemoteFile, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> None:
+        """Take the array that begins at the byte `offset` of a file."""
+        self.path, self.dtype, self.shape = Path(file.address), dtype, shape
+        self._file, self._first = file, offset
+
+    def __getitem__(self, chosen: slice) -> Array:
+        start, stop, _ = chosen.indices(len(self))
+        values = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        if values.nbytes:
+            data = memoryview(values.reshape(-1).view(np.uint8).data)
+            self._file.read_into(data, self._first + start * self.row_bytes)
+        return values
+
+
+def open_remote_npy(file: RemoteFile) -> Array | RemoteArray:
+    """Open the array of a `.npy` file elsewhere; runs no code of the file.
+
+    Without rows, or in Fortran's order, it is read whole.
+
+    Raises:
+        InputError: the object is not a whole `.npy` file of plain numbers, or cannot be read.
+        AecliError: its server does not answer, or it was changed.
+
+    """
+    start = io.BytesIO(file.read(0, min(_HEADER_BYTES, file.size)))
+    shape, fortran_order, dtype = read_header(start, file.address, file.size)
+    if shape and 0 not in shape and not fortran_order:
+        return RemoteArray(file, start.tell(), dtype, shape)
+    count = math.prod(shape)
+    refuse_beyond_memory(
+        count * dtype.itemsize, file.address, "save it in C order, then it is read by ranges"
+    )
+    flat = RemoteArray(file, start.tell(), dtype, (count,))[:]
+    return flat.reshape(shape, order="F" if fortran_order else "C")
