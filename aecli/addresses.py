@@ -56,7 +56,7 @@ def address_of(name: str | Path) -> str:
                 f"an address {scheme}:// has no user and no query: expected {_example(scheme)}, "
                 "and credentials in the environment or the files of the cloud's own programs"
             )
-        return f"{scheme}://{rest}"
+        return f"{scheme}://{rest.rstrip('/')}"
     host = re.split("[?#]", place.rpartition("@")[2])[0]
     if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(:\d+)?", host):
         raise InputError(

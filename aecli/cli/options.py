@@ -31,7 +31,10 @@ DEFAULT_RUN = RUNS / DEFAULT_DATASET
 
 
 class CheckedCommand(TyperCommand):
-    """A command whose names are not empty, and whose errors name the variable that is to blame."""
+    """A command whose names are not empty, whose addresses have no secrets in them any more.
+
+    Its errors name the variable that is to blame.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments.
@@ -55,6 +58,10 @@ class CheckedCommand(TyperCommand):
             if is_name and given.get(parameter.name) == "":
                 # Python takes an empty path for the current folder.
                 raise typer.BadParameter("expected a name, got nothing", ctx, parameter)
+        for name, value in ctx.params.items():
+            # From here on nothing knows the secrets in it.
+            if isinstance(value, str) and is_address(value):
+                ctx.params[name] = address_of(value)
         return rest
 
     def invoke(self, ctx: Any) -> Any:

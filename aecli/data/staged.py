@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from aecli.data.formats.parquet import needed_spans
 from aecli.data.progress import Advance, Bar, no_bar
 from aecli.errors import AecliError, InputError
 from aecli.kept import kept_folder
-from aecli.remote.objects import PART_BYTES, RemoteFile, below, look
+from aecli.remote.objects import AT_ONCE, PART_BYTES, RemoteFile, below, look
 from aecli.remote.store import ObjectState
 
-_AT_ONCE = 16
+_FILES_AT_ONCE = 16
 _SLICE_SECONDS = 0.2
 # Beyond that, copies that were not used for longest go.
 _MOST_BYTES = 20_000_000_000
@@ -91,7 +92,7 @@ def _find(address: str) -> _Found:
     """
     names = expand_braces(address)
     if len(names) > 1:
-        with ThreadPoolExecutor(_AT_ONCE, "aecli-look") as pool:
+        with ThreadPoolExecutor(_FILES_AT_ONCE, "aecli-look") as pool:
             states = list(pool.map(look, names))
         missing = [name for name, state in zip(names, states, strict=True) if state is None]
         if missing:
@@ -182,11 +183,11 @@ def _copy_small(
 ) -> None:
     """Copy objects of a part at most, several at a time."""
     waiting: set[Future[int]] = set()
-    pool = ThreadPoolExecutor(_AT_ONCE, "aecli-stage")
+    pool = ThreadPoolExecutor(_FILES_AT_ONCE, "aecli-stage")
     try:
         for name, (address, state) in objects.items():
             waiting.add(pool.submit(_copy_whole, place / name, address, state))
-            if len(waiting) >= 4 * _AT_ONCE:
+            if len(waiting) >= 4 * _FILES_AT_ONCE:
                 waiting = _collected(waiting, advance)
         while waiting:
             waiting = _collected(waiting, advance)
@@ -201,7 +202,7 @@ def _collected(waiting: set[Future[int]], advance: Advance) -> set[Future[int]]:
 
 
 def _copy_whole(path: Path, address: str, state: ObjectState) -> int:
-    files.write_bytes(path, RemoteFile(address, state, keep=False).read(0, state.size))
+    files.write_bytes(path, RemoteFile(address, state, keep=False).fetch(0, state.size))
     return state.size
 
 
@@ -211,14 +212,42 @@ def _copy(path: Path, address: str, state: ObjectState, advance: Advance, *, who
     spans = [(0, state.size)]
     if not whole and _is_parquet(path.name):
         spans = needed_spans(remote.open(), Path(address), state.size)
-    with files.writing(path, sum(stop - start for start, stop in spans)) as file:
+    pieces = [
+        (start, min(start + PART_BYTES, stop))
+        for first, stop in spans
+        for start in range(first, stop, PART_BYTES)
+    ]
+    with files.writing(path, sum(stop - start for start, stop in pieces)) as file:
         file.truncate(state.size)
-        for first, stop in spans:
-            for start in range(first, stop, PART_BYTES):
-                data = remote.read(start, min(start + PART_BYTES, stop))
-                file.seek(start)
-                file.write(data)
-                advance(len(data))
+        for start, data in _pieces(remote, pieces, advance):
+            file.seek(start)
+            file.write(data)
+
+
+def _pieces(
+    remote: RemoteFile, pieces: Sequence[tuple[int, int]], advance: Advance
+) -> Iterator[tuple[int, bytes]]:
+    """Yield where pieces of an object begin, and their bytes; several are asked for at a time."""
+    pool = ThreadPoolExecutor(AT_ONCE, "aecli-stage")
+    waiting: deque[tuple[int, Future[bytes]]] = deque()
+    try:
+        for start, stop in pieces:
+            waiting.append((start, pool.submit(remote.fetch, start, stop)))
+            if len(waiting) >= AT_ONCE:
+                yield _first_of(waiting, advance)
+        while waiting:
+            yield _first_of(waiting, advance)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _first_of(waiting: deque[tuple[int, Future[bytes]]], advance: Advance) -> tuple[int, bytes]:
+    start, future = waiting.popleft()
+    while not wait([future], _SLICE_SECONDS).done:
+        advance(0)
+    data = future.result()
+    advance(len(data))
+    return start, data
 
 
 def _evict(root: Path) -> None:

@@ -213,6 +213,8 @@ def _reason(error: Exception) -> str:
     text = f"{type(error).__name__} {error}".lower()
     if "slow" in text or "reduce your request rate" in text:
         return "its server is too busy (SlowDown)"
+    if "connect to" in text or "could not connect" in text or "endpointconnection" in text:
+        return "no connection"
     if "timeout" in text or "timed out" in text:
         return "no answer"
     if "connect" in text or "closed" in text or "payload" in text or "incomplete" in text:

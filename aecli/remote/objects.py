@@ -7,6 +7,7 @@ import random
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -38,13 +39,17 @@ _BUFFER_BYTES = 2**16
 # readers do not come back together.
 _FIRST_WAIT_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 10.0
-# How long a request may be without any progress.
+# How long a request may be without any progress, and the first one of an object, which shows
+# whether its server is there at all.
 _PATIENCE_SECONDS = 60.0
+_FIRST_PATIENCE_SECONDS = 20.0
 # Parts of an object up to this size are kept on disk until the process ends, where it has room for
 # twice as much.
 _MOST_KEPT_BYTES = 20_000_000_000
 
 Result = TypeVar("Result")
+
+_sleep = time.sleep
 
 _STORES: dict[str, Store] = {}
 _STARTING = threading.Lock()
@@ -81,7 +86,7 @@ def look(address: str) -> ObjectState | None:
     """
     store = store_of(address)
     try:
-        return _persistent(address, lambda: store.look(address))
+        return _persistent(address, lambda: store.look(address), patience=_FIRST_PATIENCE_SECONDS)
     except MissingError:
         return None
 
@@ -90,7 +95,7 @@ def below(address: str) -> Mapping[str, ObjectState]:
     """Return the objects below an address, by their names there; raises as `look`."""
     store = store_of(address)
     try:
-        return _persistent(address, lambda: store.below(address))
+        return _persistent(address, lambda: store.below(address), patience=_FIRST_PATIENCE_SECONDS)
     except MissingError:
         return {}
 
@@ -149,9 +154,13 @@ class RemoteFile:
         self._store = store_of(address)
         self._reading = threading.Lock()
         self._parts: dict[int, Future[bytes]] = {}
+        # Its threads start when they are needed.
         self._pool = ThreadPoolExecutor(AT_ONCE, "aecli-remote")
-        self._next = 0
+        # Where the last read ended; before the first one nothing goes on.
+        self._next: int | None = None
         self._kept = _place_for(found.size) if keep else None
+        if self._kept is not None:
+            weakref.finalize(self, os.close, self._kept)
         self._have: set[int] = set()
 
     @property
@@ -182,7 +191,7 @@ class RemoteFile:
 
     def _read_into(self, target: memoryview, start: int) -> None:
         stop = start + len(target)
-        goes_on = 0 <= start - self._next <= _GAP_BYTES
+        goes_on = self._next is not None and 0 <= start - self._next <= _GAP_BYTES
         self._next = stop
         parts = range(start // PART_BYTES, -(-stop // PART_BYTES))
         if self._kept is not None and self._have.issuperset(parts):
@@ -190,7 +199,7 @@ class RemoteFile:
             return
         if not goes_on and len(target) < PART_BYTES:
             # Of a part the most would be thrown away.
-            target[:] = self._fetch(start, stop)
+            target[:] = self.fetch(start, stop)
             return
         end = -(-self.size // PART_BYTES) if goes_on else parts.stop
         for part in parts:
@@ -219,16 +228,19 @@ class RemoteFile:
             kept = bytearray(size)
             _pread(self._kept, memoryview(kept), start)
             return bytes(kept)
-        data = self._fetch(start, start + size)
+        data = self.fetch(start, start + size)
         if self._kept is not None:
             # On a full disk it is asked for again, no worse.
             with suppress(OSError):
-                if os.pwrite(self._kept.fileno(), data, start) == size:
+                if os.pwrite(self._kept, data, start) == size:
                     self._have.add(part)
         return data
 
-    def _fetch(self, start: int, stop: int) -> bytes:
-        """Ask for bytes; where the connection breaks off, resume at the byte that was reached."""
+    def fetch(self, start: int, stop: int) -> bytes:
+        """Ask for bytes, without parts; where the connection breaks off, resume at that byte.
+
+        From any thread; raises as `read_into`.
+        """
         data = bytearray()
 
         def receive() -> None:
@@ -272,7 +284,7 @@ class _OpenFile(io.RawIOBase):
         return len(data)
 
 
-def _pread(file: IO[bytes], target: memoryview, start: int) -> None:
+def _pread(descriptor: int, target: memoryview, start: int) -> None:
     """Read bytes that are kept on the disk.
 
     Raises:
@@ -281,7 +293,7 @@ def _pread(file: IO[bytes], target: memoryview, start: int) -> None:
     """
     try:
         while target:
-            count = os.preadv(file.fileno(), [target], start)
+            count = os.preadv(descriptor, [target], start)
             if count == 0:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             target, start = target[count:], start + count
@@ -290,8 +302,8 @@ def _pread(file: IO[bytes], target: memoryview, start: int) -> None:
         raise AecliError(f"cannot read what is kept in {files.cache_folder()}: {reason}") from error
 
 
-def _place_for(size: int) -> IO[bytes] | None:
-    """Return a file without a name for all bytes of an object; None where it should not be kept."""
+def _place_for(size: int) -> int | None:
+    """Return a descriptor of a file without a name for all bytes of an object; None for none."""
     if size > _MOST_KEPT_BYTES:
         return None
     try:
@@ -300,13 +312,17 @@ def _place_for(size: int) -> IO[bytes] | None:
         room = os.statvfs(folder)
         if room.f_bavail * room.f_frsize < 2 * size:
             return None
-        return tempfile.TemporaryFile(dir=folder)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.dup(file.fileno())
     except OSError:
         return None
 
 
 def _persistent(
-    address: str, request: Callable[[], Result], progress: Callable[[], int] = lambda: 0
+    address: str,
+    request: Callable[[], Result],
+    progress: Callable[[], int] = lambda: 0,
+    patience: float | None = None,
 ) -> Result:
     """Make a request until it succeeds; `progress` says how far it came, and renews the patience.
 
@@ -316,6 +332,7 @@ def _persistent(
         AecliError: the object was changed, or there was no progress for too long.
 
     """
+    patience = _PATIENCE_SECONDS if patience is None else patience
     began, reached, tries = time.monotonic(), progress(), 0
     while True:
         try:
@@ -332,9 +349,10 @@ def _persistent(
             wait = min(_FIRST_WAIT_SECONDS * 2**tries, _LONGEST_WAIT_SECONDS)
             wait = max(wait * random.uniform(0.5, 1), error.seconds)
             tries += 1
-            if time.monotonic() + wait - began > _PATIENCE_SECONDS:
+            waited = time.monotonic() - began
+            if waited + wait > patience:
                 raise AecliError(
-                    f"cannot reach {address}: {error}, after {tries} tries in "
-                    f"{_PATIENCE_SECONDS:g} s; try again later"
+                    f"cannot reach {address}: {error}, after {tries} tries in {waited:.0f} s; try "
+                    "again later"
                 ) from error
-        time.sleep(wait)
+        _sleep(wait)
