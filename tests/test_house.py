@@ -16,7 +16,8 @@ errors cores background_import printable signals clock
 addresses memory validated
 json_text remote.store
 files
-remote.http remote.buckets
+remote.http
+remote.buckets
 remote.objects
 remote.output
 config pixels labels plot.library

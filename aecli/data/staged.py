@@ -202,7 +202,8 @@ def _collected(waiting: set[Future[int]], advance: Advance) -> set[Future[int]]:
 
 
 def _copy_whole(path: Path, address: str, state: ObjectState) -> int:
-    files.write_bytes(path, RemoteFile(address, state, keep=False).fetch(0, state.size))
+    data = RemoteFile(address, state, keep=False).fetch(0, state.size)
+    files.write_bytes(path, bytes(data))
     return state.size
 
 
@@ -226,10 +227,10 @@ def _copy(path: Path, address: str, state: ObjectState, advance: Advance, *, who
 
 def _pieces(
     remote: RemoteFile, pieces: Sequence[tuple[int, int]], advance: Advance
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, bytearray]]:
     """Yield where pieces of an object begin, and their bytes; several are asked for at a time."""
     pool = ThreadPoolExecutor(AT_ONCE, "aecli-stage")
-    waiting: deque[tuple[int, Future[bytes]]] = deque()
+    waiting: deque[tuple[int, Future[bytearray]]] = deque()
     try:
         for start, stop in pieces:
             waiting.append((start, pool.submit(remote.fetch, start, stop)))
@@ -241,7 +242,9 @@ def _pieces(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _first_of(waiting: deque[tuple[int, Future[bytes]]], advance: Advance) -> tuple[int, bytes]:
+def _first_of(
+    waiting: deque[tuple[int, Future[bytearray]]], advance: Advance
+) -> tuple[int, bytearray]:
     start, future = waiting.popleft()
     while not wait([future], _SLICE_SECONDS).done:
         advance(0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import requests
 
 _TIMEOUT_SECONDS = 15
-_CHUNK_BYTES = 2**18
+_CHUNK_BYTES = 2**20
 _MOST_OF_A_NAME = 60
 # The most seconds that a server may ask to wait.
 _LONGEST_WAIT = 30.0

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +29,7 @@ from aecli.remote.store import (
 )
 
 # What is asked for at a time, and how many of these at once: enough for a fast network far away.
-PART_BYTES = 2**23
+PART_BYTES = 2**22
 AT_ONCE = 8
 # A read that goes on where the last one ended has the next parts asked for ahead; a gap of up to a
 # part is no more than a request costs.
@@ -43,8 +44,10 @@ _LONGEST_WAIT_SECONDS = 10.0
 # whether its server is there at all.
 _PATIENCE_SECONDS = 60.0
 _FIRST_PATIENCE_SECONDS = 20.0
-# Parts of an object up to this size are kept on disk until the process ends, where it has room for
-# twice as much.
+# When a part is fetched for this time it is kept on disk: to write it takes as long as to fetch it
+# twice, so that what is read a few times never pays for it, and what is read often pays once.
+_KEPT_AT = 3
+# Parts of larger objects are never kept, nor where the disk has not room for twice as much.
 _MOST_KEPT_BYTES = 20_000_000_000
 
 Result = TypeVar("Result")
@@ -132,8 +135,8 @@ def exists(address: str) -> InputError:
 class RemoteFile:
     """An object, read by ranges, always in the state that it had when it was opened.
 
-    Parts arrive several at a time, and ahead of a reader that goes on where it ended. On a disk
-    with room for them they are kept until the process ends, so that each is fetched once.
+    Parts arrive several at a time, and ahead of a reader that goes on where it ended. Those that
+    are read again and again are kept on the disk, where it has room, until the process ends.
     """
 
     def __init__(
@@ -153,7 +156,7 @@ class RemoteFile:
         self.state = found
         self._store = store_of(address)
         self._reading = threading.Lock()
-        self._parts: dict[int, Future[bytes]] = {}
+        self._parts: dict[int, Future[bytearray]] = {}
         # Its threads start when they are needed.
         self._pool = ThreadPoolExecutor(AT_ONCE, "aecli-remote")
         # Where the last read ended; before the first one nothing goes on.
@@ -162,6 +165,7 @@ class RemoteFile:
         if self._kept is not None:
             weakref.finalize(self, os.close, self._kept)
         self._have: set[int] = set()
+        self._times: Counter[int] = Counter()
 
     @property
     def size(self) -> int:
@@ -210,7 +214,7 @@ class RemoteFile:
             if high == first + PART_BYTES:
                 del self._parts[part]
 
-    def _ask(self, parts: range) -> Future[bytes]:
+    def _ask(self, parts: range) -> Future[bytearray]:
         """Ask for parts that are not on their way; return the first of them."""
         # A reader who jumped has left the others behind.
         for part in [one for one in self._parts if one not in parts]:
@@ -220,40 +224,45 @@ class RemoteFile:
                 self._parts[part] = self._pool.submit(self._part, part)
         return self._parts[parts.start]
 
-    def _part(self, part: int) -> bytes:
+    def _part(self, part: int) -> bytearray:
         """Return a part, from the disk where it is kept there."""
         start = part * PART_BYTES
         size = min(PART_BYTES, self.size - start)
         if self._kept is not None and part in self._have:
             kept = bytearray(size)
             _pread(self._kept, memoryview(kept), start)
-            return bytes(kept)
+            return kept
         data = self.fetch(start, start + size)
-        if self._kept is not None:
+        self._times[part] += 1
+        if self._kept is not None and self._times[part] == _KEPT_AT:
             # On a full disk it is asked for again, no worse.
             with suppress(OSError):
                 if os.pwrite(self._kept, data, start) == size:
                     self._have.add(part)
         return data
 
-    def fetch(self, start: int, stop: int) -> bytes:
+    def fetch(self, start: int, stop: int) -> bytearray:
         """Ask for bytes, without parts; where the connection breaks off, resume at that byte.
 
         From any thread; raises as `read_into`.
         """
-        data = bytearray()
+        data, place = bytearray(stop - start), 0
 
         def receive() -> None:
-            reached = start + len(data)
-            if reached < stop:
-                for chunk in self._store.read(self.address, self.state, reached, stop):
-                    data.extend(chunk)
+            nonlocal place
+            if start + place < stop:
+                for chunk in self._store.read(self.address, self.state, start + place, stop):
+                    data[place : place + len(chunk)] = chunk
+                    place += len(chunk)
 
         try:
-            _persistent(self.address, receive, lambda: len(data))
+            _persistent(self.address, receive, lambda: place)
         except MissingError as error:
+            if look(self.address) is not None:
+                # A store that keeps versions has not this one any more.
+                raise changed(self.address) from error
             raise InputError(f"{self.address} is no longer there") from error
-        return bytes(data)
+        return data
 
 
 class _OpenFile(io.RawIOBase):

@@ -42,7 +42,7 @@ class Faults(BaseHTTPRequestHandler):
         pass
 
     def request_of(self) -> Request:
-        is_read = self.command == "GET" and "?" not in self.path
+        is_read = self.command == "GET" and "list-type" not in self.path
         number = next(self.numbers) if is_read else -1
         request = Request(self.command, self.path, _range(self.headers), number)
         self.log.append(request)
