@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -73,6 +73,10 @@ class StoredArray:
                 self._read(*known)
             self._state = state
         return values
+
+    def several(self, chosen: Iterable[slice]) -> Iterator[Array]:
+        """Yield the rows of each slice."""
+        return (self[rows] for rows in chosen)
 
     def _read(self, start: int, stop: int) -> Array:
         """Read rows, and compare them with what they were when they were last read."""

@@ -32,7 +32,7 @@ def encode(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name, folder or file of the images.",
+            help="Name, folder, file or address of the images.",
             show_default="what the run was trained on",
         ),
     ] = None,
@@ -68,6 +68,8 @@ def encode(
       aecli encode runs/mnist --split train -o train.npy
 
       aecli encode runs/mnist ~/data/fashion -o fashion.npy
+
+      aecli encode runs/mnist s3://bucket/new.npy -o s3://bucket/codes.npy
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter, force_if_there

@@ -46,7 +46,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name (aecli data list), folder of images, or file of arrays.",
+            help="Name (aecli data list), folder of images, file of arrays, or address (s3://...).",
             show_default=DEFAULT_DATASET,
         ),
     ] = None,
@@ -159,6 +159,8 @@ def train(
       aecli train mnist --recipe classic -o runs/classic
 
       aecli train ~/pictures --size 32 --features clip.npy
+
+      aecli train "s3://bucket/shards-{000..127}.tar" --size 32 -o runs/shards
 
       aecli train --resume -o runs/classic --epochs 80
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from numpy.lib.format import MAGIC_PREFIX
 
-from aecli.addresses import address_of, expand_braces, is_address, split_member
+from aecli.addresses import SCHEMES, address_of, expand_braces, is_address, split_member
 from aecli.config import nearest
 from aecli.data.dataset import Dataset
 from aecli.data.format import Format
@@ -56,6 +56,10 @@ def open_dataset(source: Source | str, bar: Bar = no_bar) -> Dataset:
     if location in dataset_names():
         with _memory(location):
             return take_shape(take_range(_without_labels(read_named(source, bar))))
+    if (scheme := location.partition("://")[0]) != location:
+        # What follows may have secrets.
+        known = ", ".join(f"{one}://" for one in SCHEMES)
+        raise InputError(f"no data are read at {scheme}:// addresses: expected {known}, or a path")
     if (error := as_files_error(location)) is not None:
         raise error
     if not location or os.sep in location:

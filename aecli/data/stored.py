@@ -45,23 +45,24 @@ class StoredImages:
 
     def __getitem__(self, rows: Rows) -> Images:
         if isinstance(rows, slice):
-            return self._read(rows)
+            return self._pixels(self.array[rows])
         images = np.empty((len(rows), *self.shape[1:]), self.dtype)
         span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, self.array.gap_bytes))
         # Rows that are far apart are read separately, others together with the gap between them.
         parts = np.flatnonzero(np.diff(rows, append=rows[-1:] + gap + 1) > gap) + 1
-        done = 0
+        done, chosen = 0, []
         while done < len(rows):
             start = int(rows[done])
             part_end = int(parts[np.searchsorted(parts, done, side="right")])
             end = min(part_end, int(np.searchsorted(rows, start + span)))
-            block = self._read(slice(start, int(rows[end - 1]) + 1))
-            images[done:end] = block[rows[done:end] - start]
+            chosen.append((slice(done, end), slice(start, int(rows[end - 1]) + 1)))
             done = end
+        blocks = self.array.several([block for _, block in chosen])
+        for (places, block), raw in zip(chosen, blocks, strict=True):
+            images[places] = self._pixels(raw)[rows[places] - block.start]
         return images
 
-    def _read(self, rows: slice) -> Images:
-        raw = self.array[rows]
+    def _pixels(self, raw: Array) -> Images:
         pixels = as_pixels(raw.reshape(len(raw), *(self.stored or self.shape[1:])), self.rescale)
         return fit(pixels, self.shape[1:]) if self.stored else pixels
 

@@ -70,10 +70,10 @@ class BucketStore:
 
     def look(self, address: str) -> ObjectState:
         """Return the state of an object."""
-        # The last has a cache of its own.
-        options = {"refresh": True} if self._scheme == "hf" else {}
         with self._saying_what_failed():
-            found = self._files.info(address, **options)
+            # Hugging Face's library keeps answers, whatever it is told.
+            self._files.invalidate_cache(address)
+            found = self._files.info(address)
         if found["type"] != "file":
             raise MissingError("it is a folder")
         return _state(found)
@@ -85,6 +85,8 @@ class BucketStore:
             try:
                 yield from self._web.read(self._signed(address), state, start, stop)
                 return
+            except MissingError:
+                raise
             except RefusedError:
                 # In another region, or with conditions of its own: the library knows more.
                 self._can_sign = False

@@ -107,6 +107,7 @@ BAD = {
     "s3://user:secret@{}/a": "has no user and no query",
     "s3://{}/a?X-Amz-Signature=secret": "has no user and no query",
     "s3:///a": "names no place",
+    "ftp://user:secret@host/a": "no data are read at ftp:// addresses: expected s3://, gs://,",
 }
 
 
@@ -138,3 +139,15 @@ def test_without_the_extra_a_line_says_how_to_install_it(
     monkeypatch.delitem(known, "s3", raising=False)
     with pytest.raises(InputError, match=r"s3:// needs s3fs: pip install 'aecli\[cloud\]'"):
         open_dataset("s3://bucket/images.npy")
+
+
+def test_rows_that_are_far_apart_are_asked_for_alone(
+    bucket: Bucket, quick: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aecli.data.remote_array.RemoteArray.gap_bytes", 600)
+    dataset = open_dataset(bucket.put("images.npy", npy(IMAGES)))
+    rows = np.array([0, 1, 4, 90, 200, 299])
+    bucket.front.begin(lambda request: "503" if request.number == 1 else None)
+    assert np.array_equal(dataset.images[rows][..., 0], IMAGES[rows])
+    fetched = sum(r.range[1] + 1 - r.range[0] for r in bucket.front.reads()[:4] if r.range)
+    assert fetched < 8 * 256
