@@ -78,6 +78,9 @@ class StoredArray:
         """Yield the rows of each slice."""
         return (self[rows] for rows in chosen)
 
+    def announce(self, chosen: Iterable[slice]) -> None:
+        """Say which rows are to be read, in this order; a disk has no use for it."""
+
     def _read(self, start: int, stop: int) -> Array:
         """Read rows, and compare them with what they were when they were last read."""
         from isal import isal_zlib

@@ -51,10 +51,18 @@ class RemoteArray(StoredArray):
             for first in range(0, len(slices), _ASKED_AHEAD):
                 yield from pool.map(self._fetched, slices[first : first + _ASKED_AHEAD])
 
+    def announce(self, chosen: Iterable[slice]) -> None:
+        """Say which rows are to be read, in this order: several slices are asked for at a time."""
+        self._file.announce(map(self._bytes_of, chosen))
+
+    def _bytes_of(self, rows: slice) -> tuple[int, int]:
+        """Return where rows begin and end in the file."""
+        start, stop, _ = rows.indices(len(self))
+        return self._first + start * self.row_bytes, self._first + stop * self.row_bytes
+
     def _fetched(self, rows: slice) -> Array:
         """Return rows that are asked for alone."""
-        start, stop = (self._first + place * self.row_bytes for place in (rows.start, rows.stop))
-        flat = np.frombuffer(self._file.fetch(start, stop), self.dtype)
+        flat = np.frombuffer(self._file.fetch(*self._bytes_of(rows)), self.dtype)
         return flat.reshape(-1, *self.shape[1:])
 
 

@@ -1,12 +1,13 @@
 """Images that stay in their file: rows are read on demand."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aecli.data.rows import Rows
 from aecli.data.stretch import fit
@@ -47,8 +48,28 @@ class StoredImages:
         if isinstance(rows, slice):
             return self._pixels(self.array[rows])
         images = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        chosen = self._slices(rows)
+        blocks = self.array.several([block for _, block in chosen])
+        for (places, block), raw in zip(chosen, blocks, strict=True):
+            images[places] = self._pixels(raw)[rows[places] - block.start]
+        return images
+
+    def announce(self, wanted: Iterable[Rows]) -> None:
+        """Say which rows are to be asked for, in this order, so that they may be fetched ahead."""
+        self.array.announce(
+            block
+            for rows in wanted
+            for block in (
+                [rows] if isinstance(rows, slice) else [block for _, block in self._slices(rows)]
+            )
+        )
+
+    def _slices(self, rows: npt.NDArray[np.int64]) -> list[tuple[slice, slice]]:
+        """Return the slices that rows are read by, each after the places of `rows` that are in it.
+
+        Rows that are far apart are read separately, others together with the gap between them.
+        """
         span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, self.array.gap_bytes))
-        # Rows that are far apart are read separately, others together with the gap between them.
         parts = np.flatnonzero(np.diff(rows, append=rows[-1:] + gap + 1) > gap) + 1
         done, chosen = 0, []
         while done < len(rows):
@@ -57,10 +78,7 @@ class StoredImages:
             end = min(part_end, int(np.searchsorted(rows, start + span)))
             chosen.append((slice(done, end), slice(start, int(rows[end - 1]) + 1)))
             done = end
-        blocks = self.array.several([block for _, block in chosen])
-        for (places, block), raw in zip(chosen, blocks, strict=True):
-            images[places] = self._pixels(raw)[rows[places] - block.start]
-        return images
+        return chosen
 
     def _pixels(self, raw: Array) -> Images:
         pixels = as_pixels(raw.reshape(len(raw), *(self.stored or self.shape[1:])), self.rescale)

@@ -8,8 +8,8 @@ import tempfile
 import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -164,6 +164,9 @@ class RemoteFile:
         self._kept = _place_for(found.size) if keep else None
         if self._kept is not None:
             weakref.finalize(self, os.close, self._kept)
+        # What is to be read next, and what of it is on its way.
+        self._announced: Iterator[tuple[int, int]] = iter(())
+        self._coming: deque[tuple[int, int, Future[bytearray]]] = deque()
         self._have: set[int] = set()
         self._times: Counter[int] = Counter()
 
@@ -193,8 +196,35 @@ class RemoteFile:
         with self._reading:
             self._read_into(target, start)
 
+    def announce(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Say which bytes are to be read, from first to end each, in this order.
+
+        They lie anywhere; several are asked for at a time, and ahead of their reader. Other reads
+        may come between them.
+        """
+        with self._reading:
+            for _, _, future in self._coming:
+                future.cancel()
+            self._coming.clear()
+            self._announced = iter(ranges)
+            self._ask_for_announced()
+
+    def _ask_for_announced(self) -> None:
+        while sum(stop - start for start, stop, _ in self._coming) < AT_ONCE * PART_BYTES:
+            following = next(self._announced, None)
+            if following is None:
+                return
+            # Of longer ones several parts are asked for at a time anyway.
+            if following[1] - following[0] <= 2 * PART_BYTES:
+                self._coming.append((*following, self._pool.submit(self.fetch, *following)))
+
     def _read_into(self, target: memoryview, start: int) -> None:
         stop = start + len(target)
+        if self._coming and self._coming[0][:2] == (start, stop):
+            _, _, future = self._coming.popleft()
+            self._ask_for_announced()
+            target[:] = future.result()
+            return
         goes_on = self._next is not None and 0 <= start - self._next <= _GAP_BYTES
         self._next = stop
         parts = range(start // PART_BYTES, -(-stop // PART_BYTES))

@@ -151,3 +151,24 @@ def test_rows_that_are_far_apart_are_asked_for_alone(
     assert np.array_equal(dataset.images[rows][..., 0], IMAGES[rows])
     fetched = sum(r.range[1] + 1 - r.range[0] for r in bucket.front.reads()[:4] if r.range)
     assert fetched < 8 * 256
+
+
+def test_blocks_in_any_order_are_asked_for_several_at_a_time(
+    bucket: Bucket, quick: list[float]
+) -> None:
+    from aecli.run.states import ShuffleLayout
+    from aecli.train.stream import shuffle_buffers
+
+    dataset = open_dataset(bucket.put("images.npy", npy(IMAGES)))
+    bucket.front.begin(lambda request: "stall" if request.number == 0 else None)
+    seen = []
+    for buffer in shuffle_buffers(dataset, ShuffleLayout(10, 6), 10, seed=1, epoch=1, shuffle=True):
+        chosen = buffer.batches[: buffer.steps].ravel()
+        seen += [buffer.images[row].tobytes() for row in chosen]
+    rows = dataset.rows("train")
+    assert isinstance(rows, np.ndarray)
+    assert sorted(seen) == sorted(IMAGES[row].tobytes() for row in rows)
+    # All but the first were answered while that one was not.
+    assert len(quick) == 1
+    starts = [request.range[0] for request in bucket.front.reads() if request.range]
+    assert starts.index(starts[0], 1) > 4
