@@ -166,7 +166,7 @@ class RemoteFile:
             weakref.finalize(self, os.close, self._kept)
         # What is to be read next, and what of it is on its way.
         self._announced: Iterator[tuple[int, int]] = iter(())
-        self._coming: deque[tuple[int, int, Future[bytearray]]] = deque()
+        self._coming: deque[tuple[int, int, list[Future[bytearray]]]] = deque()
         self._have: set[int] = set()
         self._times: Counter[int] = Counter()
 
@@ -203,8 +203,9 @@ class RemoteFile:
         may come between them.
         """
         with self._reading:
-            for _, _, future in self._coming:
-                future.cancel()
+            for _, _, pieces in self._coming:
+                for piece in pieces:
+                    piece.cancel()
             self._coming.clear()
             self._announced = iter(ranges)
             self._ask_for_announced()
@@ -214,16 +215,23 @@ class RemoteFile:
             following = next(self._announced, None)
             if following is None:
                 return
+            start, stop = following
             # Of longer ones several parts are asked for at a time anyway.
-            if following[1] - following[0] <= 2 * PART_BYTES:
-                self._coming.append((*following, self._pool.submit(self.fetch, *following)))
+            if stop - start <= AT_ONCE * PART_BYTES:
+                pieces = [
+                    self._pool.submit(self.fetch, first, min(first + PART_BYTES, stop))
+                    for first in range(start, stop, PART_BYTES)
+                ]
+                self._coming.append((start, stop, pieces))
 
     def _read_into(self, target: memoryview, start: int) -> None:
         stop = start + len(target)
         if self._coming and self._coming[0][:2] == (start, stop):
-            _, _, future = self._coming.popleft()
+            _, _, pieces = self._coming.popleft()
             self._ask_for_announced()
-            target[:] = future.result()
+            for number, piece in enumerate(pieces):
+                first = number * PART_BYTES
+                target[first : first + PART_BYTES] = piece.result()
             return
         goes_on = self._next is not None and 0 <= start - self._next <= _GAP_BYTES
         self._next = stop
