@@ -197,9 +197,16 @@ def _errors_of(scheme: str) -> tuple[type[Exception], ...]:
         google_errors = (gcsfs.retry.HttpError, google.auth.exceptions.GoogleAuthError)
         return (OSError, ValueError, aiohttp.ClientError, *google_errors)
     if scheme == "hf":
-        import huggingface_hub.errors
+        from huggingface_hub.errors import HfHubHTTPError
 
-        return (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError)
+        # With those of the library below it, of which there are several.
+        below = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
+        return (
+            OSError,
+            ValueError,
+            HfHubHTTPError,
+            *(k for k in below if issubclass(k, Exception)),
+        )
     return (OSError, ValueError)
 
 
@@ -225,7 +232,8 @@ def _meaning(error: Exception) -> Exception:
         return kind(f"its server answered {number}")
     if type(error).__module__.startswith("google.auth"):
         return RefusedError(f"access was refused; {_CREDENTIALS}")
-    if isinstance(error, ValueError) and not isinstance(error, OSError):
+    is_wrong = type(error).__name__ == "ParamValidationError" or isinstance(error, ValueError)
+    if is_wrong and not isinstance(error, OSError):
         return RefusedError("its name is none that this storage takes")
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         return RefusedError(one_line(error.strerror or "refused", _MOST_OF_A_REASON))
