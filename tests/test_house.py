@@ -13,9 +13,13 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # a name with a star stands for all modules of its folder.
 HOUSE = """
 errors cores background_import printable signals clock
-memory validated
-json_text
+addresses memory validated
+json_text remote.store
 files
+remote.http
+remote.buckets
+remote.objects
+remote.output
 config pixels labels plot.library
 kept run.part
 data.source tensor_file run.array_job
@@ -30,12 +34,13 @@ data.survey
 run.codes
 plot.options
 plot.values
-data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
+data.cache data.dataset data.remote_array data.arrays data.layout data.hdf5_file
+model.dense plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
 model.conv plot.images plot.history
 data.single_array data.archive
 data.formats.* model
-data.formats data.named model.parameters model.sizes losses
+data.formats data.named data.staged model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca run.parts
@@ -63,7 +68,7 @@ __main__
 """
 ROWS = {module: row for row, modules in enumerate(HOUSE.split("\n")) for module in modules.split()}
 # Folders whose `__init__.py` is a docstring alone.
-ROOMS = ("explore", "plot", "run", "score", "train")
+ROOMS = ("explore", "plot", "remote", "run", "score", "train")
 
 
 def _module(path: Path) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from aecli import __version__, signals
+from aecli.addresses import without_secrets
 from aecli.cli import data
 from aecli.cli.decode import decode
 from aecli.cli.encode import encode
@@ -104,5 +105,5 @@ def _fail(message: str, exit_code: int) -> int:
     from aecli.cli import console
 
     if message:
-        console.error(one_line(message))
+        console.error(one_line(without_secrets(message)))
     return exit_code

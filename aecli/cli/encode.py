@@ -106,13 +106,18 @@ def encode(
       aecli encode runs/mnist all.npy -o codes.npy --part auto
 
       aecli encode --merge codes.npy
+
+      aecli encode runs/mnist s3://bucket/new.npy -o s3://bucket/codes.npy
     """
     started = time.perf_counter()
+    from aecli.addresses import address_of, is_address
     from aecli.cli.console import Reporter
     from aecli.encode_job import encode_job
     from aecli.memory import default_memory, parse_memory
+    from aecli.remote.output import output_at
     from aecli.run.array_job import parse_part
-    from aecli.run.codes import write_codes
+    from aecli.run.codes import codes_files, default_codes_path, write_codes
+    from aecli.run.folder import folder_of
     from aecli.run.reopen import notes
 
     reporter = Reporter(quiet, as_json)
@@ -132,31 +137,37 @@ def encode(
         skip_broken=skip_broken,
         features=features,
     )
-    job = encode_job(run, dataset, options, split, out, reporter.bar, force=force, part=one)
-    if job.done:
-        reporter.say(f"{job.out} is there, whole and of these images: skipped")
-        _report(reporter, job, started)
-        return
-    if job.part is not None and job.replace and not force:
-        reporter.say(f"{job.out} is there, but not whole: encoding it again")
-
-    from aecli.encode import encode_split
-
-    for note in notes(job.dataset, job.split, job.checkpoint, named=dataset is not None):
-        reporter.say(note)
-    with reporter.bar("encoding", job.rows) as advance:
-        codes = encode_split(
-            job.checkpoint,
-            job.dataset,
-            job.split,
-            batch_size=batch_size,
-            memory=default_memory() if memory is None else parse_memory(memory),
-            report=advance,
-            provenance=job.provenance,
+    out = out or default_codes_path(folder_of(run).path, split)
+    if one is not None and is_address(out):
+        raise InputError(f"--part writes to a folder, not to {address_of(out)}: name a path")
+    with output_at(out, force=force, reads=[dataset], files=codes_files) as target:
+        job = encode_job(
+            run, dataset, options, split, target.place, reporter.bar, force=force, part=one
         )
-        written = write_codes(job.out, codes, replace=job.replace)
-    _say_written(reporter, written, codes.shape, started, job.part)
-    _report(reporter, job, started)
+        if job.done:
+            reporter.say(f"{job.out} is there, whole and of these images: skipped")
+            _report(reporter, job, job.out, started)
+            return
+        if job.part is not None and job.replace and not force:
+            reporter.say(f"{job.out} is there, but not whole: encoding it again")
+
+        from aecli.encode import encode_split
+
+        for note in notes(job.dataset, job.split, job.checkpoint, named=dataset is not None):
+            reporter.say(note)
+        with reporter.bar("encoding", job.rows) as advance:
+            codes = encode_split(
+                job.checkpoint,
+                job.dataset,
+                job.split,
+                batch_size=batch_size,
+                memory=default_memory() if memory is None else parse_memory(memory),
+                report=advance,
+                provenance=job.provenance,
+            )
+            written = write_codes(job.out, codes, replace=job.replace)
+    _say_written(reporter, written, codes.shape, started, job.part, here=target.place == out)
+    _report(reporter, job, job.out if target.place == out else target.name, started)
 
 
 def _refuse_beside_merge(context: typer.Context) -> None:
@@ -207,36 +218,37 @@ def _say_written(
     shape: tuple[int, int],
     started: float,
     part: "Part | None" = None,
+    *,
+    here: bool = True,
 ) -> None:
-    """Say what was written, and what to do next."""
+    """Say what was written, and what to do next with codes that are `here`, not at an address."""
     from aecli.cli.console import force_if_there
     from aecli.plot.kinds import DEFAULT_KIND, PLOTS
 
-    out = written[0]
-    if part is None:
+    out, following = written[0], ""
+    if part is not None:
+        merge = shlex.join(["aecli", "encode", "--merge", str(part.whole(out))])
+        following = f"; next, once all {part.count} are there: {merge}"
+    elif here:
         picture = PLOTS[DEFAULT_KIND].default_picture(out)
-        following = shlex.join(["aecli", "plot", str(out), *force_if_there(picture)])
-    else:
-        whole = str(part.whole(out))
-        following = (
-            f"once all {part.count} are there: {shlex.join(['aecli', 'encode', '--merge', whole])}"
-        )
+        plot = shlex.join(["aecli", "plot", str(out), *force_if_there(picture)])
+        following = f"; next: {plot}"
     reporter.say(
         f"wrote {plural(shape[0], 'code')} of {plural(shape[1], 'number')} in "
-        f"{time.perf_counter() - started:.1f} s: {', '.join(path.name for path in written)}; next"
-        f"{', ' if part else ': '}{following}"
+        f"{time.perf_counter() - started:.1f} s: {', '.join(path.name for path in written)}"
+        f"{following}"
     )
 
 
-def _report(reporter: "Reporter", job: "EncodeJob", started: float) -> None:
-    """Print the result: the codes, and of a part which it is."""
+def _report(reporter: "Reporter", job: "EncodeJob", codes: Path | str, started: float) -> None:
+    """Print the result: where the codes are, and of a part which it is."""
     part: dict[str, Any] = {}
     if job.part is not None:
         part = {"part": job.part.index, "parts": job.part.count, "skipped": job.done}
     reporter.result(
-        [job.out],
+        [codes],
         {
-            "codes": str(job.out),
+            "codes": str(codes),
             "rows": job.rows,
             "dimensions": job.checkpoint.config.latent,
             "converted": dict(job.dataset.converted),

@@ -40,7 +40,7 @@ def score(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name, folder or file of the images.",
+            help="Name, folder, file or address of the images.",
             show_default="what the run was trained on, or the codes were made of",
         ),
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aecli import signals
+from aecli.addresses import address_of, expand_braces, is_address, last_part
 from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
@@ -45,7 +46,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name (aecli data list), folder of images, or file of arrays.",
+            help="Name (aecli data list), folder of images, file of arrays, or address (s3://...).",
             show_default=DEFAULT_DATASET,
         ),
     ] = None,
@@ -158,6 +159,8 @@ def train(
       aecli train mnist --recipe classic -o runs/classic
 
       aecli train ~/pictures --size 32 --features clip.npy
+
+      aecli train "s3://bucket/shards-{000..127}.tar" --size 32 -o runs/shards
 
       aecli train --resume -o runs/classic --epochs 80
 
@@ -305,5 +308,7 @@ def _report(
 
 
 def _base_name(dataset: str) -> str:
-    """Return what a data set is called after: the last part of its absolute path."""
+    """Return what a data set is called after: the last part of its absolute path, or address."""
+    if is_address(dataset):
+        return last_part(expand_braces(address_of(dataset))[0])
     return os.path.basename(os.path.abspath(os.path.expanduser(dataset)))  # noqa: PTH100,PTH111,PTH119

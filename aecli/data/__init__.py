@@ -7,6 +7,7 @@ from aecli.data.own_files import files_of, refuse_data_files
 from aecli.data.progress import Bar, no_bar
 from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source, choose_source, option_words, parse_rescale, parse_size
+from aecli.data.staged import at_hand
 from aecli.data.stored import StoredImages, extremes
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Source",
     "Split",
     "StoredImages",
+    "at_hand",
     "choose_source",
     "count_of",
     "counted",

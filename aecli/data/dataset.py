@@ -56,7 +56,8 @@ class Dataset:
     further from the mean than any training row. `converted`: how many images did not have the size,
     the channels or the bits that all have now, by what was done. `broken`: why image files could
     not be read and were left out, by their names. `axes`: what was assumed of the axes of an array
-    whose format does not say it, in words.
+    whose format does not say it, in words. `features_file`: where the features are on this machine,
+    if not where the source says.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Dataset:
     broken: Mapping[str, str] = field(default_factory=dict)
     converted: Mapping[str, int] = field(default_factory=dict)
     axes: str | None = None
+    features_file: Path | None = None
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.
@@ -224,7 +226,8 @@ class Dataset:
         """
         if self.source.features is None:
             return None
-        return read_features(Path(self.source.features), len(self.images), self.name)
+        path = self.features_file or Path(self.source.features)
+        return read_features(path, len(self.images), self.name)
 
     def features_of(self, name: SplitName) -> npt.NDArray[np.float32] | None:
         """Return the features of one split, or None; raises as `features`."""
