@@ -117,7 +117,7 @@ def encode(
     from aecli.remote.output import output_at
     from aecli.run.array_job import parse_part
     from aecli.run.codes import codes_files, default_codes_path, write_codes
-    from aecli.run.folder import folder_of
+    from aecli.run.folder import find_checkpoint, folder_of
     from aecli.run.reopen import notes
 
     reporter = Reporter(quiet, as_json)
@@ -137,6 +137,7 @@ def encode(
         skip_broken=skip_broken,
         features=features,
     )
+    find_checkpoint(run)
     out = out or default_codes_path(folder_of(run).path, split)
     if one is not None and is_address(out):
         raise InputError(f"--part writes to a folder, not to {address_of(out)}: name a path")
