@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # The house from the ground up. A module imports only from rows below its own, inside a room too;
 # a name with a star stands for all modules of its folder.
 HOUSE = """
-errors cores background_import printable signals clock
-memory validated
+errors cores background_import printable signals clock csv_text
+memory validated extras
 json_text
 files
 config pixels labels plot.library
@@ -49,8 +49,12 @@ score.baselines train.evaluation train.prepare train.verdict train.job train.pic
 score.scores train.epochs train.saving score.job explore.job
 train.loop score.stability
 score.seeds score.points score.table score.duplicates
-score.report
-score.comparison
+score.report export.options
+score.comparison export.interface
+export.graph export.proof export.points
+export.onnx_files export.torch_files export.projector
+export.hub
+export.formats
 cli.stdout
 cli.console
 cli.options cli.warnings cli.environment
@@ -60,7 +64,7 @@ __main__
 """
 ROWS = {module: row for row, modules in enumerate(HOUSE.split("\n")) for module in modules.split()}
 # Folders whose `__init__.py` is a docstring alone.
-ROOMS = ("explore", "plot", "run", "score", "train")
+ROOMS = ("explore", "export", "plot", "run", "score", "train")
 
 
 def _module(path: Path) -> str:

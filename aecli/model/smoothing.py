@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # the formula of the distance round by about a quarter of it.
 SAME = 4e-6
 # The logarithm of the weight of what does not count; where nothing else is left, it counts.
-_NOTHING = -1e30
+NOTHING = -1e30
 _PREFIX = "smoother."
 MEMORY = f"{_PREFIX}memory"
 BANDWIDTH = f"{_PREFIX}bandwidth"
@@ -107,7 +107,7 @@ class Smoother(NamedTuple):
         both = jnp.square(own).sum(axis=1)[:, None] + self.squared_lengths[None, :]
         squared = both - 2 * products
         logits = self.log_counts[None, :] - squared / self.bandwidth
-        logits = jnp.where(squared <= SAME * both, _NOTHING, logits)
+        logits = jnp.where(squared <= SAME * both, NOTHING, logits)
         means: jax.Array = jax.nn.softmax(logits, axis=1) @ self.memory
         return means
 
