@@ -1,6 +1,6 @@
 """Packages that only some commands need: the extras of this package."""
 
-from importlib.util import find_spec
+import importlib.util
 
 from aecli.errors import InputError
 
@@ -11,7 +11,7 @@ def require_extra(what: str, extra: str, **packages: str) -> None:
     `packages`: the names that pip knows, by the modules that they bring; `extra` installs them.
     """
     for module, package in packages.items():
-        if find_spec(module) is None:
+        if importlib.util.find_spec(module) is None:
             raise InputError(
                 f"{what} needs {package}, which is not installed: pip install 'aecli[{extra}]'"
             )

@@ -46,6 +46,7 @@ plot.kinds neighbors smoothing train.stream train.supervision train.step train.e
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
+train.tensorboard
 score.scores train.epochs train.saving score.job explore.job
 train.loop score.stability
 score.seeds score.points score.table score.duplicates
@@ -121,10 +122,12 @@ HEAVY = ("jax", "flax", "optax", "matplotlib", "msgspec", "numpy", "safetensors"
         (["--version"], HEAVY),
         (["train", "--help"], HEAVY),
         (["plot", "--help"], HEAVY),
+        (["export", "--help"], (*HEAVY, "onnx")),
         (["data", "show", "--help"], HEAVY),
         (["data", "list"], ("jax", "flax", "optax", "matplotlib", "sklearn")),
         (["plot", "{run}/codes.npy", "--force"], ("jax", "flax", "optax", "sklearn")),
         (["plot", "{run}", "--kind", "history", "--force"], ("jax", "flax", "optax", "sklearn")),
+        (["export", "{run}", "--format", "torch"], ("jax", "flax", "optax", "matplotlib", "onnx")),
         (["show", "{run}"], ("jax", "flax", "optax", "matplotlib", "sklearn")),
     ],
 )
