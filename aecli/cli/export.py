@@ -57,7 +57,7 @@ def export(
     """Write a trained map in the files of other programs.
 
     ONNX files have the scaling of the pixels inside. They are compared with aecli encode and decode
-    on the run's test images before they are written.
+    on images of the run before they are written.
 
     [bold]Examples[/bold]
 

@@ -1,5 +1,7 @@
 """The proof that ONNX models compute what `aecli encode` and `aecli decode` do: both are run."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 7, 1_000)
 TOLERANCE = 1e-5
+# Of images as float32; of large ones the last batch is smaller.
+_BYTES = 400_000_000
+# Of ten examples one is a training image, which a smoother leaves out of its memory.
+_ONE_IN = 10
 # Errors alone of onnxruntime's own log: 0 to 4.
 _ERRORS = 3
 _SEED = 0
@@ -31,12 +37,14 @@ class Proof:
 
     `codes`: the largest difference of a number of a code, as a share of the largest one where that
     is above 1, since float32 is no finer. `images`: that of a pixel in 0..1; of vectors as a share
-    of the mean or the deviation of a column, whichever is larger. `examples` says what images.
+    of the mean or the deviation of a column, whichever is larger. `examples` says what images, and
+    `batches` how many were computed at once.
     """
 
     codes: float
     images: float
     examples: str
+    batches: tuple[int, ...] = BATCHES
 
     @property
     def largest(self) -> float:
@@ -53,20 +61,23 @@ def prove(
 ) -> Proof:
     """Compare ONNX models, run by onnxruntime in batches of 1, 7 and 1,000, with aecli's own.
 
-    On the test images of the run's `dataset`; where that is None, on what the decoder makes of
-    random codes.
+    On test images and some training images of the run's `dataset`; where that is None, on what the
+    decoder makes of random codes. Of images that are large the last batch has fewer.
 
     Raises:
         AecliError: they differ by more than 1e-5.
 
     """
     model = load_model(checkpoint)
-    most = max(BATCHES)
+    *few, most = BATCHES
+    most = max(*few, min(most, _BYTES // (4 * math.prod(interface.shape))))
     if dataset is None:
-        images, examples = _decoded(model, most), "images decoded from random codes"
+        images, examples = _decoded(model, most), f"{interface.name} decoded from random codes"
     else:
-        images = dataset.sample("test", most).images
-        examples = f"{len(images):,} test {interface.name}"
+        seen = dataset.sample("train", max(1, most // _ONE_IN)).images
+        new = dataset.sample("test", max(1, most - len(seen))).images
+        images = np.concatenate([new, seen])
+        examples = f"{len(new):,} test and {len(seen):,} training {interface.name}"
     values = np.resize(interface.outer(images), (most, *interface.shape))
     codes = encode(model, interface.inner(values))
     decoded = decode(model, codes)
@@ -77,9 +88,10 @@ def prove(
         mean, deviation = np.array(columns)
         scale = np.maximum(np.abs(mean), deviation).astype(np.float32)
     proof = Proof(
-        codes=_apart(encoder, values, codes, max(1.0, float(np.abs(codes).max()))),
-        images=_apart(decoder, codes, decoded, scale),
+        codes=_apart(encoder, values, codes, max(1.0, float(np.abs(codes).max())), (*few, most)),
+        images=_apart(decoder, codes, decoded, scale, (*few, most)),
         examples=examples,
+        batches=(*few, most),
     )
     # Written so that what is not a number fails too.
     if not proof.largest <= TOLERANCE:
@@ -100,8 +112,9 @@ def _apart(
     values: npt.NDArray[Any],
     expected: Floats,
     scale: Floats | float,
+    batches: Sequence[int],
 ) -> float:
-    """Return the largest difference of what a model makes of values from what is expected."""
+    """Return the largest difference of what a model makes of batches from what is expected."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -111,7 +124,7 @@ def _apart(
     )
     name = session.get_inputs()[0].name
     largest = 0.0
-    for batch in BATCHES:
+    for batch in batches:
         (found,) = session.run(None, {name: values[:batch]})
         largest = max(largest, float((np.abs(found - expected[:batch]) / scale).max()))
     return largest
