@@ -154,10 +154,7 @@ def _card(
                 *([("before it", facts["before"])] if facts["before"] else []),
                 ("it gives", f"codes: float32 (n, {config.latent})"),
                 ("the decoder gives", facts["output"]),
-                (
-                    "difference from aecli",
-                    f"at most {max(facts['codes'], facts['images']):.1e}, on {facts['examples']}",
-                ),
+                ("compared", models.proof.words),
             ]
         ),
         "## Training",

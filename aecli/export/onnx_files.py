@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aecli import __version__
 from aecli.background_import import importing
@@ -19,6 +19,9 @@ from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import find_checkpoint, folder_of
 from aecli.run.reopen import reopen
 
+if TYPE_CHECKING:
+    from aecli.export.proof import Proof
+
 FILES = ("encoder.onnx", "decoder.onnx")
 # What a file of protobuf, in which ONNX is written, holds at most.
 _MOST_BYTES = 2_000_000_000
@@ -30,6 +33,7 @@ class OnnxModels:
 
     contents: tuple[bytes, bytes]
     interface: Interface
+    proof: "Proof"
     facts: Mapping[str, Any]
 
     @property
@@ -41,8 +45,7 @@ class OnnxModels:
         before = f"; what aecli encode does before, they do not: {outside}" if outside else ""
         return (
             f"opset {facts['opset']}; {self.interface.input_words}, to codes (n, {dimensions}) and "
-            f"back; within {max(facts['codes'], facts['images']):.1e} of aecli encode and decode "
-            f"on {facts['examples']}{before}"
+            f"back; {self.proof.words}{before}"
         )
 
 
@@ -120,7 +123,8 @@ def onnx_models(
         "dimensions": checkpoint.config.latent,
         **asdict(proof),
     }
-    return OnnxModels((encoder.SerializeToString(), decoder.SerializeToString()), interface, facts)
+    contents = encoder.SerializeToString(), decoder.SerializeToString()
+    return OnnxModels(contents, interface, proof, facts)
 
 
 def _about(checkpoint: Checkpoint, interface: Interface, run: str) -> dict[str, str]:
