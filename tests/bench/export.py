@@ -3,7 +3,7 @@
 python -m tests.bench.export RUN [RUN ...]
 
 Each run's test images are encoded, and their codes decoded, in turns, both warm and with all cores:
-by aecli, and by onnxruntime all at once and in batches of 1,000. The least of seven turns is shown.
+by aecli, and by onnxruntime all at once and in batches of 1,000. The least of 21 turns is shown.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from aecli.run.checkpoint import load
 from aecli.run.folder import find_checkpoint
 from aecli.run.reopen import reopen
 
-_TURNS = 7
+_TURNS = 21
 _BATCH = 1_000
 
 
