@@ -130,7 +130,7 @@ def _rows() -> Iterator[Case]:
                     command + force,
                     (_prepared, special(kind, path)),
                     GOOD if folder_expected else REFUSED,
-                    leaves=("new/*", "trace/*") if folder_expected else (),
+                    leaves=("new/*", "trace/*", "e/*", "b/*") if folder_expected else (),
                     own_process=folder_expected,
                     short=turn == 0 and "train" not in command and bool(force),
                 )
