@@ -25,6 +25,7 @@ Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]
+Placing = Literal["encoder", "neighbors"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
@@ -40,8 +41,8 @@ DEFAULT_SHARE = 0.1  # Of the images to validate, and to test on, where the data
 DEFAULT_SPLIT_SEED = 0
 _BATCH_SIZE = 256
 _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
-# Patches of single images are the better ground for labels where there are more.
-_MOST_SMOOTHED = 10_000
+# A run holds so many training images at most by default: some 60 bytes of each.
+_MOST_REFERENCES = 100_000
 _MOST_TOML_BYTES = 1_000_000
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
@@ -176,22 +177,13 @@ class Config:
     neighbor_final: float = setting(
         1.0, "Share of the neighbour weight that is left at the end.", valid=SHARE, since=4
     )
-    smoothing: float = setting(
-        0.0,
-        "How far the encoder looks for training images whose mean it sees in place of an image; "
-        f"0 is off, as by default on more than {_MOST_SMOOTHED:,} images.",
+    placing: Placing = setting(
+        "encoder",
+        "What gives images their codes: the encoder alone, or also the codes of the nearest "
+        "training images.",
         panel="Model",
         affects=("start",),
-        valid=WEIGHT,
-        since=7,
-    )
-    landmarks: int = setting(
-        10_000,
-        "Training images, or means of several where there are more, for this mean.",
-        panel="Model",
-        affects=("start",),
-        valid=WIDTH,
-        since=7,
+        since=8,
     )
     neighbors: int = setting(
         15,
@@ -384,13 +376,15 @@ _MAP = replace(
     code_penalty=0.0,
     neighbor_weight=1.0,
     neighbor_final=0.1,
-    smoothing=0.2,
+    placing="neighbors",
 )
 
 RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}
 DEFAULT_RECIPE = _MAP.recipe
 # Recipes of older runs, by the name that they had.
 _RENAMED = {"modern": "plain"}
+# Settings of runs of format 7, which no model is computed with any more.
+_DROPPED = ("smoothing", "landmarks")
 
 
 def choose_recipe(name: str) -> Config:
@@ -415,19 +409,18 @@ def fit_to_data(
     *,
     vectors: bool,
     standardised: bool = False,
-    small: bool = False,
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Many images are not smoothed. Vectors get a dense
-    encoder: they have no patches; and so do smoothed images that are so `small` that they have few.
-    If vectors are `standardised` they get a linear output: they have no range. An image has at most
-    all others as neighbours. The batch is halved until an epoch has 32 of them, and there are at
-    least as many epochs as give the steps of 50 such epochs, or 100 with smoothing.
+    Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
+    Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
+    output: they have no range. An image has at most all others as neighbours. The batch is halved
+    until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
+    such epochs.
     """
-    if "smoothing" not in chosen and rows > _MOST_SMOOTHED:
-        config = replace(config, smoothing=0.0)
-    if (vectors or (config.smoothing and small)) and "encoder" not in chosen:
+    if "placing" not in chosen and rows > _MOST_REFERENCES:
+        config = replace(config, placing="encoder")
+    if vectors and "encoder" not in chosen:
         config = replace(config, encoder="dense")
     if standardised and not {"output", "loss"} & set(chosen):
         config = replace(config, output="linear")
@@ -440,8 +433,7 @@ def fit_to_data(
         batch_size //= 2
     if "epochs" not in chosen:
         steps = max(_FEWEST_STEPS, rows // batch_size)
-        least = (2 if config.smoothing else 1) * _FEWEST_STEPS * _CLASSIC.epochs
-        fewest_epochs = -(-least // steps)
+        fewest_epochs = -(-_FEWEST_STEPS * _CLASSIC.epochs // steps)
         config = replace(config, epochs=max(config.epochs, fewest_epochs))
     return replace(config, batch_size=batch_size)
 
@@ -489,7 +481,7 @@ def from_json(settings: Mapping[str, Any]) -> Config:
 
     """
     added = {name: one.default for name, one in SETTINGS.items() if one.since > 1}
-    settings = added | dict(settings)
+    settings = added | {k: v for k, v in settings.items() if k not in _DROPPED}
     if set(settings) != set(SETTINGS):
         differing = printable(", ".join(sorted(set(SETTINGS) ^ set(settings))))
         raise InputError(f"these settings are missing or unknown to this version: {differing}")

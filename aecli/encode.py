@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,17 +15,18 @@ import numpy.typing as npt
 
 from aecli.compile_cache import compiled
 from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, Config, SplitName
-from aecli.data import Dataset, count_of, rows_between
+from aecli.data import Dataset, Rows, count_of, rows_between
 from aecli.device import max_concurrent_calls, out_of_memory_advice
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
 from aecli.model import network
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, parameter_shapes
+from aecli.model.references import References, references_of
 from aecli.model.sizes import refuse_model_beyond_memory
-from aecli.model.smoothing import Smoother, smoother_of
 from aecli.npy import write_npy
 from aecli.pixels import Images, unit_range
+from aecli.run.by_features import check_features
 from aecli.run.checkpoint import Checkpoint, unflatten
 from aecli.run.codes import CodeArray, CodeBlocks
 
@@ -48,6 +48,8 @@ _BYTES_OF_A_RECONSTRUCTED_PIXEL = 16
 
 Report = Callable[[int], None]
 Floats = npt.NDArray[np.float32]
+# Rows of one or more arrays that belong together.
+Batch = tuple[npt.NDArray[Any], ...]
 # The mean and the deviation of each column.
 Columns = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -56,13 +58,15 @@ Columns = tuple[tuple[float, ...], tuple[float, ...]]
 class TrainedModel:
     """The parameters of a run on the device, and what says how to apply them.
 
-    `smoother` is what the encoder looks through; None where it sees the images themselves.
+    `references` is what images are placed among, `by_features` whether by their features in place
+    of their pixels; None where the encoder alone places them.
     """
 
     config: Config
     image_shape: ImageShape
     parameters: Parameters
-    smoother: Smoother | None = None
+    references: References | None = None
+    by_features: bool = False
     _programs: dict[str, Callable[..., jax.Array]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -73,44 +77,58 @@ class TrainedModel:
         return {"config": self.config.affecting("model"), "image_shape": self.image_shape}
 
     def compiled(
-        self, function: Callable[["Learned", jax.Array], jax.Array], like: jax.ShapeDtypeStruct
-    ) -> Callable[["Learned", npt.NDArray[Any]], jax.Array]:
+        self, function: Callable[..., jax.Array], *like: jax.ShapeDtypeStruct
+    ) -> Callable[..., jax.Array]:
         """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...)."""
         name = f"{function.__name__} {like}"
         if name not in self._programs:
 
-            def in_blocks(learned: Learned, rows: jax.Array) -> jax.Array:
-                done: jax.Array = jax.lax.map(partial(function, learned), rows)
+            def in_blocks(learned: Learned, *rows: jax.Array) -> jax.Array:
+                done: jax.Array = jax.lax.map(lambda parts: function(learned, *parts), rows)
                 return done
 
             key = {"program": function.__name__, **self.key}
             self._programs[name] = compiled(
-                in_blocks, key, self.learned, like, single_threaded=True
+                in_blocks, key, self.learned, *like, single_threaded=True
             )
         return self._programs[name]
 
-    def encode(self, learned: "Learned", images: jax.Array) -> jax.Array:
-        """Encode pixels (n, h, w, c) to codes (n, d); a function to compile."""
+    def encode(
+        self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        """Encode pixels (n, h, w, c) to codes (n, d); a function to compile.
+
+        `features`: float32 (n, f), where the model is one `by_features`.
+        """
         from aecli.model.autoencoder import to_unit_range
 
-        smoother = learned.smoother
-        seen = to_unit_range(images) if smoother is None else smoother.images(images)
-        return self._autoencoder(learned).encoder(seen)
+        pixels = to_unit_range(images)
+        codes = self._autoencoder(learned).encoder(pixels)
+        if learned.references is None:
+            return codes
+        rows = pixels.reshape(len(pixels), -1) if features is None else features
+        return learned.references.place(rows, codes)
 
     def decode(self, learned: "Learned", codes: jax.Array) -> jax.Array:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
         return self._autoencoder(learned).decode(codes)
 
-    def errors(self, learned: "Learned", images: jax.Array) -> jax.Array:
-        """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile."""
-        smoother = learned.smoother
-        seen = None if smoother is None else smoother.images(images)
-        return self._autoencoder(learned).squared_errors(images, seen)
+    def errors(
+        self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        """Return the mean squared error of pixels (n, h, w, c), (n,); a function to compile.
+
+        `features` as of `encode`.
+        """
+        from aecli.model.autoencoder import to_unit_range
+
+        codes = self.encode(learned, images, features)
+        return self._autoencoder(learned).squared_errors(codes, to_unit_range(images))
 
     @property
     def learned(self) -> "Learned":
         """The arrays that its functions take."""
-        return Learned(self.parameters, self.smoother)
+        return Learned(self.parameters, self.references)
 
     def _autoencoder(self, learned: "Learned") -> "Autoencoder":
         from aecli.model.autoencoder import autoencoder
@@ -119,10 +137,10 @@ class TrainedModel:
 
 
 class Learned(NamedTuple):
-    """The arrays of a trained model: what it has learned, and what its encoder looks through."""
+    """The arrays of a trained model: what it has learned, and what it places images among."""
 
     parameters: Parameters
-    smoother: Smoother | None
+    references: References | None
 
 
 def load_model(checkpoint: Checkpoint) -> TrainedModel:
@@ -136,8 +154,9 @@ def load_model(checkpoint: Checkpoint) -> TrainedModel:
     shapes = parameter_shapes(config, image_shape)
     parameters = unflatten(shapes, "parameters", checkpoint.tensors)
     refuse_model_beyond_memory(config, image_shape)
-    learned = jax.device_put((parameters, smoother_of(checkpoint.tensors)))
-    return TrainedModel(config, image_shape, *learned)
+    parameters, references = jax.device_put((parameters, references_of(checkpoint.tensors)))
+    by_features = checkpoint.places_by_features
+    return TrainedModel(config, image_shape, parameters, references, by_features)
 
 
 def encode_split(
@@ -154,12 +173,13 @@ def encode_split(
     With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on, or the batch size
-            is out of range.
+        InputError: the images or their features are not of the shape that the model was trained on,
+            or the batch size is out of range.
 
     """
     BATCH_SIZE.check("--batch-size", batch_size)
     _check_shape(checkpoint, dataset)
+    check_features(checkpoint, dataset)
     rows = dataset.rows(split)
     shape = (count_of(rows), checkpoint.config.latent)
     provenance: Mapping[str, Any] = {
@@ -182,9 +202,15 @@ def encode_split(
         # As many as are computed at once, one more being read, and all but that on the device too.
         batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
     model = load_model(checkpoint)
-    batches = dataset.batches(split, _whole_blocks(model, batch_size, shape[0]))
+    batches = _batches(model, dataset, split, batch_size)
     blocks = _in_batches(model.encode, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
+
+
+def encode_rows(model: TrainedModel, dataset: Dataset, split: SplitName) -> CodeArray:
+    """Return the codes of a split, float32 (n, d), which is read some rows at a time."""
+    batches = _batches(model, dataset, split, DEFAULT_ROWS_AT_A_TIME)
+    return np.concatenate(list(_in_batches(model.encode, model, batches, lambda rows: None)))
 
 
 def image_errors(
@@ -198,12 +224,13 @@ def image_errors(
     """Return the mean squared error of the reconstruction of each image of a split, float32 (n,).
 
     Raises:
-        InputError: the images are not of the shape that the model was trained on.
+        InputError: the images or their features are not of the shape that the model was trained on.
 
     """
     _check_shape(checkpoint, dataset)
+    check_features(checkpoint, dataset)
     model = load_model(checkpoint)
-    batches = dataset.batches(split, _whole_blocks(model, batch_size, dataset.count(split)))
+    batches = _batches(model, dataset, split, batch_size)
     return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
 
 
@@ -220,26 +247,38 @@ def reconstruct(
     if not 1 <= count <= _MOST_RECONSTRUCTIONS:
         raise InputError(f"--count must lie in 1..{_MOST_RECONSTRUCTIONS}, got {count}")
     _check_shape(checkpoint, dataset)
+    check_features(checkpoint, dataset)
     size = _BYTES_OF_A_RECONSTRUCTED_PIXEL * count * math.prod(dataset.image_shape)
     refuse_beyond_memory(size, f"a picture of {count} images and reconstructions", "lower --count")
-    images = dataset.images[rows_between(dataset.rows(split), 0, count)]
+    rows = rows_between(dataset.rows(split), 0, count)
     model = load_model(checkpoint)
-    return unit_range(images), decode(model, encode(model, images))
+    codes = encode(model, *encoder_inputs(model, dataset, rows))
+    return unit_range(dataset.images[rows]), decode(model, codes)
 
 
 def encode(
     model: TrainedModel,
     images: Images,
+    features: Floats | None = None,
     *,
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> CodeArray:
     """Encode `images`, of any type of pixel, (n, h, w, c), to codes, float32 (n, d).
 
+    `features`: float32 (n, f), of the images, for a model that is one `by_features`.
+
     A code depends on its image alone: not on the batch size, the order or the other images.
     `report` is called with the number of images done since its last call.
     """
-    return np.concatenate(list(_in_parts(model.encode, model, images, batch_size, report)))
+    inputs = (images,) if features is None else (images, features)
+    return np.concatenate(list(_in_parts(model.encode, model, inputs, batch_size, report)))
+
+
+def encoder_inputs(model: TrainedModel, dataset: Dataset, rows: Rows) -> Batch:
+    """Return what `encode` takes of some images of a data set: pixels, and features if need be."""
+    features = dataset.features if model.by_features else None
+    return (dataset.images[rows], *([] if features is None else [features[rows]]))
 
 
 def decode(
@@ -277,7 +316,7 @@ def decode_blocks(
             f"the codes have {codes.shape[1]} dimensions, the run's have {expected}: decode codes "
             "of that many numbers"
         )
-    return _in_parts(model.decode, model, codes, batch_size, report)
+    return _in_parts(model.decode, model, (codes,), batch_size, report)
 
 
 def in_units(blocks: Iterable[Floats], columns: Columns) -> Iterator[Floats]:
@@ -313,20 +352,32 @@ def write_images(
 
 
 def _in_parts(
-    function: Callable[[Learned, jax.Array], jax.Array],
+    function: Callable[..., jax.Array],
     model: TrainedModel,
-    rows: npt.NDArray[Any],
+    rows: Batch,
     batch_size: int,
     report: Report,
 ) -> Iterator[Floats]:
-    step = _whole_blocks(model, batch_size, len(rows))
-    batches = (rows[start : start + step] for start in range(0, len(rows), step))
+    count = len(rows[0])
+    step = _whole_blocks(model, batch_size, count)
+    batches = (
+        tuple(part[start : start + step] for part in rows) for start in range(0, count, step)
+    )
     return _in_batches(function, model, batches, report)
 
 
+def _batches(
+    model: TrainedModel, dataset: Dataset, split: SplitName, batch_size: int
+) -> Iterator[Batch]:
+    """Return what `encode` takes of a split, in batches of whole blocks."""
+    rows = _whole_blocks(model, batch_size, dataset.count(split))
+    inputs = [dataset.batches, *([dataset.feature_batches] if model.by_features else [])]
+    return zip(*(one(split, rows) for one in inputs), strict=True)
+
+
 def _block_rows(model: TrainedModel) -> int:
-    landmarks = 0 if model.smoother is None else len(model.smoother.memory)
-    row_bytes = 4 * max(network(model.config, model.image_shape).cost, landmarks)
+    compared = 0 if model.references is None else len(model.references.coordinates)
+    row_bytes = 4 * max(network(model.config, model.image_shape).cost, compared)
     rows = max(1, min(_BLOCK, _BLOCK_BYTES // row_bytes))
     whole = _ROWS_OF_A_KERNEL
     while whole > rows:
@@ -354,13 +405,13 @@ def _fewest_blocks(model: TrainedModel) -> int:
     XLA compiles a loop that has one turn otherwise than one of several, and what it computes of
     neighbours is rounded otherwise then.
     """
-    return 1 if model.smoother is None else 2
+    return 1 if model.references is None else 2
 
 
 def _in_batches(
-    function: Callable[[Learned, jax.Array], jax.Array],
+    function: Callable[..., jax.Array],
     model: TrainedModel,
-    batches: Iterable[npt.NDArray[Any]],
+    batches: Iterable[Batch],
     report: Report,
 ) -> Iterator[Floats]:
     """Apply `function` to batches of rows; all but the last are of one size, in whole blocks."""
@@ -370,15 +421,20 @@ def _in_batches(
         if first is None:
             return
         block, calls = _block_rows(model), max_concurrent_calls()
-        blocks = max(_fewest_blocks(model), -(-len(first) // block))
-        like = jax.ShapeDtypeStruct((blocks, block, *first.shape[1:]), first.dtype)
-        program = model.compiled(function, like)
+        blocks = max(_fewest_blocks(model), -(-len(first[0]) // block))
+        program = model.compiled(
+            function,
+            *(jax.ShapeDtypeStruct((blocks, block, *part.shape[1:]), part.dtype) for part in first),
+        )
 
-        def compute(batch: npt.NDArray[Any]) -> Floats:
-            padding = [(0, blocks * block - len(batch)), *[(0, 0)] * (batch.ndim - 1)]
-            padded = np.pad(batch, padding) if padding[0][1] else batch
-            values = np.asarray(program(model.learned, padded.reshape(like.shape)))
-            return values.reshape(-1, *values.shape[2:])[: len(batch)]
+        def padded(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            padding = [(0, blocks * block - len(part)), *[(0, 0)] * (part.ndim - 1)]
+            whole = np.pad(part, padding) if padding[0][1] else part
+            return whole.reshape(blocks, block, *part.shape[1:])
+
+        def compute(batch: Batch) -> Floats:
+            values = np.asarray(program(model.learned, *map(padded, batch)))
+            return values.reshape(-1, *values.shape[2:])[: len(batch[0])]
 
         computing: deque[Future[Floats]] = deque()
 

@@ -63,7 +63,7 @@ def encode_job(
     refuse_existing_codes(out, force=force)
     source = choose_source(location, options or {}, like=checkpoint.data.source)
     read = source or checkpoint.data.source
-    named = [located(read.location)[0], *([located(read.labels)[0]] if read.labels else [])]
+    named = [located(name)[0] for name in (read.location, read.labels, read.features) if name]
     refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         data = open_for(checkpoint, source, bar)

@@ -1,6 +1,5 @@
 """The neighbour graph of the training images: which of them the map is to keep together."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,14 +94,14 @@ def find_neighbors(
         return None
     started = time.perf_counter()
     features = features or TrainingFeatures(dataset)
-    key = _key(dataset, config.neighbors, features)
+    key = _key(dataset, config.neighbors)
     kept = load_graph(folder.neighbors, key, (dataset.count("train"), config.neighbors))
     graph = kept or neighbor_graph(dataset, config.neighbors, bar, features)
     seconds = seconds_since(started)
     return FoundNeighbors(graph, key, folder.neighbors, kept is not None, seconds)
 
 
-def _key(dataset: Dataset, neighbors: int, features: TrainingFeatures) -> dict[str, Any]:
+def _key(dataset: Dataset, neighbors: int) -> dict[str, Any]:
     """Return all that a graph depends on, in JSON's types."""
     key = {
         "version": _VERSION,
@@ -110,9 +109,8 @@ def _key(dataset: Dataset, neighbors: int, features: TrainingFeatures) -> dict[s
         "splits_digest": dataset.splits_digest,
         "neighbors": neighbors,
     }
-    if features.of_file is None:
-        return key
-    return {**key, "features": hashlib.sha256(features.of_file.data).hexdigest()}
+    digest = dataset.features_digest
+    return key if digest is None else {**key, "features": digest}
 
 
 def neighbor_graph(

@@ -8,7 +8,7 @@ from aecli.config import SETTINGS, Config
 from aecli.files import kind_of
 from aecli.model import network
 from aecli.model.layers import Shape
-from aecli.model.smoothing import smoother_of
+from aecli.model.references import references_of
 from aecli.printable import significant
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import folder_of
@@ -82,11 +82,13 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
         ),
         (f"validation {config.loss}", significant(best.validation_loss)),
     ]
-    smoother = smoother_of(checkpoint.tensors)
-    if smoother is not None:
-        landmarks, components = smoother.memory.shape
-        seen = f"the mean of {landmarks:,} landmarks near an image, in {components} components"
-        rows.append(("encoder sees", seen))
+    references = references_of(checkpoint.tensors)
+    if references is not None:
+        count = len(references.coordinates)
+        near = "features" if checkpoint.places_by_features else "pixels"
+        rows.append(("images placed", f"among {count:,} training images, near by their {near}"))
+    elif checkpoint.lacks_references:
+        rows.append(("images placed", "by the encoder alone until the training has ended"))
     test_mse, pca_mse = values["test_mse"], values["pca_mse"]
     if isinstance(test_mse, float) and isinstance(pca_mse, float):
         rows.append(("test mse", f"{significant(test_mse)} (PCA: {significant(pca_mse)})"))

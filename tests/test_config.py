@@ -37,8 +37,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "code_penalty": 0.0,
         "neighbor_weight": 0.0,
         "neighbor_final": 1.0,
-        "smoothing": 0.0,
-        "landmarks": 10000,
+        "placing": "encoder",
         "neighbors": 15,
         "label_weight": 0.0,
         "seed": 0,
@@ -108,9 +107,8 @@ def test_bad_settings_are_refused(settings: dict[str, Any], words: str) -> None:
         ("classic", 20, (), 1, 50),
         ("map", 55_000, (), 256, 20),
         ("map", 20_000, (), 256, 21),
-        ("map", 1_257, ("smoothing",), 32, 83),
-        ("map", 1_257, (), 32, 83),
-        ("map", 8_192, (), 256, 100),
+        ("map", 1_257, (), 32, 42),
+        ("map", 8_192, (), 256, 50),
         ("map", 1_257, ("epochs",), 32, 20),
         ("map", 1_257, ("batch_size",), 256, 20),
     ],
@@ -176,8 +174,7 @@ OTHER: dict[str, Any] = {
     "code_penalty": 1e-8,
     "neighbor_weight": 0.5,
     "neighbor_final": 1.0,
-    "smoothing": 0.5,
-    "landmarks": 100,
+    "placing": "encoder",
     "neighbors": 5,
     "label_weight": 0.5,
     "seed": 1,
@@ -207,7 +204,7 @@ def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None
 
 def test_all_other_settings_decide_what_a_training_step_computes() -> None:
     """A setting that is missing here lets trainings that differ share a compiled program."""
-    not_compiled = {"recipe", "init", "seed", "patience", "smoothing", "landmarks"}
+    not_compiled = {"recipe", "init", "seed", "patience", "placing"}
     assert set(choose_recipe("map").affecting("model", "training")) == set(SETTINGS) - not_compiled
 
 
@@ -225,6 +222,8 @@ def test_settings_that_came_later_are_what_they_were_before() -> None:
     old = {k: v for k, v in choose_recipe("classic").to_json().items() if SETTINGS[k].since == 1}
     assert len(old) == 15
     assert from_json(old) == choose_recipe("classic")
+    # Settings of one format alone.
+    assert from_json(old | {"smoothing": 0.2, "landmarks": 9}) == choose_recipe("classic")
     with pytest.raises(InputError, match="missing or unknown to this version: epochs"):
         from_json({k: v for k, v in old.items() if k != "epochs"})
 
@@ -251,20 +250,13 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
 
 
-def test_few_images_are_smoothed_and_small_ones_get_a_dense_encoder() -> None:
+def test_many_images_are_placed_by_the_encoder_alone() -> None:
     config = choose_recipe("map")
-    fitted = fit_to_data(config, 10_000, (), vectors=False)
-    assert (fitted.smoothing, fitted.encoder) == (0.2, "conv")
-    small = fit_to_data(config, 10_000, (), vectors=False, small=True)
-    assert (small.smoothing, small.encoder) == (0.2, "dense")
-    forced = fit_to_data(config, 10_000, ("encoder",), vectors=False, small=True)
-    assert (forced.smoothing, forced.encoder) == (0.2, "conv")
-    fitted = fit_to_data(config, 10_001, (), vectors=False, small=True)
-    assert (fitted.smoothing, fitted.encoder) == (0.0, "conv")
-    forced = fit_to_data(config, 10_001, ("smoothing",), vectors=False)
-    assert forced.smoothing == 0.2
+    assert fit_to_data(config, 100_000, (), vectors=False).placing == "neighbors"
+    assert fit_to_data(config, 100_001, (), vectors=False).placing == "encoder"
+    assert fit_to_data(config, 100_001, ("placing",), vectors=False).placing == "neighbors"
     for recipe in ("plain", "classic"):
-        assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).smoothing == 0
+        assert fit_to_data(choose_recipe(recipe), 9, (), vectors=False).placing == "encoder"
 
 
 def test_every_number_has_an_end() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -22,9 +23,9 @@ from aecli.errors import InputError
 from aecli.features import TrainingFeatures
 from aecli.model.autoencoder import autoencoder
 from aecli.model.parameters import initial_parameters
+from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
-from aecli.smoothing import fit_smoother
 
 
 @pytest.fixture
@@ -32,17 +33,18 @@ def checkpoint(digits_run: Path) -> Checkpoint:
     return load(RunFolder(digits_run).best)
 
 
-@pytest.fixture(params=["dense", "conv", "smoothed"])
+@pytest.fixture(params=["dense", "conv", "placed"])
 def any_model(request: pytest.FixtureRequest, model: TrainedModel, digits: Dataset) -> TrainedModel:
-    """Return a model with each kind of encoder, and one that sees the neighbours of an image."""
+    """Return a model with each kind of encoder, and one that looks at neighbours of an image."""
     if request.param == "dense":
         return model
     config = with_settings(choose_recipe("map"), {"hidden": (16, 8)})
     parameters = initial_parameters(config, np.full((8, 8, 1), 0.3, np.float32))
-    smoother = None
-    if request.param == "smoothed":
-        smoother = fit_smoother(digits, config, TrainingFeatures(digits))
-    return TrainedModel(config, (8, 8, 1), *jax.device_put((parameters, smoother)))
+    model = TrainedModel(config, (8, 8, 1), jax.device_put(parameters))
+    if request.param == "placed":
+        references = fit_references(digits, model, TrainingFeatures(digits))
+        model = replace(model, references=jax.device_put(references))
+    return model
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
 data.idx data.npz_file data.tar_file data.parquet_file data.workers run.provenance
-plot.raster plot.legend model.smoothing data.image_file
-data.label_files data.decoding
+plot.raster plot.legend model.references data.image_file
+data.label_files data.feature_file data.decoding
 data.survey
 run.codes
 plot.options
@@ -39,10 +39,12 @@ data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
 run.checkpoint pca
+run.by_features
 run.reopen features encode show plot.maps
 subject plot.mosaics
 plot.pictures
-plot.kinds neighbors smoothing train.stream train.supervision train.step train.environment
+plot.kinds neighbors references
+train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job

@@ -175,7 +175,7 @@ def test_metadata_of_a_checkpoint(
 
 
 @FUZZ
-@given(data=st.data(), version=st.sampled_from(["v1", "v2", "v3", "v4", "v4-streamed", "v5"]))
+@given(data=st.data(), version=st.sampled_from(["v1", "v2", "v3", "v4", "v4-streamed", "v5", "v7"]))
 def test_metadata_of_an_older_checkpoint(place: Path, data: st.DataObject, version: str) -> None:
     tensors, about = tensor_file.read(
         Path(__file__).parent / "checkpoints" / version / "last.safetensors"

@@ -9,6 +9,7 @@ import typer
 
 from aecli.cli.options import (
     DEFAULT_RUN,
+    FeaturesOption,
     ForceOption,
     GrayscaleOption,
     JsonOption,
@@ -42,6 +43,7 @@ def encode(
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
     skip_broken: SkipBrokenOption = False,
+    features: FeaturesOption = None,
     split: SplitOption = None,
     out: Annotated[
         Path | None,
@@ -86,12 +88,13 @@ def encode(
         size=size,
         grayscale=grayscale,
         skip_broken=skip_broken,
+        features=features,
     )
     job = encode_job(run, dataset, options, split, out, reporter.bar, force=force)
 
     from aecli.encode import encode_split
 
-    for note in notes(job.dataset, job.split, named=dataset is not None):
+    for note in notes(job.dataset, job.split, job.checkpoint, named=dataset is not None):
         reporter.say(note)
     with reporter.bar("encoding", job.dataset.count(job.split)) as advance:
         codes = encode_split(

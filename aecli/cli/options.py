@@ -215,6 +215,14 @@ SkipBrokenOption = Annotated[
         rich_help_panel="Data",
     ),
 ]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        help="A row of numbers for each image (.npy), for a run that places images by such.",
+        rich_help_panel="Data",
+    ),
+]
 SplitOption = Annotated[
     SplitName | None,
     typer.Option(

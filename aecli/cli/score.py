@@ -8,6 +8,7 @@ import typer
 
 from aecli.cli.options import (
     DEFAULT_RUN,
+    FeaturesOption,
     ForceOption,
     GrayscaleOption,
     JsonOption,
@@ -49,6 +50,7 @@ def score(
     size: SizeOption = None,
     grayscale: GrayscaleOption = False,
     skip_broken: SkipBrokenOption = False,
+    features: FeaturesOption = None,
     split: SplitOption = None,
     train_codes: Annotated[
         Path | None,
@@ -120,6 +122,7 @@ def score(
         size=size,
         grayscale=grayscale,
         skip_broken=skip_broken,
+        features=features,
     )
 
     from aecli.cli.console import Reporter
@@ -132,7 +135,7 @@ def score(
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
-    for note in notes(job.dataset, job.split, named=dataset is not None):
+    for note in notes(job.dataset, job.split, job.checkpoint, named=dataset is not None):
         reporter.say(note)
 
     if job.labels_beside is not None:

@@ -85,8 +85,8 @@ def train(
         Path | None,
         typer.Option(
             "--features",
-            help="A row of numbers for each image (.npy), such as CLIP's: neighbours are found by "
-            "these, not by pixels.",
+            help="A row of numbers for each image (.npy), such as CLIP's: these, not pixels, say "
+            "which images are near each other.",
             rich_help_panel="Data",
         ),
     ] = None,
@@ -251,7 +251,7 @@ def _run(
     from aecli.train.loop import train as run_training
     from aecli.train.prepare import prepare
 
-    prepared = prepare(job.dataset, job.config, job.folder, job.checkpoint, reporter.bar)
+    prepared = prepare(job.dataset, job.config, job.folder, reporter.bar)
     if prepared.graph and not prepared.graph.exact:
         reporter.say(
             "too many images to compare them all: neighbours are looked for in nearby cells only"

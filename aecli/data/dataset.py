@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from aecli.config import SplitName
+from aecli.data.feature_file import read_features
 from aecli.data.rows import Rows, count_of, rows_at, rows_between, spread_evenly
 from aecli.data.source import Source
 from aecli.data.stored import StoredImages, blocks, rows_at_a_time
@@ -191,6 +193,46 @@ class Dataset:
         return height, width, channels
 
     @cached_property
+    def features(self) -> npt.NDArray[np.float32] | None:
+        """The features of all images, float32 (n, f), which are read when they are asked for.
+
+        None where the source names no file of them.
+
+        Raises:
+            InputError: the file cannot be read, or has not a row for each image.
+
+        """
+        if self.source.features is None:
+            return None
+        return read_features(Path(self.source.features), len(self.images), self.name)
+
+    def features_of(self, name: SplitName) -> npt.NDArray[np.float32] | None:
+        """Return the features of one split, or None; raises as `features`."""
+        return None if self.features is None else self.features[self.rows(name)]
+
+    def feature_batches(self, name: SplitName, size: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Return the features of one split in order, in batches of `size`.
+
+        Raises:
+            InputError: there are none; and as `features`.
+
+        """
+        if self.features is None:
+            raise InputError(f"{self.name} has no features: expected --features FILE.npy")
+        rows = self.rows(name)
+        for start in range(0, self.count(name), size):
+            yield self.features[rows_between(rows, start, start + size)]
+
+    @cached_property
+    def features_digest(self) -> str | None:
+        """SHA-256 over the features, in hex; None where there are none. Raises as `features`."""
+        if self.features is None:
+            return None
+        digest = hashlib.sha256(str(self.features.shape).encode())
+        digest.update(self.features.data)
+        return digest.hexdigest()
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over type, shape and pixels of all images, as hexadecimal digits."""
         digest = hashlib.sha256(f"{self.images.dtype} {self.images.shape}".encode())
@@ -233,6 +275,7 @@ class Dataset:
             splits_digest=self.splits_digest,
             labels_digest=self.labels_digest,
             class_numbers=self._class_numbers(),
+            features_digest=self.features_digest,
         )
 
     def _class_numbers(self) -> tuple[int, ...] | None:
@@ -249,6 +292,7 @@ class DataDescription:
 
     `splits_digest` is None in checkpoints of format 1, `labels_digest` in those before format 6.
     `class_numbers`: the labels that occur, where they have no names; None in older checkpoints.
+    `features_digest` is None where images are near each other by their pixels.
 
     Raises:
         InputError: `rows` are not those of train, validation and test.
@@ -265,6 +309,7 @@ class DataDescription:
     splits_digest: Sha256 | None = None
     labels_digest: Sha256 | None = None
     class_numbers: tuple[int, ...] | None = None
+    features_digest: Sha256 | None = None
 
     @property
     def all_class_names(self) -> tuple[str, ...] | None:

@@ -30,7 +30,7 @@ class Blocks:
             yield name, base64.b64encode(data).decode()
 
     def array(self, name: str, values: npt.NDArray[Any]) -> Facts:
-        """Add an array as it is: uint8, uint16, uint32, int16 or float32, little-endian."""
+        """Add an array as it is: uint8, uint16, uint32, int8, int16 or float32, little-endian."""
         little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
         self._bytes[name] = little.tobytes()
         return {"block": name, "type": values.dtype.name, "shape": list(values.shape)}

@@ -7,39 +7,42 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli.explore.blocks import Blocks, Facts
-from aecli.model import network
+from aecli.model import network, references
 from aecli.model.layers import Layer
-from aecli.model.smoothing import SAME, smoother_of
 from aecli.run.checkpoint import Checkpoint
 
 
 def network_facts(checkpoint: Checkpoint, blocks: Blocks) -> Facts:
     """Add the weights of a checkpoint to the blocks; return its layers in order.
 
-    `page/model.js` computes with them what `aecli encode` and `aecli decode` do.
+    `page/model.js` computes with them what `aecli encode` and `aecli decode` do. Without an encoder
+    where images are placed by their features, which a page has not.
     """
     layers = network(checkpoint.config, checkpoint.data.image_shape)
     tensors = checkpoint.parameters
+    encodes = not checkpoint.places_by_features
     return {
-        "smoother": _smoother(checkpoint, blocks),
-        "encoder": _layers(layers.encoder, tensors, blocks),
+        "references": _references(checkpoint, blocks) if encodes else None,
+        "encoder": _layers(layers.encoder, tensors, blocks) if encodes else None,
         "decoder": _layers(layers.decoder, tensors, blocks),
         "clips": layers.clips,
     }
 
 
-def _smoother(checkpoint: Checkpoint, blocks: Blocks) -> Facts | None:
-    """Add what the encoder looks through; None where it sees the images themselves."""
-    smoother = smoother_of(checkpoint.tensors)
-    if smoother is None:
+def _references(checkpoint: Checkpoint, blocks: Blocks) -> Facts | None:
+    """Add what images are placed among; None where the encoder alone places them."""
+    found = references.references_of(checkpoint.tensors)
+    if found is None:
         return None
+    arrays = ("mean", "components", "coordinates", "codes")
+    numbers = ("step", "bandwidth", "code_bandwidth")
     return {
-        "mean": blocks.array("smoother.mean", smoother.mean),
-        "components": blocks.kernel("smoother.components", smoother.components),
-        "memory": blocks.kernel("smoother.memory", smoother.memory),
-        "log_counts": blocks.array("smoother.log_counts", smoother.log_counts),
-        "bandwidth": float(smoother.bandwidth),
-        "same": SAME,
+        **{name: blocks.array(f"references.{name}", getattr(found, name)) for name in arrays},
+        **{name: float(getattr(found, name)) for name in numbers},
+        "neighbors": references.NEIGHBORS,
+        "own_weight": references.OWN_WEIGHT,
+        "steps": references.STEPS,
+        "levels": references.LEVELS,
     }
 
 

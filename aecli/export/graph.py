@@ -5,7 +5,7 @@ later, is written out.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 from aecli import __version__
 from aecli.export.interface import Interface
 from aecli.model import network
+from aecli.model import references as placing
 from aecli.model.conv import STRIDE, Patches
 from aecli.model.layers import Layer
-from aecli.model.smoothing import NOTHING, SAME, Smoother, smoother_of
+from aecli.model.references import References, references_of
 from aecli.pixels import scale_of
 from aecli.run.checkpoint import Checkpoint
 
@@ -55,17 +56,46 @@ class Graph:
         """Add the shape of a batch of any size of values of these lengths."""
         return self.constant(f"shape_{'x'.join(map(str, lengths))}", np.array([-1, *lengths]))
 
+    def number(self, name: str, value: float) -> str:
+        """Add a number, float32."""
+        return self.constant(name, np.float32(value))
+
+    def whole(self, name: str, *values: int) -> str:
+        """Add whole numbers, int64."""
+        return self.constant(name, np.array(values, np.int64))
+
+    def unsqueezed(self, values: str, axis: int) -> str:
+        """Add an axis of length 1."""
+        return self.node("Unsqueeze", values, self.whole(f"axis_{axis}", axis))
+
+    def total(self, values: str, keepdims: int = 1) -> str:
+        """Add the sum over the second axis."""
+        return self.node("ReduceSum", values, self.whole("axis_1", 1), keepdims=keepdims)
+
+    def smallest(self, values: str, count: int) -> tuple[str, str]:
+        """Add the smallest numbers of rows, ascending, and their places; the first of equals."""
+        places = f"places_{len(self.nodes)}"
+        found = f"smallest_{len(self.nodes)}"
+        inputs = [values, self.whole("count", count)]
+        node = helper.make_node("TopK", inputs, [found, places], found, axis=1, largest=0, sorted=1)
+        self.nodes.append(node)
+        return found, places
+
     def parameters(self, layer: Layer) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the kernel and the bias of a layer."""
         name = ".".join(["parameters", *map(str, layer.path)])
         return self._tensors[f"{name}.kernel"], self._tensors[f"{name}.bias"]
 
     def model(
-        self, name: str, given: "ValueInfoProto", result: "ValueInfoProto", about: Mapping[str, str]
+        self,
+        name: str,
+        given: "Sequence[ValueInfoProto]",
+        result: "ValueInfoProto",
+        about: Mapping[str, str],
     ) -> "ModelProto":
         """Return the whole model."""
         constants = [numpy_helper.from_array(v, name=n) for n, v in self.constants.items()]
-        graph = helper.make_graph(self.nodes, name, [given], [result], constants)
+        graph = helper.make_graph(self.nodes, name, list(given), [result], constants)
         model = helper.make_model(
             graph,
             ir_version=_IR_VERSION,
@@ -80,16 +110,23 @@ class Graph:
 def encoder_graph(
     checkpoint: Checkpoint, interface: Interface, about: Mapping[str, str]
 ) -> "ModelProto":
-    """Return the encoder: `interface.name`, of its type, to `codes`, float32 (n, d)."""
+    """Return the encoder: `interface.name`, of its type, to `codes`, float32 (n, d).
+
+    Where images are placed by features, these go in too, as `features`.
+    """
     graph = Graph(checkpoint.tensors)
-    given = _value(interface.name, interface.dtype, interface.shape)
+    given = [_value(interface.name, interface.dtype, interface.shape)]
+    if interface.features is not None:
+        given.append(_value("features", np.dtype(np.float32), (interface.features,)))
     rows = graph.node("Reshape", interface.name, graph.shape(math.prod(interface.shape)))
     rows = _to_unit_range(graph, rows, interface)
-    smoother = smoother_of(checkpoint.tensors)
-    if smoother is not None:
-        rows = _smoothed(graph, rows, smoother)
     layers = network(checkpoint.config, interface.image_shape).encoder
-    _layers(graph, rows, layers, "codes")
+    codes = _layers(graph, rows, layers)
+    references = references_of(checkpoint.tensors)
+    if references is not None:
+        placed_by = rows if interface.features is None else "features"
+        codes = _placed(graph, placed_by, codes, references)
+    graph.node("Identity", codes, name="codes")
     result = _value("codes", np.dtype(np.float32), (checkpoint.config.latent,))
     return graph.model("encoder", given, result, about)
 
@@ -100,7 +137,7 @@ def decoder_graph(
     """Return the decoder: `codes`, float32 (n, d), to `interface.name`, float32."""
     graph = Graph(checkpoint.tensors)
     layers = network(checkpoint.config, interface.image_shape)
-    given = _value("codes", np.dtype(np.float32), (checkpoint.config.latent,))
+    given = [_value("codes", np.dtype(np.float32), (checkpoint.config.latent,))]
     rows = _layers(graph, "codes", layers.decoder)
     if layers.clips and layers.decoder[-1].activation != "sigmoid":
         ends = [graph.constant(f"{end}", np.float32(end)) for end in (0, 1)]
@@ -143,32 +180,86 @@ def _in_units(graph: Graph, rows: str, interface: Interface) -> str:
     return graph.node("Cast", rows, to=TensorProto.FLOAT)
 
 
-def _smoothed(graph: Graph, rows: str, smoother: Smoother) -> str:
-    """Return what an encoder sees of rows of pixels in 0..1: see `model.smoothing`."""
-    components = np.asarray(smoother.components)
-    memory = graph.constant("smoother.memory", smoother.memory)
-    centred = graph.node("Sub", rows, graph.constant("smoother.mean", smoother.mean))
-    to_own = graph.constant("smoother.to_coordinates", components.T)
-    own = graph.node("MatMul", centred, to_own)
-    products = graph.node(
-        "MatMul", own, graph.constant("smoother.memory_columns", smoother.memory.T)
+def _placed(graph: Graph, rows: str, codes: str, references: References) -> str:
+    """Return where rows are placed whose codes the encoder gives: see `model.references`."""
+    squared, found = _nearest(graph, rows, references)
+    far, zero = graph.number("far", placing.FAR), graph.number("zero", 0)
+    others = graph.node("Where", graph.node("Greater", squared, zero), squared, far)
+    nearest = graph.node("ReduceMin", others, axes=[1], keepdims=1)
+    closer = graph.node("Min", graph.node("Sub", nearest, squared), zero)
+    bandwidth = graph.constant("references.bandwidth", references.bandwidth)
+    weights = graph.node("Exp", graph.node("Div", closer, bandwidth))
+    weights = graph.node("Where", graph.node("Less", squared, far), weights, zero)
+    weights = graph.node("Div", weights, graph.total(weights))
+    margins, own_weight = (
+        graph.whole("one_more", 0, 0, 0, 1),
+        graph.number("own", placing.OWN_WEIGHT),
     )
-    lengths = graph.node("ReduceSumSquare", own, axes=[1], keepdims=1)
-    both = graph.node("Add", lengths, graph.constant("smoother.lengths", smoother.squared_lengths))
-    twice = graph.node("Mul", products, graph.constant("two", np.float32(2)))
-    squared = graph.node("Sub", both, twice)
-    far = graph.node("Div", squared, graph.constant("smoother.bandwidth", smoother.bandwidth))
-    logits = graph.node("Sub", graph.constant("smoother.log_counts", smoother.log_counts), far)
-    least = graph.node("Mul", both, graph.constant("same", np.float32(SAME)))
-    equal = graph.node("LessOrEqual", squared, least)
-    logits = graph.node("Where", equal, graph.constant("nothing", np.float32(NOTHING)), logits)
-    weights = graph.node("Softmax", logits, axis=1)
-    means = graph.node("MatMul", weights, memory)
-    return graph.node("MatMul", means, graph.constant("smoother.components", components))
+    weights = graph.node("Pad", weights, margins, own_weight)
+    theirs = graph.node("Gather", graph.constant("references.codes", references.codes), found)
+    points = graph.node("Concat", theirs, graph.unsqueezed(codes, 1), axis=1)
+    width = graph.constant("references.code_bandwidth", references.code_bandwidth)
+
+    def kernels(points: str, centre: str, weights: str) -> str:
+        away = graph.node("Sub", points, centre)
+        distances = graph.node("ReduceSumSquare", away, axes=[-1], keepdims=0)
+        falling = graph.node("Exp", graph.node("Div", graph.node("Neg", distances), width))
+        return graph.node("Mul", weights, falling)
+
+    pairs = graph.unsqueezed(points, 2), graph.unsqueezed(points, 1)
+    densities = graph.total(kernels(*pairs, graph.unsqueezed(weights, 2)), keepdims=0)
+    densest = graph.unsqueezed(graph.node("ArgMax", densities, axis=1, keepdims=1), 2)
+    latent = references.codes.shape[1]
+    densest = graph.node("Expand", densest, graph.whole("each_number", 1, 1, latent))
+    centre = graph.node("GatherElements", points, densest, axis=1)
+    for _ in range(placing.STEPS):
+        near = graph.unsqueezed(kernels(points, centre, weights), 2)
+        sums = graph.total(graph.node("Mul", near, points))
+        centre = graph.node("Div", sums, graph.total(near))
+    return graph.node("Reshape", centre, graph.shape(latent))
 
 
-def _layers(graph: Graph, values: str, layers: tuple[Layer, ...], name: str | None = None) -> str:
-    """Add layers one after the other, to rows of values; the last result is called `name`."""
+def _nearest(graph: Graph, rows: str, references: References) -> tuple[str, str]:
+    """Return the squared distances of rows to the nearest references, and which these are.
+
+    As `References` finds them, so that of equally near ones the same are taken.
+    """
+    coordinates = np.asarray(references.coordinates)
+    lengths = np.square(coordinates.astype(np.float32)).sum(axis=1)
+    centred = graph.node("Sub", rows, graph.constant("references.mean", references.mean))
+    components = graph.constant("references.components", np.asarray(references.components).T)
+    own = graph.node("MatMul", centred, components)
+    own = graph.node("Div", own, graph.constant("references.step", references.step))
+    ends = graph.number("lowest", -placing.LEVELS), graph.number("highest", placing.LEVELS)
+    own = graph.node("Clip", graph.node("Round", own), *ends)
+    columns = graph.constant("references.coordinates", coordinates.T)
+    columns = graph.node("Cast", columns, to=TensorProto.FLOAT)
+    products = graph.node("Mul", graph.node("MatMul", own, columns), graph.number("two", 2))
+    own_lengths = graph.node("ReduceSumSquare", own, axes=[1], keepdims=1)
+    both = graph.node("Add", own_lengths, graph.constant("references.lengths", lengths))
+    squared = graph.node("Sub", both, products)
+    total = len(coordinates)
+    count, groups = min(placing.NEIGHBORS, total), -(-total // placing.GROUP)
+    if groups < count:
+        return graph.smallest(squared, count)
+    margins = graph.whole("last_group", 0, 0, 0, groups * placing.GROUP - total)
+    squared = graph.node("Pad", squared, margins, graph.number("far", placing.FAR))
+    grouped = graph.node("Reshape", squared, graph.shape(placing.GROUP, groups))
+    _, within = graph.smallest(graph.node("ReduceMin", grouped, axes=[1], keepdims=0), count)
+    spread = graph.whole("each_of_a_group", 1, placing.GROUP, 1)
+    chosen = graph.node("Expand", graph.unsqueezed(within, 1), spread)
+    left = graph.node("GatherElements", grouped, chosen, axis=2)
+    left = graph.node("Reshape", left, graph.shape(placing.GROUP * count))
+    nearest, place = graph.smallest(left, count)
+    per_row = graph.whole("count", count)
+    group = graph.node("GatherElements", within, graph.node("Mod", place, per_row), axis=1)
+    first = graph.node("Mul", graph.node("Div", place, per_row), graph.whole("groups", groups))
+    found = graph.node("Add", first, group)
+    return nearest, graph.node("Min", found, graph.whole("last", total - 1))
+
+
+def _layers(graph: Graph, values: str, layers: tuple[Layer, ...]) -> str:
+    """Add layers one after the other, to rows of values."""
     for layer in layers:
         values = _PRODUCTS[type(layer).__name__](graph, values, layer)
         values = _ACTIVATIONS[layer.activation](graph, values)
@@ -178,7 +269,7 @@ def _layers(graph: Graph, values: str, layers: tuple[Layer, ...], name: str | No
             values = graph.node("LayerNormalization", values, scale, axis=-1, epsilon=_EPSILON)
         if len(layer.output) > 1:
             values = graph.node("Reshape", values, graph.shape(math.prod(layer.output)))
-    return values if name is None else graph.node("Identity", values, name=name)
+    return values
 
 
 def _dense(graph: Graph, values: str, layer: Layer) -> str:
@@ -207,16 +298,12 @@ def _patches(graph: Graph, values: str, layer: Patches) -> str:
 
 def _gelu(graph: Graph, values: str) -> str:
     """Add gelu by its tangent: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))."""
-
-    def number(name: str, value: float) -> str:
-        return graph.constant(name, np.float32(value))
-
     cube = graph.node("Mul", graph.node("Mul", values, values), values)
-    small = graph.node("Mul", cube, number("gelu.cubic", 0.044715))
-    slope = number("gelu.slope", np.sqrt(2 / np.pi))
+    small = graph.node("Mul", cube, graph.number("gelu.cubic", 0.044715))
+    slope = graph.number("gelu.slope", np.sqrt(2 / np.pi))
     inner = graph.node("Mul", graph.node("Add", values, small), slope)
-    share = graph.node("Add", graph.node("Tanh", inner), number("one", 1))
-    half = graph.node("Mul", values, number("half", 0.5))
+    share = graph.node("Add", graph.node("Tanh", inner), graph.number("one", 1))
+    half = graph.node("Mul", values, graph.number("half", 0.5))
     return graph.node("Mul", half, share)
 
 

@@ -17,7 +17,7 @@ from aecli.export.onnx_files import OnnxModels, onnx_models, reopened
 from aecli.export.options import Exported, ExportOptions
 from aecli.files import kind_of, writing_together
 from aecli.model import network
-from aecli.model.smoothing import smoother_of, smoother_tensors
+from aecli.model.references import references_of
 from aecli.printable import plural, printable, significant
 from aecli.run.checkpoint import Checkpoint, load, to_bytes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
@@ -42,7 +42,7 @@ def write(source: Path, folder: Path, options: ExportOptions) -> Exported:
     """
     path = find_checkpoint(source)
     checkpoint = load(path)
-    interface = interface_of(checkpoint.data, options.input)
+    interface = interface_of(checkpoint, options.input)
     with importing("aecli.export.proof"):
         dataset = reopened(checkpoint, options)
     paths = {name: folder / name for name in FILES}
@@ -86,7 +86,7 @@ def _without_places(checkpoint: Checkpoint) -> Checkpoint:
     return replace(
         checkpoint,
         data=replace(checkpoint.data, source=moved),
-        tensors={**checkpoint.parameters, **smoother_tensors(checkpoint.tensors)},
+        tensors=checkpoint.encodes,
         layout=None,
         partial=None,
         history=(),
@@ -247,12 +247,13 @@ def _limits(checkpoint: Checkpoint) -> str:
         texts.append(
             "Labels were used in training: that the map parts the classes is no discovery."
         )
-    smoother = smoother_of(checkpoint.tensors)
-    if smoother is not None:
-        rows, width = smoother.memory.shape
+    references = references_of(checkpoint.tensors)
+    if references is not None:
+        rows, width = references.coordinates.shape
+        by = "features" if checkpoint.places_by_features else "pixels"
         texts.append(
-            f"The encoder holds {rows:,} landmarks, means of training images or single ones, in "
-            f"{width:,} principal components: rough copies of them can be made from the file."
+            f"The encoder holds {rows:,} training images, the {by} of each as {width:,} principal "
+            "components: rough copies of these can be made from the file."
         )
     return "\n\n".join(texts)
 

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from aecli.data import DataDescription
 from aecli.errors import InputError
 from aecli.model.layers import ImageShape, Shape
+from aecli.model.references import COMPONENTS
 from aecli.pixels import Images, as_pixels, scale_of, unit_range
+from aecli.run.checkpoint import Checkpoint
 
 INPUT_TYPES = ("uint8", "uint16", "float32")
 
@@ -30,12 +32,14 @@ class Interface:
     """How images, or vectors, go into an encoder and come out of a decoder.
 
     `dtype` is the type of the numbers that go in. `units` are those that they have; None where
-    their type says what is 0 and what is 1, as in `scale_of`.
+    their type says what is 0 and what is 1, as in `scale_of`. `features`: how many numbers of each
+    image go in besides, by which it is placed; None where that are its pixels.
     """
 
     data: DataDescription
     dtype: np.dtype[Any]
     units: Units | None
+    features: int | None = None
 
     @property
     def image_shape(self) -> ImageShape:
@@ -78,7 +82,8 @@ class Interface:
     @property
     def input_words(self) -> str:
         """What goes in, in words: `images: uint8 (n, 28, 28, 1), 0..255`."""
-        return f"{self.name}: {self.dtype} {self._shape_words}, {self._range_words}"
+        besides = "" if self.features is None else f"; features: float32 (n, {self.features})"
+        return f"{self.name}: {self.dtype} {self._shape_words}, {self._range_words}{besides}"
 
     @property
     def output_words(self) -> str:
@@ -115,7 +120,7 @@ class Interface:
         return f"{low:g}..{low + span:g} is taken as 0..1"
 
 
-def interface_of(data: DataDescription, input_type: str | None = None) -> Interface:
+def interface_of(checkpoint: Checkpoint, input_type: str | None = None) -> Interface:
     """Return how the images that a run was trained on go in and come out.
 
     `input_type` is one of `INPUT_TYPES`; None for the type that the images have, float32 where they
@@ -127,7 +132,8 @@ def interface_of(data: DataDescription, input_type: str | None = None) -> Interf
     """
     if input_type not in (None, *INPUT_TYPES):
         raise InputError(f"--input {input_type!r}: expected {', '.join(INPUT_TYPES)}")
-    source = data.source
+    data, source = checkpoint.data, checkpoint.data.source
+    features = checkpoint.tensors[COMPONENTS].shape[1] if checkpoint.places_by_features else None
     if source.columns is not None:
         if input_type not in (None, "float32"):
             raise InputError(
@@ -136,8 +142,9 @@ def interface_of(data: DataDescription, input_type: str | None = None) -> Interf
             )
         mean, deviation = (np.array(one, np.float64) for one in source.columns)
         # As `as_pixels` computes it.
-        return Interface(data, np.dtype(np.float32), Units(mean, (mean + deviation) - mean))
+        units = Units(mean, (mean + deviation) - mean)
+        return Interface(data, np.dtype(np.float32), units, features)
     if isinstance(source.rescale, tuple):
         low, high = (np.array([end], np.float64) for end in source.rescale)
-        return Interface(data, np.dtype(input_type or np.float32), Units(low, high - low))
-    return Interface(data, np.dtype(input_type or data.pixels), None)
+        return Interface(data, np.dtype(input_type or np.float32), Units(low, high - low), features)
+    return Interface(data, np.dtype(input_type or data.pixels), None, features)

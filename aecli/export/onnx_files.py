@@ -14,7 +14,6 @@ from aecli.export.interface import Interface, interface_of
 from aecli.export.options import Exported, ExportOptions
 from aecli.files import writing_together
 from aecli.model.sizes import gigabytes
-from aecli.model.smoothing import smoother_of
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import find_checkpoint, folder_of
 from aecli.run.reopen import reopen
@@ -59,7 +58,7 @@ def write(source: Path, folder: Path, options: ExportOptions) -> Exported:
 
     """
     checkpoint = load(find_checkpoint(source))
-    interface = interface_of(checkpoint.data, options.input)
+    interface = interface_of(checkpoint, options.input)
     with importing("aecli.export.proof"):
         dataset = reopened(checkpoint, options)
     paths = tuple(folder / name for name in FILES)
@@ -144,10 +143,7 @@ def _about(checkpoint: Checkpoint, interface: Interface, run: str) -> dict[str, 
 
 
 def _refuse_too_large(checkpoint: Checkpoint) -> None:
-    smoother = smoother_of(checkpoint.tensors)
-    # Some of a smoother's arrays are there twice, the second time transposed.
-    seen_through = 0 if smoother is None else 2 * smoother.nbytes
-    size = seen_through + sum(tensor.nbytes for tensor in checkpoint.parameters.values())
+    size = sum(tensor.nbytes for tensor in checkpoint.encodes.values())
     if size > _MOST_BYTES:
         raise InputError(
             f"the model has {gigabytes(size)}, and a file of ONNX holds {gigabytes(_MOST_BYTES)}: "

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from aecli import __version__
+from aecli.errors import InputError
 from aecli.export.interface import Interface, interface_of
 from aecli.export.options import Exported, ExportOptions
 from aecli.files import writing_together
 from aecli.model import network
+from aecli.model import references as placing
 from aecli.model.conv import PATCH, STRIDE, Patches
 from aecli.model.layers import ImageShape, Layer, Network
-from aecli.model.smoothing import SAME, Smoother, smoother_of
+from aecli.model.references import References, references_of
 from aecli.printable import printable
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import find_checkpoint, folder_of
@@ -33,6 +35,10 @@ _ACTIVATIONS = {
     "gelu": 'nn.GELU(approximate="tanh")',
     "silu": "nn.SiLU()",
 }
+
+_CONSTANTS = f"""\
+NEIGHBORS, OWN_WEIGHT, STEPS = {placing.NEIGHBORS}, {placing.OWN_WEIGHT}, {placing.STEPS}
+LEVELS, GROUP, FAR = {placing.LEVELS}, {placing.GROUP}, {placing.FAR}"""
 
 Array = npt.NDArray[Any]
 Places = npt.NDArray[np.int64]
@@ -61,14 +67,19 @@ def write(source: Path, folder: Path, options: ExportOptions) -> Exported:
     """Write the encoder and the decoder of a run for PyTorch, which need not be installed.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no such run, or it places images by features.
         AecliError: the operating system refused.
 
     """
     from safetensors.numpy import save
 
     checkpoint = load(find_checkpoint(source))
-    interface = interface_of(checkpoint.data, "float32")
+    interface = interface_of(checkpoint, "float32")
+    if interface.features is not None:
+        raise InputError(
+            f"{source} places images by features, which a Sequential does not take: choose "
+            "--format onnx, whose encoder takes both"
+        )
     layers = network(checkpoint.config, interface.image_shape)
     encoder = encoder_modules(checkpoint, interface, layers)
     decoder = decoder_modules(checkpoint, interface, layers)
@@ -95,25 +106,34 @@ def write(source: Path, folder: Path, options: ExportOptions) -> Exported:
 def encoder_modules(checkpoint: Checkpoint, interface: Interface, layers: Network) -> Sequential:
     """Return the modules from images (n, c, h, w), or vectors (n, p), to codes (n, d)."""
     modules = Sequential()
-    order: Places | None = _channels_first(interface.image_shape)
     if interface.units is not None:
         low, span = interface.units
         modules.add(f"Rescale({low.size})", low=low, span=span)
-    first = layers.encoder[0]
-    smoother = smoother_of(checkpoint.tensors)
-    if not interface.of_vectors and (smoother is not None or not isinstance(first, Patches)):
+    references = references_of(checkpoint.tensors)
+    if references is None:
+        _add_encoder(modules, checkpoint, interface, layers)
+    else:
+        own = Sequential()
+        _add_encoder(own, checkpoint, interface, layers)
+        _add_references(modules, own, references, _channels_first(interface.image_shape))
+    return modules
+
+
+def _add_encoder(
+    modules: Sequential, checkpoint: Checkpoint, interface: Interface, layers: Network
+) -> None:
+    order: Places | None = _channels_first(interface.image_shape)
+    has_patches = isinstance(layers.encoder[0], Patches)
+    if interface.of_vectors and has_patches:
+        modules.add(f"nn.Unflatten(1, {_channels_first_shape(interface.image_shape)})")
+    elif not interface.of_vectors and not has_patches:
         modules.add("nn.Flatten()")
-    if smoother is not None:
-        _add_smoother(modules, smoother, _channels_first(interface.image_shape))
     for layer in layers.encoder:
         if isinstance(layer, Patches):
-            if interface.of_vectors or smoother is not None:
-                modules.add(f"nn.Unflatten(1, {_channels_first_shape(interface.image_shape)})")
             order = _add_patches(modules, layer, checkpoint)
         else:
             _add_dense(modules, layer, checkpoint, inputs=order)
             order = None
-    return modules
 
 
 def decoder_modules(checkpoint: Checkpoint, interface: Interface, layers: Network) -> Sequential:
@@ -185,16 +205,22 @@ def _add_ending(modules: Sequential, layer: Layer) -> None:
         modules.add(f"nn.LayerNorm({layer.output[-1]}, eps=1e-5, elementwise_affine=False)")
 
 
-def _add_smoother(modules: Sequential, smoother: Smoother, order: Places) -> None:
-    rows, width = smoother.memory.shape
+def _add_references(
+    modules: Sequential, own: Sequential, references: References, order: Places
+) -> None:
+    """Add what places images among references; `own` are the modules of the encoder alone."""
+    rows, width = references.coordinates.shape
+    inner = own.source.replace("\n", "\n    ")
     modules.add(
-        f"Smoothing({len(smoother.mean)}, {width}, {rows}, same={SAME:g})",
-        mean=smoother.mean[order],
-        components=smoother.components[:, order],
-        memory=smoother.memory,
-        log_counts=smoother.log_counts,
-        bandwidth=smoother.bandwidth,
-        squared_lengths=smoother.squared_lengths,
+        f"Placing({inner}, {len(references.mean)}, {width}, {rows}, {references.codes.shape[1]})",
+        **{f"encoder.{name}": values for name, values in own.tensors.items()},
+        mean=references.mean[order],
+        components=references.components[:, order],
+        step=references.step,
+        coordinates=references.coordinates,
+        codes=references.codes,
+        bandwidth=references.bandwidth,
+        code_bandwidth=references.code_bandwidth,
     )
 
 
@@ -229,6 +255,7 @@ def _program(encoder: Sequential, decoder: Sequential, words: Mapping[str, str])
         block
         for block in template.split("\n\n\n")
         if not block.startswith("class ") or _class_name(block) in made
+        if block != "CONSTANTS" or "Placing" in made
     ]
     text = "\n\n\n".join(blocks)
     name, _, _ = words["input"].partition(":")
@@ -237,6 +264,7 @@ def _program(encoder: Sequential, decoder: Sequential, words: Mapping[str, str])
         "INPUT_WORDS": words["input"],
         "CODES_WORDS": words["codes"],
         "OUTPUT_WORDS": f"again: {words['output'].partition(': ')[2]}",
+        "CONSTANTS": _CONSTANTS,
         "INPUT": name,
         "ENCODER": encoder.source,
         "DECODER": decoder.source,

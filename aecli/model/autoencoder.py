@@ -84,22 +84,12 @@ class Autoencoder(nnx.Module):
         images = self.decoder(codes)
         return jnp.clip(images, 0, 1) if self.clips else images
 
-    def squared_errors(self, pixels: jax.Array, seen: jax.Array | None = None) -> jax.Array:
-        """Return the mean squared error of the reconstruction of each image, float32 (n,).
+    def squared_errors(self, codes: jax.Array, images: jax.Array) -> jax.Array:
+        """Return the mean squared error over the pixels of each image when decoded, float32 (n,).
 
-        `pixels`: (n, h, w, c), from 0 to `scale_of` their type. `seen`: float32 (n, h, w, c), what
-        the encoder sees; None where it sees the images. The error is that of the images that
-        `decode` returns.
+        `codes`: float32 (n, d). `images`: float32 (n, h, w, c) in 0..1, what they are codes of.
         """
-        return self.codes_and_errors(pixels, seen)[1]
-
-    def codes_and_errors(
-        self, pixels: jax.Array, seen: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array]:
-        """Return the codes of images, float32 (n, d), and their `squared_errors`, float32 (n,)."""
-        images = to_unit_range(pixels)
-        codes = self.encoder(images if seen is None else seen)
-        return codes, jnp.square(self.decode(codes) - images).mean(axis=(1, 2, 3))
+        return jnp.square(self.decode(codes) - images).mean(axis=(1, 2, 3))
 
 
 def to_unit_range(pixels: jax.Array) -> jax.Array:

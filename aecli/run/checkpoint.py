@@ -15,7 +15,12 @@ from aecli.config import SETTINGS, Config, from_json
 from aecli.data import DataDescription
 from aecli.errors import AecliError, InputError
 from aecli.model import network
-from aecli.model.smoothing import BANDWIDTH, MEMORY, smoother_shapes, smoother_tensors
+from aecli.model.references import (
+    COMPONENTS,
+    COORDINATES,
+    reference_shapes,
+    reference_tensors,
+)
 from aecli.printable import printable
 from aecli.run.folder import RunFolder
 from aecli.run.states import (
@@ -31,8 +36,8 @@ from aecli.validated import Count, Finite, NotNegative, Positive, Text, read_as
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
 # 6: with a digest of the labels, and the environment; no infinity in its JSON.
-# 7: with a smoother.
-FORMAT_VERSION = 7
+# 7: with the weight of labels. 8: with references.
+FORMAT_VERSION = 8
 _METADATA = "its metadata"
 _UNFIT = "the checkpoint does not fit its own config"
 
@@ -62,9 +67,24 @@ class Checkpoint:
     environment: Mapping[str, str] | None = None
 
     @property
+    def encodes(self) -> Tensors:
+        """The tensors that make codes of images: `parameters`, and what images are placed among."""
+        return {**self.parameters, **reference_tensors(self.tensors)}
+
+    @property
     def parameters(self) -> Tensors:
         """The tensors that the model has learned, without the optimizer's."""
         return {k: v for k, v in self.tensors.items() if k.startswith("parameters.")}
+
+    @property
+    def lacks_references(self) -> bool:
+        """Whether the encoder alone places images until the training has ended."""
+        return self.config.placing == "neighbors" and COORDINATES not in self.tensors
+
+    @property
+    def places_by_features(self) -> bool:
+        """Whether an image is placed by its features, in place of its pixels."""
+        return COORDINATES in self.tensors and self.data.source.features is not None
 
     @property
     def parameter_count(self) -> int:
@@ -74,7 +94,7 @@ class Checkpoint:
     @property
     def model_hash(self) -> str:
         """SHA-256 over names, shapes and bytes of all that makes codes, as hexadecimal digits."""
-        return tensor_file.digest({}, {**self.parameters, **smoother_tensors(self.tensors)})
+        return tensor_file.digest({}, self.encodes)
 
 
 @dataclass(frozen=True)
@@ -265,6 +285,10 @@ def _parse(metadata: dict[str, Any], tensors: Tensors) -> Checkpoint:
     # At first the first format had no checksum.
     if version > 1 or "sha256" in metadata:
         check_digest(metadata, tensors)
+    if any(name.startswith("smoother.") for name in tensors):
+        raise InputError(
+            "its encoder sees means of images, as no released version did: train the run anew"
+        )
     non_finite = first_not_finite(tensors)
     if non_finite is not None:
         raise InputError(f"{non_finite} holds numbers that are not finite")
@@ -300,7 +324,7 @@ def _check(checkpoint: Checkpoint) -> None:
         checkpoint.best,
     )
     _check_parameters(checkpoint)
-    _check_smoother(checkpoint)
+    _check_references(checkpoint)
     if not (best.epoch <= epoch <= config.epochs and (best.epoch > 0) == (epoch > 0)):
         raise InputError(
             f"it has {epoch} epochs of {config.epochs}, and the best is {best.epoch}: expected no "
@@ -310,8 +334,7 @@ def _check(checkpoint: Checkpoint) -> None:
         raise InputError("its best epoch has no validation loss, or there is one without an epoch")
     history = checkpoint.history
     # The checkpoint of the best parameters has none.
-    own = {**checkpoint.parameters, **smoother_tensors(checkpoint.tensors)}
-    if history or len(own) < len(checkpoint.tensors):
+    if history or len(checkpoint.encodes) < len(checkpoint.tensors):
         if [metrics.epoch for metrics in history] != list(range(1, epoch + 1)):
             raise InputError(f"its history is not that of the {epoch} epochs that it has")
         if any(RECONSTRUCTION not in metrics.losses for metrics in history):
@@ -340,20 +363,29 @@ def _check_parameters(checkpoint: Checkpoint) -> None:
         _check_tensor(name, found[name], shape, np.float32)
 
 
-def _check_smoother(checkpoint: Checkpoint) -> None:
-    """Raise `InputError` where what the encoder looks through is not what the config says."""
-    found = smoother_tensors(checkpoint.tensors)
-    expected: dict[str, tuple[int, ...]] = {}
-    if checkpoint.config.smoothing:
-        memory = found.get(MEMORY)
-        if memory is None or memory.ndim != 2 or 0 in memory.shape:
-            raise InputError(f"{_UNFIT}: {MEMORY} is missing or has no rows")
-        expected = smoother_shapes(math.prod(checkpoint.data.image_shape), *memory.shape)
+def _check_references(checkpoint: Checkpoint) -> None:
+    """Raise `InputError` where the references are not what the config says.
+
+    A training that has not ended has none yet.
+    """
+    found = reference_tensors(checkpoint.tensors)
+    if not found:
+        return
+    config, coordinates = checkpoint.config, found.get(COORDINATES)
+    if config.placing != "neighbors" or coordinates is None or coordinates.ndim != 2:
+        raise InputError(f"{_UNFIT}: {COORDINATES} is missing, or images are placed without it")
+    numbers = math.prod(checkpoint.data.image_shape)
+    if checkpoint.places_by_features:
+        numbers = found[COMPONENTS].shape[-1] if COMPONENTS in found else 0
+    rows, components = coordinates.shape
+    expected = reference_shapes(numbers, rows, components, config.latent)
     _check_names(expected, found)
-    for name, shape in expected.items():
-        _check_tensor(name, found[name], shape, np.float32)
-    if found and not found[BANDWIDTH] > 0:
-        raise InputError(f"{_UNFIT}: {BANDWIDTH} is not positive")
+    for name, (shape, dtype) in expected.items():
+        _check_tensor(name, found[name], shape, dtype)
+        if shape == () and not found[name] > 0:
+            raise InputError(f"{_UNFIT}: {name} is not positive")
+    if 0 in coordinates.shape:
+        raise InputError(f"{_UNFIT}: {COORDINATES} has no rows")
 
 
 def flatten(tree: Any, prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -8,7 +8,13 @@ from aecli.data.describe import broken_note
 from aecli.data.ranges import contrast_note
 from aecli.data.source import MOST_SIDE
 from aecli.errors import InputError
+from aecli.run.by_features import check_source, features_note
 from aecli.run.checkpoint import Checkpoint
+
+_UNENDED = (
+    "the training has not ended: until aecli train --resume ends it the encoder alone places "
+    "images, without their neighbours"
+)
 
 
 def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -> Dataset:
@@ -25,6 +31,7 @@ def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -
     """
     if source is None:
         return reopen(checkpoint, bar)
+    check_source(checkpoint, source)
     dataset = open_dataset(_as_in(checkpoint, source), bar)
     _check_shape(checkpoint, dataset)
     return dataset
@@ -69,11 +76,14 @@ def _check_shape(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
+def notes(
+    dataset: Dataset, split: SplitName, checkpoint: Checkpoint | None = None, *, named: bool
+) -> list[str]:
     """Return what was made of the images of a split, a line each.
 
     How they were converted, where the data set was `named`: of a run's own the training has said
-    it. And how many lie outside the range of the training images, and which files are broken.
+    it. And how many lie outside the range of the training images, which files are broken, and
+    whether the run of a `checkpoint` has no use for their features, or has not ended.
     """
     ground = dataset.source.ground
     texts = [counted(dataset.converted)] if dataset.converted else []
@@ -81,7 +91,10 @@ def notes(dataset: Dataset, split: SplitName, *, named: bool) -> list[str]:
     said = [f"images converted as the run's: {'; '.join(texts)}"] if named and texts else []
     outside = dataset.outside_note(split)
     contrast = contrast_note(dataset, split) if named else None
-    return said + [note for note in (outside, contrast, broken_note(dataset)) if note]
+    unended = _UNENDED if checkpoint is not None and checkpoint.lacks_references else None
+    unread = features_note(checkpoint, dataset.source) if named and checkpoint else None
+    found = (unread, outside, contrast, broken_note(dataset), unended)
+    return said + [note for note in found if note]
 
 
 def reopen(checkpoint: Checkpoint, bar: Bar = no_bar) -> Dataset:

@@ -162,7 +162,7 @@ def _stability(job: ScoreJob, seeds: int | None, bar: Bar) -> Stability | None:
     from aecli.train.prepare import prepare
 
     config = job.checkpoint.config
-    prepared = prepare(job.dataset, config, job.folder, job.checkpoint, bar)
+    prepared = prepare(job.dataset, config, job.folder, bar)
     with bar(f"training {seeds} seeds", config.epochs) as advance:
         return measure_stability(
             job.checkpoint, job.dataset, job.split, seeds, prepared, report=advance

@@ -120,6 +120,11 @@ class CodesJob:
     labels_beside: Path | None = None
 
     @property
+    def checkpoint(self) -> None:
+        """No run is needed."""
+        return None
+
+    @property
     def dimensions(self) -> int:
         """How many numbers a code has."""
         return int(self.codes.values.shape[1])
@@ -158,6 +163,8 @@ def score_job(
     if is_codes(path):
         if seeds is not None:
             raise InputError(STABILITY_NEEDS_RUN)
+        if (options or {}).get("features") is not None:
+            raise InputError("--features goes with a RUN: codes are made already")
         return codes_job(path, location, options, split, train_codes, bar)
     if train_codes is not None:
         raise InputError("--train-codes goes with CODES: a run encodes its training images itself")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from aecli.clock import seconds_since
 from aecli.config import DEFAULT_SAMPLE, Range, SplitName
-from aecli.data import Bar, Dataset, no_bar, spread_evenly
-from aecli.encode import encode, encode_split, image_errors, load_model
+from aecli.data import Bar, Dataset, no_bar, rows_at, spread_evenly
+from aecli.encode import encode, encode_split, encoder_inputs, image_errors, load_model
 from aecli.labels import UNKNOWN, Labels
 from aecli.memory import refuse_beyond_memory
 from aecli.neighbors import Neighbors, nearest_rows, share_in_common
@@ -336,12 +336,14 @@ def _seconds_to_place(checkpoint: Checkpoint, dataset: Dataset, split: SplitName
     """Return the median time to place a split, in seconds, once all is loaded and compiled."""
     model = load_model(checkpoint)
     most = max(1, min(_TIMED, _TIMED_BYTES // dataset.image_bytes))
-    images = dataset.sample(split, most).images
+    count = dataset.count(split)
+    rows = rows_at(dataset.rows(split), spread_evenly(count, most))
+    inputs = encoder_inputs(model, dataset, rows)
     # Once to compile.
-    encode(model, images)
+    encode(model, *inputs)
     seconds = []
     for _ in range(_TIMES):
         started = time.perf_counter()
-        encode(model, images)
+        encode(model, *inputs)
         seconds.append(seconds_since(started))
-    return statistics.median(seconds) * dataset.count(split) / len(images)
+    return statistics.median(seconds) * count / len(inputs[0])

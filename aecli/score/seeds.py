@@ -1,6 +1,7 @@
 """The training of a run with several seeds at once, and the maps that come of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,12 +12,13 @@ from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
-from aecli.encode import TrainedModel, encode
+from aecli.encode import TrainedModel, encode, encoder_inputs
 from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
+from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint
 from aecli.score.stability import Stability, check_seeds, compare_maps
-from aecli.train.epochs import EpochFunction, Neighborhood, seen_in
+from aecli.train.epochs import EpochFunction, Neighborhood
 from aecli.train.prepare import Prepared
 from aecli.train.step import TrainStep
 from aecli.train.stream import bytes_in_memory
@@ -67,11 +69,15 @@ def maps_of_seeds(
     config = checkpoint.config
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
     step.refuse_beyond_memory(pixels=bytes_in_memory(dataset.nbytes), seeds=len(seeds))
-    images = dataset.split(split).images
-    return [
-        encode(TrainedModel(config, dataset.image_shape, parameters, prepared.smoother), images)
-        for parameters in _train(step, dataset, seeds, prepared, report)
-    ]
+    rows, maps = dataset.rows(split), []
+    for parameters in _train(step, dataset, seeds, prepared, report):
+        model = TrainedModel(config, dataset.image_shape, parameters)
+        if config.placing == "neighbors":
+            references = jax.device_put(fit_references(dataset, model, prepared.features))
+            by_features = dataset.source.features is not None
+            model = replace(model, references=references, by_features=by_features)
+        maps.append(encode(model, *encoder_inputs(model, dataset, rows)))
+    return maps
 
 
 def _train(
@@ -95,13 +101,11 @@ def _train(
     ]
     labels = place(training_labels(dataset, step.config))
     states = place(states)
-    smoother = prepared.smoother
-    seen = () if smoother is None else place(seen_in(smoother, dataset))
     seed_array = np.array(seeds, np.uint32)
     program = compiled(
         jax.vmap(
             EpochFunction(step),
-            in_axes=(0, None, None, None, None, 0, None, *(None for _ in seen)),
+            in_axes=(0, None, None, None, None, 0, None),
         ),
         {"program": "epoch of several seeds", **step.key},
         states,
@@ -109,11 +113,10 @@ def _train(
         np.uint32(1),
         seed_array,
         labels,
-        *seen,
         donate=(0,),
     )
     for epoch in range(1, step.config.epochs + 1):
-        states, result = program(states, *arguments, np.uint32(epoch), seed_array, labels, *seen)
+        states, result = program(states, *arguments, np.uint32(epoch), seed_array, labels)
         if not all(np.isfinite(losses).all() for losses in result.losses.values()):
             raise AecliError(f"the loss is not finite in epoch {epoch}: a training diverged")
         report(1)

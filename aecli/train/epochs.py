@@ -9,21 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from aecli.compile_cache import compiled
-from aecli.config import SplitName
 from aecli.data import Dataset
-from aecli.model.smoothing import Seen, Smoother
 from aecli.neighbors import NeighborGraph
 from aecli.run.states import PartialEpoch, ShuffleLayout
-from aecli.smoothing import coordinates
 from aecli.train.evaluation import Evaluation, evaluate
 from aecli.train.step import TrainState, TrainStep
 from aecli.train.stream import prefetched, shuffle_buffers
 from aecli.train.supervision import training_labels
 
 Scalar = jax.Array | np.generic
-
-# Those that an epoch passes through.
-_SPLITS: tuple[SplitName, ...] = ("train", "validation")
 
 
 class Neighborhood(NamedTuple):
@@ -73,8 +67,6 @@ class EpochFunction:
         epoch: jax.Array,
         seed: jax.Array,
         labels: jax.Array | None = None,
-        seen: Seen | None = None,
-        validation_seen: Seen | None = None,
     ) -> tuple[TrainState, EpochResult]:
         """Train for one epoch.
 
@@ -86,8 +78,6 @@ class EpochFunction:
             epoch: its number from 1, uint32.
             seed: of the order of the images and of the steps' random keys, uint32.
             labels: of the training images, int32 (n,); None without a label loss.
-            seen: what the encoder sees of the training images; None where it sees them.
-            validation_seen: what it sees of the validation images.
 
         Returns:
             The new state and the results.
@@ -96,11 +86,11 @@ class EpochFunction:
         step = self.step
         variance = None if neighborhood is None else neighborhood.pixel_variance
         state, losses = jax.lax.scan(
-            lambda state, rows: step(state, images, variance, rows, seed, labels, seen),
+            lambda state, rows: step(state, images, variance, rows, seed, labels),
             state,
             self.batches(neighborhood, epoch, seed),
         )
-        validation_losses = evaluate(step, state.parameters, validation, seen=validation_seen)
+        validation_losses = evaluate(step, state.parameters, validation)
         finite = jnp.isfinite(_total(losses)).astype(jnp.int32)
         return state, EpochResult(
             {name: values.mean() for name, values in losses.items()},
@@ -118,7 +108,6 @@ class EpochFunction:
         steps: jax.Array,
         seed: jax.Array,
         labels: jax.Array | None = None,
-        seen: Seen | None = None,
     ) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
         """Train on the first `steps` batches, (steps, group, batch size), of a shuffle buffer.
 
@@ -130,7 +119,7 @@ class EpochFunction:
 
         def body(index: jax.Array, carry: Carry) -> Carry:
             state, sums, finite_steps = carry
-            state, losses = self.step(state, images, variance, batches[index], seed, labels, seen)
+            state, losses = self.step(state, images, variance, batches[index], seed, labels)
             sums = {name: sums[name] + losses[name] for name in sums}
             finite_steps += jnp.isfinite(_total(sums)).astype(jnp.int32)
             return state, sums, finite_steps
@@ -167,12 +156,7 @@ class EpochInMemory:
     """Trains for an epoch on images that lie on the device: one compiled call."""
 
     def __init__(
-        self,
-        step: TrainStep,
-        dataset: Dataset,
-        state: TrainState,
-        graph: NeighborGraph | None,
-        smoother: Smoother | None = None,
+        self, step: TrainStep, dataset: Dataset, state: TrainState, graph: NeighborGraph | None
     ) -> None:
         place = step.devices.replicated
         self._labels = jax.device_put(training_labels(dataset, step.config), place)
@@ -182,7 +166,6 @@ class EpochInMemory:
             jax.device_put(dataset.split("validation").images, place),
         )
         self._seed = np.uint32(step.config.seed)
-        self._seen = () if smoother is None else jax.device_put(seen_in(smoother, dataset), place)
         self._program = compiled(
             EpochFunction(step),
             {"program": "epoch", **step.key},
@@ -191,7 +174,6 @@ class EpochInMemory:
             np.uint32(1),
             self._seed,
             self._labels,
-            *self._seen,
             donate=(0,),
         )
 
@@ -203,7 +185,7 @@ class EpochInMemory:
         A single call; it cannot be interrupted.
         """
         result: tuple[TrainState, EpochResult] = self._program(
-            state, *self._data, np.uint32(epoch), self._seed, self._labels, *self._seen
+            state, *self._data, np.uint32(epoch), self._seed, self._labels
         )
         return result
 
@@ -218,26 +200,17 @@ class EpochStreamed:
         state: TrainState,
         layout: ShuffleLayout,
         graph: NeighborGraph | None,
-        smoother: Smoother | None = None,
     ) -> None:
         self._step, self._dataset, self._layout = step, dataset, layout
         self._neighbors = None if graph is None else graph.neighbors
         self._variance = None if graph is None else np.float32(graph.variance)
         self._labels = training_labels(dataset, step.config)
-        self._evaluation = Evaluation(step, smoother)
+        self._evaluation = Evaluation(step)
         self._seed = np.uint32(step.config.seed)
         place = step.devices.replicated
         batches = (layout.buffer_rows // step.batch_size, step.group, step.batch_size)
-        rows = step.group * layout.buffer_rows
-        images = (rows if smoother is None else layout.buffer_rows, *dataset.image_shape)
+        images = (step.group * layout.buffer_rows, *dataset.image_shape)
         labels = jax.ShapeDtypeStruct((layout.buffer_rows,), np.int32, sharding=place)
-        self._seen: Seen | None = None
-        seen: tuple[Seen, ...] = ()
-        if smoother is not None:
-            self._seen = smoother.seen(coordinates(smoother, dataset, "train"))
-            width = self._seen.coordinates.shape[1]
-            like = jax.ShapeDtypeStruct((rows, width), np.float32, sharding=place)
-            seen = (jax.device_put(smoother, place).seen(like),)
         self._program = compiled(
             EpochFunction(step).buffer,
             {"program": "shuffle buffer", **step.key},
@@ -248,7 +221,6 @@ class EpochStreamed:
             np.uint32(0),
             self._seed,
             None if self._labels is None else labels,
-            *seen,
             donate=(0,),
         )
         self._learning_rate = compiled(
@@ -268,7 +240,7 @@ class EpochStreamed:
         done, finite_steps = partial.buffers, partial.finite_steps
         # Older formats had not all of the terms.
         sums = {term.name: partial.losses.get(term.name, 0.0) for term in step.terms}
-        for images, batches, steps, labels, inputs in prefetched(
+        for images, batches, steps, labels in prefetched(
             shuffle_buffers(
                 self._dataset,
                 self._layout,
@@ -280,17 +252,15 @@ class EpochStreamed:
                 epoch=epoch,
                 shuffle=step.config.shuffle,
                 skip=done,
-                seen=self._seen,
             )
         ):
             if stop():
                 return state, PartialEpoch(done, sums, finite_steps)
-            images, batches, labels, seen = jax.device_put(
-                (images, batches, labels, () if inputs is None else (inputs,)),
-                step.devices.replicated,
+            images, batches, labels = jax.device_put(
+                (images, batches, labels), step.devices.replicated
             )
             state, losses, finite = self._program(
-                state, images, self._variance, batches, np.uint32(steps), self._seed, labels, *seen
+                state, images, self._variance, batches, np.uint32(steps), self._seed, labels
             )
             # Waits for the device: buffers must not pile up.
             sums = {name: sums[name] + float(losses[name]) for name in sums}
@@ -305,12 +275,6 @@ class EpochStreamed:
             self._learning_rate(np.uint32(epoch * step.per_epoch - 1)),
             np.int32(finite_steps),
         )
-
-
-def seen_in(smoother: Smoother, dataset: Dataset) -> tuple[Seen, Seen]:
-    """Return what an encoder sees of the training and of the validation images."""
-    train, validation = (smoother.seen(coordinates(smoother, dataset, split)) for split in _SPLITS)
-    return train, validation
 
 
 def _total(losses: Mapping[str, jax.Array]) -> jax.Array:

@@ -1,6 +1,7 @@
 """Losses and errors over a split, a fixed number of images at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -13,13 +14,15 @@ from aecli.data import Dataset
 from aecli.losses import pixel_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
-from aecli.model.smoothing import Seen, Smoother
+from aecli.model.references import References
 from aecli.train.step import TrainStep
 from aecli.train.stream import prefetched
 
 # Rows of one product while evaluating, and the bytes that they may have as float32.
 _ROWS = 1_000
 _BYTES = 8_000_000
+# The bytes of distances to references that are computed at a time.
+_DISTANCE_BYTES = 64_000_000
 
 # The loss of the config, or the decoded images.
 Measure = Literal["loss", "decoded"]
@@ -32,49 +35,49 @@ class Decoded(NamedTuple):
     errors: Any
 
 
-def evaluate(
-    step: TrainStep, parameters: Parameters, pixels: jax.Array, seen: Seen | None = None
-) -> jax.Array:
-    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,).
-
-    `seen` is what the encoder sees of them; None where it sees them.
-    """
+def evaluate(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> jax.Array:
+    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,)."""
     from aecli.model.autoencoder import to_unit_range
 
     model, config = step.model(parameters), step.config
 
-    def of_image(image: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-        images = to_unit_range(image[0][jnp.newaxis])
-        inputs = _inputs(step, seen, image[1])
-        logits = model.decoder.logits(model.encoder(images if inputs is None else inputs))
+    def of_image(image: jax.Array) -> jax.Array:
+        images = to_unit_range(image[jnp.newaxis])
+        logits = model.decoder.logits(model.encoder(images))
         return pixel_loss(logits, images, config.loss, config.output).mean()
 
-    rows = pixels, None if seen is None else seen.coordinates
-    values: jax.Array = jax.lax.map(of_image, rows, batch_size=evaluation_rows(step))
+    values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
     return values
 
 
 def decoded(
-    step: TrainStep, parameters: Parameters, pixels: jax.Array, seen: Seen | None = None
+    step: TrainStep,
+    parameters: Parameters,
+    pixels: jax.Array,
+    features: jax.Array | None = None,
+    references: References | None = None,
 ) -> Decoded:
-    """Return the code and the error of each of the images (n, h, w, c); `seen` as `evaluate`."""
-    model = step.model(parameters)
+    """Return the code and the error of each of the images (n, h, w, c).
+
+    `references` are what images are placed among, by `features`, float32 (n, f), or where that is
+    None by their pixels; without them the encoder alone places images.
+    """
+    from aecli.model.autoencoder import to_unit_range
+
+    model, at_a_time = step.model(parameters), evaluation_rows(step)
+    if references is not None:
+        at_a_time = min(at_a_time, _DISTANCE_BYTES // (4 * len(references.coordinates))) or 1
 
     def of_image(image: tuple[jax.Array, jax.Array | None]) -> Decoded:
-        inputs = _inputs(step, seen, image[1])
-        codes, errors = model.codes_and_errors(image[0][jnp.newaxis], inputs)
-        return Decoded(codes[0], errors[0])
+        images = to_unit_range(image[0][jnp.newaxis])
+        codes = model.encoder(images)
+        if references is not None:
+            rows = images if image[1] is None else image[1]
+            codes = references.place(rows.reshape(1, -1), codes)
+        return Decoded(codes[0], model.squared_errors(codes, images)[0])
 
-    rows = pixels, None if seen is None else seen.coordinates
-    found: Decoded = jax.lax.map(of_image, rows, batch_size=evaluation_rows(step))
+    found: Decoded = jax.lax.map(of_image, (pixels, features), batch_size=at_a_time)
     return found
-
-
-def _inputs(step: TrainStep, seen: Seen | None, coordinates: jax.Array | None) -> jax.Array | None:
-    """Return what the encoder sees of one image, (1, h, w, c); None where it sees the image."""
-    if seen is None or coordinates is None:
-        return None
-    return seen.images(coordinates[jnp.newaxis], step.image_shape)
 
 
 def evaluation_rows(step: TrainStep) -> int:
@@ -85,9 +88,9 @@ def evaluation_rows(step: TrainStep) -> int:
 class Evaluation:
     """Evaluates parameters on a split, some rows at a time."""
 
-    def __init__(self, step: TrainStep, smoother: Smoother | None = None) -> None:
-        """Take what the encoder looks through, None where it sees the images themselves."""
-        self._step, self._smoother = step, smoother
+    def __init__(self, step: TrainStep, references: References | None = None) -> None:
+        """Take what decoded images are placed among; losses are the encoder's own."""
+        self._step, self._references = step, references
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
@@ -104,36 +107,47 @@ class Evaluation:
         self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure
     ) -> list[Any]:
         """Return a measure of each batch of a split."""
-        replicated = self._step.devices.replicated
-        parameters, smoother = jax.device_put((parameters, self._smoother), replicated)
+        step = self._step
+        arguments = jax.device_put((parameters, self._references), step.devices.replicated)
+        rows = evaluation_rows(step)
+        features: Iterator[Any] = repeat(None)
+        if self._references is not None and dataset.source.features is not None:
+            features = dataset.feature_batches(split, rows)
+        batches = prefetched(zip(dataset.batches(split, rows), features, strict=False))
         return [
-            jax.tree.map(
-                np.asarray, self._program(parameters, batch, measure)(parameters, batch, smoother)
-            )
-            for batch in prefetched(dataset.batches(split, evaluation_rows(self._step)))
+            jax.tree.map(np.asarray, self._program(batch, measure, *arguments)(*batch, *arguments))
+            for batch in batches
         ]
 
     def _program(
-        self, parameters: Parameters, batch: np.ndarray, measure: Measure
+        self,
+        batch: tuple[np.ndarray, Any],
+        measure: Measure,
+        parameters: Parameters,
+        references: References | None,
     ) -> Callable[..., Any]:
-        if (measure, len(batch)) not in self._programs:
-            step, smoother = self._step, self._smoother
-
-            function: Callable[..., Any] = evaluate if measure == "loss" else decoded
+        pixels, features = batch
+        if (measure, len(pixels)) not in self._programs:
+            step = self._step
 
             def of_batch(
-                parameters: Parameters, pixels: jax.Array, smoother: Smoother | None
+                pixels: jax.Array,
+                features: jax.Array | None,
+                parameters: Parameters,
+                references: References | None,
             ) -> Any:
-                seen = None if smoother is None else smoother.of_pixels(pixels)
-                return function(step, parameters, pixels, seen)
+                if measure == "loss":
+                    return evaluate(step, parameters, pixels)
+                return decoded(step, parameters, pixels, features, references)
 
             # Other settings would only keep trainings from sharing these programs.
             settings = step.config.affecting("model") | {"loss": step.config.loss}
-            self._programs[measure, len(batch)] = compiled(
+            self._programs[measure, len(pixels)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
+                pixels,
+                features,
                 parameters,
-                batch,
-                jax.device_put(smoother, step.devices.replicated),
+                references,
             )
-        return self._programs[measure, len(batch)]
+        return self._programs[measure, len(pixels)]

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ from aecli.data import (
     reopen_dataset,
 )
 from aecli.errors import InputError
-from aecli.features import read_features
+from aecli.features import order_note
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
-from aecli.model.conv import PATCH
 from aecli.printable import plural
+from aecli.run.by_features import check_same_features
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
@@ -68,11 +68,8 @@ class TrainJob:
                 start += ": it has them all, --epochs raises them"
             elif config.ended(self.epochs_done, self.checkpoint.best.epoch):
                 start += f": its patience of {config.patience} has run out, --patience raises it"
-        encoder, kind = "", "vectors" if dataset.vectors else "images"
-        if dataset.vectors or config.smoothing:
-            encoder = f" with a {config.encoder} encoder"
-        if config.smoothing:
-            encoder += f" of smoothed {kind}"
+        kind = "vector" if dataset.vectors else "image"
+        encoder = f" with a {config.encoder} encoder" if dataset.vectors else ""
         few, rows = "", dataset.count("train")
         if config.batch_size > rows:
             few = ", all in one batch"
@@ -84,15 +81,20 @@ class TrainJob:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
         return (
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{plural(rows, kind.removesuffix('s'))} of {dataset.name}{few}{start}"
+            f"{plural(rows, kind)} of {dataset.name}{few}{start}"
         )
 
     @property
     def note(self) -> str | None:
-        """What differs here from where the run was trained, in a line; None where nothing does."""
+        """What the user should know before the training, in a line; None where there is nothing.
+
+        What differs here from where a run was trained, or that features seem to be of other images.
+        """
+        if self.checkpoint is None:
+            return order_note(self.dataset)
         from aecli.train.environment import differences, environment
 
-        before = self.checkpoint.environment if self.checkpoint else None
+        before = self.checkpoint.environment
         return differences(before, environment()) if before else None
 
     def check_unchanged(self, *, force: bool) -> None:
@@ -142,41 +144,34 @@ def new_job(
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     refuse_data_files(folder.files, data)
     data.check_splits("train", "validation", "test")
-    if data.source.features is not None:
-        settings = _without_smoothing(config, settings)
-        config = replace(config, smoothing=0.0)
-        read_features(data)
     config = fit_to_data(
         config,
         data.count("train"),
         settings,
         vectors=data.vectors,
         standardised=data.standardised,
-        small=min(data.image_shape[:2]) < 2 * PATCH,
     )
     training_labels(data, config)
+    _check_features(config, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
 
 
-def _without_smoothing(config: Config, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings for neighbours that features say: pixels do not say which means to see.
-
-    Raises:
-        InputError: they ask for a smoothing, or for no neighbours.
-
-    """
-    if settings.get("smoothing"):
+def _check_features(config: Config, data: Dataset) -> None:
+    """Raise `InputError` where features cannot be read, say nothing, or are not asked for."""
+    features = data.features_of("train")
+    if features is None:
+        return
+    if (features == features[0]).all():
         raise InputError(
-            "--features and --smoothing exclude each other: the encoder sees means of images that "
-            "are near by pixels; leave one of them out"
+            f"--features {data.source.features} has the same numbers for all training images: "
+            "expected numbers that tell them apart"
         )
-    if not config.neighbor_weight:
+    if not config.neighbor_weight and config.placing == "encoder":
         raise InputError(
             f"--features say which images are neighbours, and the {config.recipe} recipe asks for "
-            "none: expected --recipe map, or a --neighbor-weight above 0"
+            "none: expected --recipe map, a --neighbor-weight above 0, or --placing neighbors"
         )
-    return {**settings, "smoothing": 0.0}
 
 
 def resume_job(
@@ -215,6 +210,7 @@ def resume_job(
         else:
             data = open_dataset(source, bar)
             check_same_data(checkpoint, data)
+    check_same_features(checkpoint, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data, checkpoint)
 

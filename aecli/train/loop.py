@@ -18,15 +18,16 @@ from aecli.clock import per_second, seconds_since, show_rate
 from aecli.config import Config, SplitName
 from aecli.data import Dataset
 from aecli.device import out_of_memory_advice
+from aecli.encode import load_model
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
 from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.printable import significant
+from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
-from aecli.smoothing import seen_bytes
 from aecli.train.epochs import EpochInMemory, EpochResult, EpochStreamed
 from aecli.train.evaluation import Evaluation
 from aecli.train.prepare import Prepared, prepare
@@ -134,8 +135,7 @@ def train(
     layout = _shuffle_layout(dataset, step, memory, resume_from)
     step.refuse_beyond_memory(pixels=_pixel_bytes(dataset, step, layout))
     progress = _first_progress(dataset, step, resume_from)
-    prepared = prepared or prepare(dataset, config, folder, resume_from)
-    graph, smoother = prepared.graph, prepared.smoother
+    prepared = prepared or prepare(dataset, config, folder)
     saver = Saver(
         folder,
         config,
@@ -146,9 +146,9 @@ def train(
         resumed_at=None if resume_from is None else resume_from.epoch,
     )
     run_epoch = (
-        EpochInMemory(step, dataset, progress.state, graph, smoother)
+        EpochInMemory(step, dataset, progress.state, prepared.graph)
         if layout is None
-        else EpochStreamed(step, dataset, progress.state, layout, graph, smoother)
+        else EpochStreamed(step, dataset, progress.state, layout, prepared.graph)
     )
     if resume_from is not None and progress.ended(config):
         # The end may have come between two of its files.
@@ -157,7 +157,12 @@ def train(
         return Stopped(saver.has_saved)
     # Free the images on the device.
     del run_epoch
-    evaluation = Evaluation(step, smoother)
+    references = None
+    if config.placing == "neighbors":
+        model = load_model(saver.best_model(progress))
+        references = fit_references(dataset, model, prepared.features)
+        saver.add_references(progress, references)
+    evaluation = Evaluation(step, references)
     summary = _summarize(dataset, step, folder, layout, progress, evaluation, started)
     saver.write_summary(summary)
     return summary
@@ -234,17 +239,14 @@ def _shuffle_layout(
 
 
 def _pixel_bytes(dataset: Dataset, step: TrainStep, layout: ShuffleLayout | None) -> int:
-    """Return the bytes that the images, and what the encoder sees of them, take in training."""
-    seen = bytes_in_memory(dataset.count("train") * seen_bytes(step.config, dataset.image_shape))
+    """Return the bytes that the images take in training."""
     if layout is not None:
-        return seen + bytes_streamed(layout, _row_bytes(dataset, step))
-    return seen + bytes_in_memory(dataset.nbytes)
+        return bytes_streamed(layout, _row_bytes(dataset, step))
+    return bytes_in_memory(dataset.nbytes)
 
 
 def _row_bytes(dataset: Dataset, step: TrainStep) -> int:
     """Return the bytes of an image and of the neighbours that are drawn with it."""
-    if step.config.smoothing:
-        return dataset.image_bytes + step.group * seen_bytes(step.config, dataset.image_shape)
     return step.group * dataset.image_bytes
 
 

@@ -1,4 +1,4 @@
-"""What is found among the training images before the first step: their neighbours, landmarks."""
+"""What is found among the training images before the first step: which are neighbours."""
 
 import time
 from dataclasses import dataclass
@@ -7,23 +7,20 @@ from aecli.clock import seconds_since
 from aecli.config import Config
 from aecli.data import Bar, Dataset, no_bar
 from aecli.features import TrainingFeatures
-from aecli.model.smoothing import Smoother, smoother_of
 from aecli.neighbors import FoundNeighbors, NeighborGraph, find_neighbors
-from aecli.run.checkpoint import Checkpoint
 from aecli.run.folder import RunFolder
-from aecli.smoothing import fit_smoother
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The neighbours that the loss asks for, and what the encoder looks through, if anything.
+    """The features of the training images, and the neighbours that the loss asks for, if any.
 
-    `seconds`: the wall time of finding both, or of reading them.
+    `seconds`: the wall time of finding them, or of reading them.
     """
 
-    found: FoundNeighbors | None
-    smoother: Smoother | None
-    seconds: float
+    features: TrainingFeatures
+    found: FoundNeighbors | None = None
+    seconds: float = 0.0
 
     @property
     def graph(self) -> NeighborGraph | None:
@@ -31,13 +28,7 @@ class Prepared:
         return None if self.found is None else self.found.graph
 
 
-def prepare(
-    dataset: Dataset,
-    config: Config,
-    folder: RunFolder,
-    checkpoint: Checkpoint | None = None,
-    bar: Bar = no_bar,
-) -> Prepared:
+def prepare(dataset: Dataset, config: Config, folder: RunFolder, bar: Bar = no_bar) -> Prepared:
     """Find what a training needs to know of the training images; a run has what was found before.
 
     Raises:
@@ -47,8 +38,4 @@ def prepare(
     started = time.perf_counter()
     features = TrainingFeatures(dataset)
     found = find_neighbors(dataset, config, folder, bar, features)
-    if checkpoint is None:
-        smoother = fit_smoother(dataset, config, features)
-    else:
-        smoother = smoother_of(checkpoint.tensors)
-    return Prepared(found, smoother, seconds_since(started))
+    return Prepared(features, found, seconds_since(started))

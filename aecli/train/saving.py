@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from aecli.csv_text import csv_bytes
 from aecli.data import DataDescription
 from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
+from aecli.model.references import References
 from aecli.run.checkpoint import Checkpoint, flatten, to_bytes, unflatten
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
@@ -100,9 +101,8 @@ class Saver:
         is the epoch of the checkpoint that it resumes from; None for a new run.
         """
         self._folder, self._config, self._data, self._layout = folder, config, data, layout
-        found, smoother = prepared.found, prepared.smoother
+        found = prepared.found
         self._found, self._environment, self._broken = found, environment(), broken
-        self._smoother = {} if smoother is None else smoother.tensors()
         # None until the folder is made, with the first files.
         self._identity = folder.identity
         # Files of another run, or of an earlier state of this one.
@@ -146,7 +146,6 @@ class Saver:
             **flatten(progress.state.parameters, "parameters"),
             **flatten(progress.state.optimizer, "optimizer"),
             **flatten(best_parameters, "best"),
-            **self._smoother,
         }
         history = tuple(progress.history)
         last = Checkpoint(
@@ -163,14 +162,7 @@ class Saver:
         settings = {"config": config.to_json(), "data": data.to_json(), **_versions()}
         with files.writing_together() as together:
             if epoch:
-                encoder = replace(
-                    last,
-                    epoch=best.epoch,
-                    tensors={**flatten(best_parameters, "parameters"), **self._smoother},
-                    partial=None,
-                    history=(),
-                )
-                together.write(folder.best, to_bytes(encoder))
+                together.write(folder.best, to_bytes(self.best_model(progress)))
             found = self._found
             if found is not None and not found.written:
                 together.write(found.path, neighbors.to_bytes(found.graph, found.key))
@@ -191,9 +183,33 @@ class Saver:
         self._saved_at = time.perf_counter()
         self._epoch_saved = epoch
 
+    def best_model(self, progress: Progress, references: References | None = None) -> Checkpoint:
+        """Return the model of the best epoch, as the other commands read it."""
+        found = {} if references is None else references.tensors()
+        parameters = flatten(progress.best_parameters, "parameters")
+        return Checkpoint(
+            self._config,
+            self._data,
+            progress.best.epoch,
+            progress.best,
+            parameters | found,
+            self._layout,
+            environment=self._environment,
+        )
+
+    def add_references(self, progress: Progress, references: References) -> None:
+        """Write the best model once more, with what it places images among.
+
+        Raises:
+            AecliError: the folder is not the one that it was, or the operating system refused.
+
+        """
+        self._check_folder()
+        files.write_bytes(self._folder.best, to_bytes(self.best_model(progress, references)))
+
     def current_model(self, progress: Progress) -> Checkpoint:
         """Return the model of the epoch that was trained last, as the best one is saved."""
-        tensors = {**flatten(progress.state.parameters, "parameters"), **self._smoother}
+        tensors = flatten(progress.state.parameters, "parameters")
         return Checkpoint(self._config, self._data, progress.epoch, progress.best, tensors)
 
     def write_summary(self, summary: Any) -> None:

@@ -15,7 +15,6 @@ from aecli.losses import Forward, loss_terms, weighted_sum
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, initial_parameters
 from aecli.model.sizes import refuse_training_beyond_memory
-from aecli.model.smoothing import Seen
 from aecli.schedules import learning_rate_schedule
 
 if TYPE_CHECKING:
@@ -123,7 +122,6 @@ class TrainStep:
         rows: jax.Array,
         seed: jax.Array,
         labels: jax.Array | None = None,
-        seen: Seen | None = None,
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """Update the state from one batch.
 
@@ -136,29 +134,16 @@ class TrainStep:
             seed: uint32, of the random key of the step.
             labels: int32 (n,), of the images that are in batches themselves, `UNKNOWN` where nobody
                 knows the class; None without a label loss.
-            seen: what the encoder sees of the images; None where it sees them. Of neighbours
-                `images` needs no pixels then.
 
         Returns:
             The new state, and the value of each term of the loss by name, float32 scalars.
 
         """
-        split = self.devices.split_batch
-        batch, inputs = images[rows if seen is None else rows[:1]], None
-        batch = jax.lax.with_sharding_constraint(batch, split)
-        if seen is not None:
-            coordinates = jax.lax.with_sharding_constraint(seen.coordinates[rows], split)
-            inputs = seen.images(coordinates, self.image_shape)
+        batch = jax.lax.with_sharding_constraint(images[rows], self.devices.split_batch)
         step = state.optimizer[-1].count
         labels = None if labels is None else labels[rows[0]]
         gradients, losses = jax.grad(self.loss, has_aux=True)(
-            state.parameters,
-            batch,
-            pixel_variance,
-            step,
-            self.random_key(seed, step),
-            labels,
-            inputs,
+            state.parameters, batch, pixel_variance, step, self.random_key(seed, step), labels
         )
         # optax mixes dtypes in Adam's bias correction; the tests allow it nowhere else.
         with jax.numpy_dtype_promotion("standard"):
@@ -178,23 +163,19 @@ class TrainStep:
         step: jax.Array,
         key: jax.Array,
         labels: jax.Array | None = None,
-        inputs: jax.Array | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Return what is minimized over a batch, pixels (group, n, h, w, c), and each term.
 
-        `labels`: int32 (n,), None without a label loss. `inputs`: float32 (group, n, h, w, c), what
-        the encoder sees; None where it sees the images.
+        `labels`: int32 (n,), None without a label loss.
         """
         from aecli.model.autoencoder import to_unit_range
 
         model = self.model(parameters)
         images = to_unit_range(batch[0])
-        codes = model.encoder(images if inputs is None else inputs[0])
+        codes = model.encoder(images)
         positives = None
         if self.group > 1:
-            neighbors = (batch if inputs is None else inputs)[1:].reshape(-1, *self.image_shape)
-            if inputs is None:
-                neighbors = to_unit_range(neighbors)
+            neighbors = to_unit_range(batch[1:].reshape(-1, *self.image_shape))
             positives = model.encoder(neighbors).reshape(self.group - 1, *codes.shape)
         forward = Forward(
             images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from aecli.data import Dataset, Rows, count_of, rows_at, rows_between
 from aecli.errors import InputError
-from aecli.model.smoothing import Seen
 from aecli.pixels import Images
 from aecli.run.states import ShuffleLayout
 
@@ -62,16 +61,13 @@ class ShuffleBuffer(NamedTuple):
 
     `images`: pixels (w, h, w, c), of which the first of each group are filled. `batches`: int32
     (steps, group, batch size), rows of `images`; the first `steps` are to be taken. `labels`: int32
-    (buffer rows,), of the images without their neighbours, or None. `seen` is what the encoder sees
-    of these rows; None where it sees the images. With it `images` has pixels of the first of each
-    group alone.
+    (buffer rows,), of the images without their neighbours, or None.
     """
 
     images: Images
     batches: npt.NDArray[np.int32]
     steps: int
-    labels: npt.NDArray[np.int32] | None = None
-    seen: Seen | None = None
+    labels: npt.NDArray[np.int32] | None
 
 
 def shuffle_buffers(
@@ -86,7 +82,6 @@ def shuffle_buffers(
     epoch: int,
     shuffle: bool,
     skip: int = 0,
-    seen: Seen | None = None,
 ) -> Iterator[ShuffleBuffer]:
     """Read the training images of one epoch, in an order that is a function of seed and epoch.
 
@@ -96,19 +91,16 @@ def shuffle_buffers(
 
     With `neighbors`, int32 (n, k) rows of the training images, each image of a batch comes with
     `positives` of its neighbours, drawn at random and read too: groups of 1 + `positives`. With
-    `labels`, int32 (n,) of the training images, it comes with its own. With `seen`, what the
-    encoder sees of the training images, the neighbours' pixels are not read.
+    `labels`, int32 (n,) of the training images, it comes with its own.
     """
     rows = dataset.rows("train")
     count = count_of(rows)
     group = 1 + positives
-    # Of each image of a batch, those whose pixels are read.
-    read = 1 if seen is not None else group
     starts = np.arange(0, count, layout.block_rows)
     if shuffle:
         np.random.default_rng((seed, epoch)).shuffle(starts)
     for first in range(skip * layout.buffer_blocks, len(starts), layout.buffer_blocks):
-        images = np.empty((read, layout.buffer_rows, *dataset.image_shape), dataset.images.dtype)
+        images = np.empty((group, layout.buffer_rows, *dataset.image_shape), dataset.images.dtype)
         positions = np.zeros(layout.buffer_rows, np.int64)
         filled = 0
         for start in starts[first : first + layout.buffer_blocks].tolist():
@@ -123,12 +115,11 @@ def shuffle_buffers(
         order = np.arange(filled)
         if shuffle:
             generator.shuffle(order)
-        drawn = np.empty((0, filled), np.int32)
         if neighbors is not None:
             chosen = generator.integers(neighbors.shape[1], size=(positives, filled))
             drawn = neighbors[positions[:filled], chosen]
-        for images_of_positive, wanted in zip(images[1:], drawn, strict=seen is None):
-            _read_rows(dataset, rows, wanted, images_of_positive[:filled])
+            for images_of_positive, wanted in zip(images[1:], drawn, strict=True):
+                _read_rows(dataset, rows, wanted, images_of_positive[:filled])
         # The rest is never looked at, but should not be chance.
         images[:, filled:] = 0
         steps = filled // batch_size
@@ -137,14 +128,7 @@ def shuffle_buffers(
         taken = order[: steps * batch_size].reshape(steps, 1, batch_size)
         batches[:steps] = taken + layout.buffer_rows * np.arange(group)[:, np.newaxis]
         own_labels = None if labels is None else labels[positions]
-        inputs = None
-        if seen is not None:
-            width = seen.coordinates.shape[1]
-            coordinates = np.zeros((group, layout.buffer_rows, width), np.float32)
-            coordinates[:, :filled] = seen.coordinates[np.vstack([positions[:filled], drawn])]
-            inputs = seen._replace(coordinates=coordinates.reshape(-1, width))
-        pixels = images.reshape(-1, *dataset.image_shape)
-        yield ShuffleBuffer(pixels, batches, steps, own_labels, inputs)
+        yield ShuffleBuffer(images.reshape(-1, *dataset.image_shape), batches, steps, own_labels)
 
 
 def _read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.int32], into: Images) -> None:

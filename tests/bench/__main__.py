@@ -62,7 +62,11 @@ def _encode_works() -> list[Work]:
         ),
         Work(
             "place 10,000 new images, in process",
-            {"aecli": networks.aecli_placing, "umap-learn transform": networks.umap_placing},
+            {
+                "aecli, map recipe": networks.aecli_neighbor_placing,
+                "aecli, plain recipe": networks.aecli_placing,
+                "umap-learn transform": networks.umap_placing,
+            },
             turns=1,
             images=10_000,
         ),

@@ -33,7 +33,7 @@ def measure(run: Path) -> None:
     """Print the rows of a run."""
     checkpoint = load(find_checkpoint(run))
     dataset, model = reopen(checkpoint), load_model(checkpoint)
-    interface = interface_of(checkpoint.data)
+    interface = interface_of(checkpoint)
     models = onnx_models(checkpoint, interface, run.name, dataset)
     facts = models.facts
     print(f"{run}: codes {facts['codes']:.1e}, images {facts['images']:.1e} apart at most")

@@ -1,7 +1,9 @@
-"""How good the recipes' maps are, three seeds each in 2-D and 3-D, beside PCA and umap-learn.
+"""How good the recipes' maps are, three seeds each in 2-D and 3-D, beside PCA and other methods.
 
-Seconds are those of the whole process for a recipe, and of `fit` for umap-learn; placing is of the
-test images, in process, once all is loaded and compiled.
+The data sets are MNIST, tables of scikit-learn, and any other that aecli reads. Other methods place
+the test images as a recipe does; they have no seed and are fitted as often. Seconds are those of
+the whole process for a recipe, and of `fit` for the others; placing is of the test images, in
+process, once all is loaded and compiled.
 """
 
 import argparse
@@ -23,11 +25,13 @@ from aecli.plot.maps import maps_figure
 from aecli.plot.save import save_figure
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
-from aecli.score.baselines import Embedding, place_with, place_with_pca
+from aecli.score.baselines import BASELINES, Embedding, place_with, place_with_pca
 from aecli.score.metrics import knn_accuracy, trustworthiness
 from aecli.score.scores import embed_run
 
-UMAP = "umap-learn"
+from .tables import TABLES, write_table
+
+PEERS = ("umap", "pacmap", "localmap")
 Row = dict[str, float]
 Floats = npt.NDArray[np.float32]
 
@@ -64,53 +68,72 @@ def measure(dataset: Dataset, recipe: str, seed: int, latent: int) -> tuple[Row,
     return row, placed.codes
 
 
-def measure_umap(dataset: Dataset, latent: int) -> Row:
-    """Return the numbers of umap-learn with its defaults."""
-    placed = place_with("umap", dataset, "test", latent)
-    return judge(dataset, placed) | {"seconds": placed.fit_seconds or 0.0}
+def measure_peer(dataset: Dataset, name: str, latent: int) -> tuple[Row, Floats]:
+    """Return the numbers of another method with its package's defaults, and its test codes."""
+    placed = place_with(name, dataset, "test", latent)
+    return judge(dataset, placed) | {"seconds": placed.fit_seconds or 0.0}, placed.codes
+
+
+def compare(
+    dataset: Dataset, methods: Sequence[str], seeds: Sequence[int], latent: int
+) -> tuple[dict[str, Row], list[tuple[str, Floats]]]:
+    """Measure recipes and other methods; return their numbers, and the maps of the first seed."""
+    rows: dict[str, Row] = {}
+    maps: list[tuple[str, Floats]] = []
+    # In turns: the machine may be slower at one time than at another.
+    runs: dict[str, list[Row]] = {name: [] for name in methods}
+    for seed in seeds:
+        for name in methods:
+            if name in RECIPES:
+                row, codes = measure(dataset, name, seed, latent)
+            else:
+                row, codes = measure_peer(dataset, name, latent)
+            runs[name].append(row)
+            rows[f"{name}, {latent}-D, seed {seed}"] = row
+            if seed == seeds[0]:
+                maps.append((_title(name, row), codes))
+    for name, measured in runs.items():
+        if len(measured) > 1:
+            rows[f"{name}, {latent}-D, mean"] = {
+                key: float(np.mean([row[key] for row in measured])) for key in measured[0]
+            }
+    rows[f"PCA, {latent}-D"] = judge(dataset, place_with_pca(dataset, "test", latent))
+    return rows, maps
 
 
 def main() -> None:
-    """Measure and print a table, or one JSON object."""
+    """Measure and print a table for each data set, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", nargs="?", default="mnist")
-    parser.add_argument("--recipes", default=",".join([*RECIPES, UMAP]))
+    known = ", ".join(TABLES)
+    parser.add_argument("datasets", nargs="*", default=["mnist"], help=f"aecli's, or {known}")
+    both = (*RECIPES, *BASELINES)
+    parser.add_argument("--methods", default=",".join((*RECIPES, *PEERS)), help=", ".join(both))
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--latent", default="2,3")
     parser.add_argument("--picture", type=Path, help="the maps of the first seed, side by side")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    dataset = open_dataset(arguments.dataset)
-    rows: dict[str, Row] = {}
-    maps: list[tuple[str, Floats]] = []
-    for latent in (int(text) for text in arguments.latent.split(",")):
-        # In turns: the machine may be slower at one time than at another.
-        runs: dict[str, list[Row]] = {recipe: [] for recipe in arguments.recipes.split(",")}
-        seeds = [int(text) for text in arguments.seeds.split(",")]
-        for seed in seeds:
-            for recipe in runs:
-                if recipe == UMAP:
-                    if seed == seeds[0]:
-                        rows[f"{UMAP}, {latent}-D"] = measure_umap(dataset, latent)
-                    continue
-                row, codes = measure(dataset, recipe, seed, latent)
-                runs[recipe].append(row)
-                rows[f"{recipe}, {latent}-D, seed {seed}"] = row
-                if seed == seeds[0]:
-                    maps.append((_title(recipe, row), codes))
-        for recipe, measured in runs.items():
-            if len(measured) > 1:
-                rows[f"{recipe}, {latent}-D, mean"] = {
-                    name: float(np.mean([row[name] for row in measured])) for name in measured[0]
-                }
-        rows[f"PCA, {latent}-D"] = judge(dataset, place_with_pca(dataset, "test", latent))
-    if arguments.picture:
-        figure = maps_figure(maps, dataset.labels_of("test"), dataset.class_names)
-        save_figure(figure, arguments.picture)
+    methods = arguments.methods.split(",")
+    if not set(methods) <= set(both):
+        parser.error(f"--methods: expected some of {', '.join(both)}")
+    seeds = [int(text) for text in arguments.seeds.split(",")]
+    found: dict[str, dict[str, Row]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.datasets:
+            location = str(write_table(name, Path(folder))) if name in TABLES else name
+            dataset, maps = open_dataset(location), []
+            rows = found.setdefault(name, {})
+            for latent in (int(text) for text in arguments.latent.split(",")):
+                of_latent, drawn = compare(dataset, methods, seeds, latent)
+                rows |= of_latent
+                maps += drawn
+            if not arguments.json:
+                _print(name, rows)
+            if arguments.picture:
+                figure = maps_figure(maps, dataset.labels_of("test"), dataset.class_names)
+                save_figure(figure, arguments.picture)
     if arguments.json:
-        print(json.dumps(rows, indent=2))
-    else:
-        _print(dataset.name, rows)
+        print(json.dumps(found, indent=2))
 
 
 COLUMNS = (
@@ -123,11 +146,10 @@ COLUMNS = (
 )
 
 
-def _title(recipe: str, row: Row) -> str:
-    return (
-        f"{recipe}\n5-NN {row['knn_accuracy']:.3f}, trust {row['trustworthiness']:.3f}, "
-        f"mse {row['test_mse']:.4f}"
-    )
+def _title(name: str, row: Row) -> str:
+    numbers = f"5-NN {row['knn_accuracy']:.3f}, trust {row['trustworthiness']:.3f}"
+    error = f", mse {row['test_mse']:.4f}" if "test_mse" in row else ""
+    return f"{name}\n{numbers}{error}"
 
 
 def _print(title: str, rows: dict[str, Row]) -> None:

@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data import open_dataset
+from aecli.data import open_dataset, rows_between
 
 CLASSIC = (128, 64, 10)
 WIDE = (1000, 500, 250)
@@ -238,6 +239,28 @@ def keras_encoding() -> list[float]:
 def aecli_placing() -> list[float]:
     """Place the 10,000 test images on a map, in process."""
     return _aecli_encoding("plain", pixels("test"))
+
+
+def aecli_neighbor_placing() -> list[float]:
+    """Place them as a run of the map recipe on the first 10,000 training images does."""
+    import jax
+
+    from aecli.config import choose_recipe
+    from aecli.encode import TrainedModel, encode
+    from aecli.features import TrainingFeatures
+    from aecli.model.parameters import initial_parameters
+    from aecli.references import fit_references
+
+    dataset = open_dataset("mnist")
+    first = rows_between(dataset.rows("train"), 0, 10_000)
+    dataset = replace(dataset, splits={**dataset.splits, "train": first})
+    config, shape = choose_recipe("map"), dataset.image_shape
+    parameters = initial_parameters(config, np.zeros(shape, np.float32))
+    model = TrainedModel(config, shape, jax.device_put(parameters))
+    references = fit_references(dataset, model, TrainingFeatures(dataset))
+    model = replace(model, references=jax.device_put(references))
+    images = dataset.split("test").images
+    return _timed(REPEATED, lambda: encode(model, images))
 
 
 def umap_placing() -> list[float]:

@@ -36,7 +36,7 @@ def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -
     first, *_ = trained.stderr.splitlines()
     expected = "images 1,797 of 8x8, gray, uint8, 0..255 is taken as 0..1"
     assert " ".join(first.split()) == expected
-    expected = "map recipe with a dense encoder of smoothed images, 64-192-192-128-2, on 1,257 "
+    expected = "map recipe, 64-2x2x16-192-192-128-2, on 1,257 images of digits"
     assert expected in trained.stderr
     assert trained.stderr.count("epoch ") >= 42
     assert "\x1b" not in trained.stdout + trained.stderr

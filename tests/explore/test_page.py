@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from aecli.cli import main
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import open_dataset
 from aecli.encode import decode, encode, load_model
-from aecli.run.checkpoint import load
+from aecli.features import TrainingFeatures
+from aecli.references import fit_references
+from aecli.run.checkpoint import load, to_bytes
 from aecli.run.folder import RunFolder
 from aecli.train.loop import train
 
@@ -368,6 +371,33 @@ def test_the_address_keeps_the_view(digits_page: Path, open_page: Open) -> None:
     assert (view["x"], view["y"], round(view["zoom"], 3)) == (1.5, -2, 5)
     broken = open_page(digits_page, "#x=a&zoom=&row=99999&color=nonsense&turn=1")
     assert not broken.errors
+
+
+def test_a_map_by_features_says_that_it_places_no_new_images(
+    digits_run: Path, tmp_path: Path, open_page: Open
+) -> None:
+    path, run = tmp_path / "f.npy", RunFolder(tmp_path / "run")
+    np.save(path, np.random.default_rng(0).normal(size=(1_797, 5)))
+    best = load(digits_run / "best.safetensors")
+    dataset = open_dataset(replace(best.data.source, features=str(path)))
+    config = with_settings(best.config, {"placing": "neighbors"})
+    references = fit_references(dataset, load_model(best), TrainingFeatures(dataset))
+    tensors = {**best.parameters, **references.tensors()}
+    run.path.mkdir()
+    run.best.write_bytes(
+        to_bytes(replace(best, data=dataset.describe(), config=config, tensors=tensors))
+    )
+    opened = open_page(_page(run.path))
+    section = opened.page.locator("#place-section")
+    assert "New images cannot be placed here" in section.inner_text()
+    assert "--features" in section.inner_text()
+    assert not opened.page.locator("#place-file").is_visible()
+    assert not opened.page.locator("#pad").is_visible()
+    failed = "(pixels) => aecli.place(pixels).catch((error) => error.message)"
+    assert "cannot be placed" in opened.call(failed, [0.5] * 64)
+    assert len(opened.call("async () => Array.from(await aecli.decode([0, 0]))")) == 64
+    assert opened.call("aecli.points.count") == 360
+    assert not opened.errors
 
 
 def test_a_file_is_placed_where_the_command_places_it(

@@ -12,11 +12,12 @@ import pytest
 
 from aecli.config import choose_recipe, with_settings
 from aecli.data import Dataset, Source, open_dataset
+from aecli.encode import load_model
 from aecli.features import TrainingFeatures
 from aecli.model.parameters import initial_parameters
+from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint, flatten, to_bytes
 from aecli.run.states import Best, EpochMetrics
-from aecli.smoothing import fit_smoother
 
 
 @pytest.fixture
@@ -37,12 +38,14 @@ def untrained(tmp_path: Path) -> Untrained:
     """
 
     def make(
-        images: npt.NDArray[Any] | Path, recipe: str, **settings: Any
+        images: npt.NDArray[Any] | Path, recipe: str, features: Path | None = None, **settings: Any
     ) -> tuple[Checkpoint, Dataset]:
         path = images if isinstance(images, Path) else tmp_path / "images.npy"
         if not isinstance(images, Path):
             np.save(path, images)
-        dataset = open_dataset(Source(str(path)))
+        dataset = open_dataset(
+            Source(str(path), features=None if features is None else str(features))
+        )
         config = with_settings(choose_recipe(recipe), {"hidden": (12, 9), **settings})
         mean = dataset.mean_image("train").astype(np.float32)
         parameters = flatten(initial_parameters(config, mean), "parameters")
@@ -50,9 +53,12 @@ def untrained(tmp_path: Path) -> Untrained:
         for name, values in parameters.items():
             if name.endswith("bias"):
                 values += generator.normal(0, 0.3, values.shape).astype(np.float32)
-        smoother = fit_smoother(dataset, config, TrainingFeatures(dataset))
-        tensors = parameters | ({} if smoother is None else smoother.tensors())
-        return Checkpoint(config, dataset.describe(), 1, Best(1, 0.1), tensors), dataset
+        checkpoint = Checkpoint(config, dataset.describe(), 1, Best(1, 0.1), parameters)
+        if config.placing == "neighbors":
+            model = load_model(checkpoint)
+            references = fit_references(dataset, model, TrainingFeatures(dataset))
+            checkpoint = replace(checkpoint, tensors={**parameters, **references.tensors()})
+        return checkpoint, dataset
 
     return make
 

@@ -24,7 +24,7 @@ def test_a_folder_for_a_hub_works_and_tells_no_place(
     secret = tmp_path / "secret-place"
     secret.mkdir()
     np.save(secret / "my|images.npy", GRAY)
-    checkpoint, _ = untrained(secret / "my|images.npy", "map", encoder="dense", smoothing=0.2)
+    checkpoint, _ = untrained(secret / "my|images.npy", "map", encoder="dense")
     run = tmp_path / "run"
     save_run(checkpoint, run)
     (run / "summary.json").write_text('{"test_mse": 0.25, "pca_mse": 0.5, "seconds": 1.5}')
@@ -45,7 +45,7 @@ def test_a_folder_for_a_hub_works_and_tells_no_place(
     assert result["dataset"]["name"] == "my|images"
     assert "| name | my\\|images |" in body
     assert "| the same of PCA | 0.500 |" in body
-    assert "The encoder holds 48 landmarks" in body
+    assert "The encoder holds 48 training images" in body
     for link in re.findall(r"!\[[^]]*\]\(([^)]+)\)", body):
         with Image.open(hub / link) as picture:
             assert min(picture.size) > 100

@@ -21,6 +21,8 @@ from tests.export.conftest import Untrained, save_run, with_other_bias
 
 GENERATOR = np.random.default_rng(1)
 GRAY = GENERATOR.integers(0, 256, (60, 9, 7), np.uint8)
+# So many that references are searched in groups.
+MANY = GENERATOR.integers(0, 256, (1_300, 5, 4), np.uint8)
 COLOR = GENERATOR.integers(0, 256, (60, 17, 14, 3), np.uint8)
 DEEP = GENERATOR.integers(0, 65_536, (60, 6, 5), np.uint16)
 # All in a sliver of their type: what they use is taken as 0..1.
@@ -41,20 +43,20 @@ def run_onnx(model: Any, values: Any) -> Any:
     [
         (GRAY, "classic", {}, None),
         (GRAY, "plain", {"activation": "gelu", "output": "linear", "latent": 5}, "float32"),
-        (GRAY, "map", {"encoder": "dense", "smoothing": 0.2}, None),
-        (COLOR, "map", {"encoder": "conv", "smoothing": 0.0}, None),
-        (COLOR, "map", {"encoder": "conv", "smoothing": 0.3, "landmarks": 20}, "uint16"),
+        (MANY, "map", {"encoder": "dense"}, None),
+        (COLOR, "map", {"encoder": "conv", "placing": "encoder"}, None),
+        (COLOR, "map", {"encoder": "conv", "latent": 3}, "uint16"),
         (DEEP, "plain", {"activation": "elu", "latent": 1}, None),
         (LEVELS, "plain", {"activation": "tanh"}, "uint8"),
-        (VECTORS, "map", {"encoder": "dense", "smoothing": 0.2}, None),
+        (VECTORS, "map", {"encoder": "dense"}, None),
     ],
-    ids=("classic", "gelu", "map", "conv", "smoothed conv", "16 bits", "levels", "vectors"),
+    ids=("classic", "gelu", "map", "conv", "placed conv", "16 bits", "levels", "vectors"),
 )
 def test_every_model_is_computed_as_aecli_does(
     images: Any, recipe: str, settings: dict[str, Any], input_type: str | None, untrained: Untrained
 ) -> None:
     checkpoint, dataset = untrained(images, recipe, **settings)
-    interface = interface_of(checkpoint.data, input_type)
+    interface = interface_of(checkpoint, input_type)
     encoder, decoder = (make(checkpoint, interface, {}) for make in (encoder_graph, decoder_graph))
     for model in (encoder, decoder):
         onnx.checker.check_model(model, full_check=True)
@@ -75,7 +77,7 @@ def test_every_model_is_computed_as_aecli_does(
 
 def test_vectors_come_back_in_their_own_units(untrained: Untrained) -> None:
     checkpoint, _ = untrained(VECTORS, "plain")
-    interface = interface_of(checkpoint.data)
+    interface = interface_of(checkpoint)
     codes = np.array([[0.5, -1.0], [2.0, 3.0]], np.float32)
     mean, deviation = np.array(checkpoint.data.source.columns)
     inner = decode(load_model(checkpoint), codes).reshape(2, 4)
@@ -157,14 +159,14 @@ def test_what_is_too_large_for_the_format_is_refused(
     checkpoint, dataset = untrained(GRAY, "plain")
     monkeypatch.setattr(onnx_files, "_MOST_BYTES", 4_000)
     with pytest.raises(InputError, match=r"a file of ONNX holds .* take --format torch"):
-        onnx_files.onnx_models(checkpoint, interface_of(checkpoint.data), "run", dataset)
+        onnx_files.onnx_models(checkpoint, interface_of(checkpoint), "run", dataset)
 
 
 def test_a_model_that_rounding_moves_further_is_compared_with_that(
     untrained: Untrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint, dataset = untrained(GRAY, "classic")
-    interface = interface_of(checkpoint.data)
+    interface = interface_of(checkpoint)
     models = [make(checkpoint, interface, {}) for make in (encoder_graph, decoder_graph)]
     monkeypatch.setattr("aecli.export.proof.TOLERANCE", 1e-9)
     proof = prove(checkpoint, interface, models[0], models[1], dataset)

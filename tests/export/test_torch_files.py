@@ -41,6 +41,7 @@ def _norm(values: Any) -> Any:
 
 # What the modules of PyTorch do, as its documentation says; each takes values and its own arrays.
 NN = SimpleNamespace(
+    Sequential=lambda *modules: modules,
     Linear=lambda inputs, outputs: lambda x, weight, bias: _linear(x, weight, bias),
     Conv2d=lambda i, o, k, stride: lambda x, weight, bias: _conv(x, weight, bias, stride),
     ZeroPad2d=lambda margins: lambda x: _pad(x, margins),
@@ -62,46 +63,70 @@ def _in_units(width: int) -> Any:
     return lambda x, mean, deviation: x * deviation + mean
 
 
-def _smoothing(pixels: int, width: int, rows: int, same: float) -> Any:
-    def apply(
-        x: Any, mean: Any, components: Any, memory: Any, log_counts: Any, bandwidth: Any,
-        squared_lengths: Any,
-    ) -> Any:  # fmt: skip
-        own = (x - mean) @ components.T
-        squared = np.square(own[:, np.newaxis] - memory).sum(-1)
-        weights = np.exp(log_counts - squared / bandwidth) * (squared > 1e-9)
-        return weights / weights.sum(1, keepdims=True) @ memory @ components
+class _Placing:
+    """What `load.py` has under this name, with plain loops."""
 
-    return apply
+    def __init__(self, encoder: Any, *shape: int) -> None:
+        self.encoder = encoder
+
+    def __call__(self, x: Any, **own: Any) -> Any:
+        inner = {
+            name.removeprefix("encoder."): values
+            for name, values in own.items()
+            if name.startswith("encoder.")
+        }
+        rows, codes = x.reshape(len(x), -1), _apply(self.encoder, inner, x)
+        places = np.rint((rows - own["mean"]) @ own["components"].T / own["step"])
+        placed = []
+        for place, code in zip(np.clip(places, -127, 127), codes, strict=True):
+            squared = np.square(own["coordinates"] - place).sum(1)
+            found = np.argsort(squared, kind="stable")[:15]
+            squared = squared[found]
+            closer = np.minimum(squared[squared > 0].min() - squared, 0)
+            weights = np.exp(closer / own["bandwidth"])
+            weights = np.append(weights / weights.sum(), 0.25)
+            points = np.concatenate([own["codes"][found], code[np.newaxis]])
+            pairs = np.square(points[:, np.newaxis] - points).sum(-1)
+            centre = points[
+                (weights[:, np.newaxis] * np.exp(-pairs / own["code_bandwidth"])).sum(0).argmax()
+            ]
+            for _ in range(10):
+                near = weights * np.exp(-np.square(points - centre).sum(1) / own["code_bandwidth"])
+                centre = near @ points / near.sum()
+            placed.append(centre)
+        return np.array(placed)
+
+
+def _apply(modules: Any, tensors: Any, values: Any) -> Any:
+    for place, module in enumerate(modules):
+        prefix = f"{place}."
+        own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        values = module(values, **own)
+    return values
 
 
 def _run(modules: Sequential, values: Any) -> Any:
-    names = {"nn": NN, "Rescale": _rescale, "InUnits": _in_units, "Smoothing": _smoothing}
-    for place, source in enumerate(modules.modules):
-        own = {
-            name.partition(".")[2]: tensor.astype(np.float64)
-            for name, tensor in modules.tensors.items()
-            if name.startswith(f"{place}.")
-        }
-        values = eval(source, names)(values, **own)
-    return values
+    names = {"nn": NN, "Rescale": _rescale, "InUnits": _in_units, "Placing": _Placing}
+    made = [eval(source, names) for source in modules.modules]
+    tensors = {name: tensor.astype(np.float64) for name, tensor in modules.tensors.items()}
+    return _apply(made, tensors, values)
 
 
 @pytest.mark.parametrize(
     ("images", "recipe", "settings"),
     [
-        (COLOR, "map", {"encoder": "conv", "smoothing": 0.3}),
+        (COLOR, "map", {"encoder": "conv"}),
         (COLOR, "plain", {"output": "linear", "activation": "relu"}),
-        (GRAY, "map", {"encoder": "conv", "smoothing": 0.0}),
+        (GRAY, "map", {"encoder": "conv", "placing": "encoder"}),
         (VECTORS, "plain", {"activation": "relu"}),
     ],
-    ids=("smoothed conv", "color", "conv", "vectors"),
+    ids=("placed conv", "color", "conv", "vectors"),
 )
 def test_the_modules_compute_what_the_onnx_models_do(
     images: Any, recipe: str, settings: dict[str, Any], untrained: Untrained
 ) -> None:
     checkpoint, dataset = untrained(images, recipe, **settings)
-    interface = interface_of(checkpoint.data, "float32")
+    interface = interface_of(checkpoint, "float32")
     layers = network(checkpoint.config, interface.image_shape)
     encoder, decoder = (
         make(checkpoint, interface, layers) for make in (encoder_modules, decoder_modules)

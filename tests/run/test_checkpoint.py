@@ -163,9 +163,9 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no version": (
         lambda path: _metadata(path, lambda about: about.pop("format_version")),
-        "format version is None, this aecli reads up to 7",
+        "format version is None, this aecli reads up to 8",
     ),
-    "a newer format": _fault("format version is 8, this aecli reads up to 7", format_version=8),
+    "a newer format": _fault("format version is 9, this aecli reads up to 8", format_version=9),
     "a version that is none": _fault("format version is True", format_version=True),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),

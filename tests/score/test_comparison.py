@@ -11,6 +11,7 @@ from aecli.config import with_settings
 from aecli.data import Dataset, no_bar
 from aecli.encode import encode_split, image_errors
 from aecli.errors import InputError
+from aecli.features import TrainingFeatures
 from aecli.run.codes import Codes
 from aecli.run.folder import RunFolder
 from aecli.score.baselines import BASELINES, Baseline, place_with_pca
@@ -76,7 +77,7 @@ def test_numbers_of_each_code_of_a_run(
     *others, prepared = asked[0]
     assert others == [job.checkpoint, job.dataset, "test", 3]
     assert isinstance(prepared, Prepared)
-    assert (prepared.graph, prepared.smoother) == (None, None)
+    assert prepared.graph is None
     assert report.stability is not None
     assert report.stability.seeds == (0, 1, 2)
     assert set(report.points) == {"trust", "error", "moved"}
@@ -90,7 +91,7 @@ def test_seeds_are_trained_with_the_neighbours_of_the_run(
     job = run_job(digits_run)
     config = with_settings(job.checkpoint.config, {"neighbor_weight": 1.0})
     checkpoint = replace(job.checkpoint, config=config)
-    prepared = Prepared(None, None, 0.0)
+    prepared = Prepared(TrainingFeatures(job.dataset))
 
     def find(*arguments: object) -> Prepared:
         assert arguments == (job.dataset, config, RunFolder(digits_run), checkpoint, no_bar)

@@ -11,6 +11,7 @@ from aecli.config import Config, with_settings
 from aecli.data import Dataset
 from aecli.encode import encode, load_model
 from aecli.errors import AecliError, InputError
+from aecli.features import TrainingFeatures
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 from aecli.score.seeds import maps_of_seeds, measure_stability
@@ -19,7 +20,6 @@ from aecli.train.loop import train
 from aecli.train.prepare import Prepared, prepare
 
 Floats = npt.NDArray[np.float32]
-NOTHING = Prepared(None, None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,18 @@ class Trained:
     maps: list[Floats]
 
 
+def _nothing(data: Dataset) -> Prepared:
+    return Prepared(TrainingFeatures(data))
+
+
 def _trained(data: Dataset, config: Config, folder: Path) -> Trained:
     folders = [RunFolder(folder / f"seed-{seed}") for seed in (5, 6)]
     for run, seed in zip(folders, (5, 6), strict=True):
         train(data, with_settings(config, {"seed": seed}), run)
-    checkpoints = [load(run.last) for run in folders]
-    prepared = prepare(data, config, folders[0], checkpoints[0])
+    # What images are placed among is in the best one alone.
+    placed = config.placing == "neighbors"
+    checkpoints = [load(run.best if placed else run.last) for run in folders]
+    prepared = prepare(data, config, folders[0])
     images = data.split("test").images
     maps = [encode(load_model(checkpoint), images) for checkpoint in checkpoints]
     return Trained(checkpoints[0], prepared, maps)
@@ -64,9 +70,9 @@ def test_the_map_of_each_seed_is_that_of_a_run_with_it(
     [
         {"label_weight": 0.3},
         {"encoder": "conv", "neighbor_weight": 1.0, "neighbor_final": 0.1, "epochs": 2},
-        {"smoothing": 0.3, "epochs": 2},
+        {"placing": "neighbors", "epochs": 2},
     ],
-    ids=["labels", "neighbours", "smoothed"],
+    ids=["labels", "neighbours", "placed"],
 )
 def test_stability_is_that_of_runs_with_the_seeds_from_the_own_one(
     settings: dict[str, Any], digits: Dataset, small_config: Config, tmp_path: Path
@@ -82,7 +88,7 @@ def test_stability_is_that_of_runs_with_the_seeds_from_the_own_one(
 
 def test_one_seed_is_refused(digits_run: Path, digits: Dataset) -> None:
     with pytest.raises(InputError, match="--stability must be at least 2 seeds, got 1"):
-        measure_stability(load(RunFolder(digits_run).last), digits, "test", 1, NOTHING)
+        measure_stability(load(RunFolder(digits_run).last), digits, "test", 1, _nothing(digits))
 
 
 def test_a_training_that_diverges_is_named(
@@ -91,4 +97,4 @@ def test_a_training_that_diverges_is_named(
     config = with_settings(small_config, {"learning_rate": 1e30, "output": "linear"})
     checkpoint = replace(load(RunFolder(digits_run).last), config=config)
     with pytest.raises(AecliError, match="the loss is not finite in epoch 1: a training diverged"):
-        measure_stability(checkpoint, digits, "test", 2, NOTHING)
+        measure_stability(checkpoint, digits, "test", 2, _nothing(digits))

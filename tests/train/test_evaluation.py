@@ -1,10 +1,14 @@
+from dataclasses import replace
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aecli.config import Config, with_settings
+from aecli.encode import TrainedModel, decode, encode
 from aecli.features import TrainingFeatures
-from aecli.smoothing import fit_smoother
+from aecli.references import fit_references
 from aecli.train.evaluation import Evaluation, evaluate
 from aecli.train.step import TrainStep
 from tests.helpers import tiny_dataset
@@ -34,19 +38,17 @@ def test_losses_are_the_means_over_the_pixels_of_each_image(
     np.testing.assert_allclose(codes, model.encoder(jnp.asarray(unit)), rtol=1e-4, atol=1e-5)
 
 
-def test_codes_of_smoothed_images_are_those_of_what_the_encoder_sees(small_config: Config) -> None:
+def test_decoded_images_are_placed_among_the_references(small_config: Config) -> None:
     dataset = tiny_dataset()
-    config = with_settings(small_config, {"smoothing": 0.2})
-    smoother = fit_smoother(dataset, config, TrainingFeatures(dataset))
-    assert smoother is not None
-    step = TrainStep(config, (4, 4, 1), 200)
-    parameters = step.initial_state(dataset.mean_image("train")).parameters
-    pixels = jnp.asarray(dataset.split("test").images)
-    unit = pixels.astype(jnp.float32) / np.float32(255)
-    model = step.model(parameters)
-    expected = model.encoder(smoother.images(pixels))
-    squared = np.square(np.asarray(model.decoder(expected) - unit)).mean(axis=(1, 2, 3))
-    codes, errors = Evaluation(step, smoother).decoded(parameters, dataset, "test")
+    step = TrainStep(small_config, (4, 4, 1), 200)
+    parameters = jax.device_put(step.initial_state(dataset.mean_image("train")).parameters)
+    model = TrainedModel(small_config, (4, 4, 1), parameters)
+    references = fit_references(dataset, model, TrainingFeatures(dataset))
+    images = dataset.split("test").images
+    expected = encode(replace(model, references=jax.device_put(references)), images)
+    unit = images / np.float32(255)
+    squared = np.square(decode(model, expected) - unit).mean(axis=(1, 2, 3))
+    codes, errors = Evaluation(step, references).decoded(parameters, dataset, "test")
     np.testing.assert_allclose(codes, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(errors, squared, rtol=1e-4)
-    assert np.abs(codes - np.asarray(model.encoder(unit))).max() > 1e-2
+    assert np.abs(codes - encode(model, images)).max() > 1e-2

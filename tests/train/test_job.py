@@ -22,12 +22,9 @@ from aecli.train.job import new_job, resume_job
 
 def test_a_new_job_has_the_default_recipe_fitted_to_the_data(tmp_path: Path) -> None:
     job = new_job(RunFolder(tmp_path / "run"), {})
-    assert (job.config.recipe, job.config.batch_size, job.config.epochs) == ("map", 32, 83)
+    assert (job.config.recipe, job.config.batch_size, job.config.epochs) == ("map", 32, 42)
     assert (job.dataset.name, job.checkpoint, job.epochs_done) == ("digits", None, 0)
-    assert job.headline == (
-        "map recipe with a dense encoder of smoothed images, 64-192-192-128-2, on 1,257 images of "
-        "digits"
-    )
+    assert job.headline == "map recipe, 64-2x2x16-192-192-128-2, on 1,257 images of digits"
 
 
 def test_settings_stand_over_the_recipe(tmp_path: Path) -> None:
@@ -41,13 +38,11 @@ def test_vectors_get_a_dense_encoder(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((100, 49), np.float32))
     job = new_job(RunFolder(tmp_path / "run"), {}, Source(str(tmp_path / "x.npy")))
     assert job.config.encoder == "dense"
-    assert job.headline.startswith("map recipe with a dense encoder of smoothed vectors, 49-192-")
+    assert job.headline.startswith("map recipe with a dense encoder, 49-192-")
     forced = new_job(
         RunFolder(tmp_path / "run"), {"encoder": "conv"}, Source(str(tmp_path / "x.npy"))
     )
-    assert forced.headline.startswith(
-        "map recipe with a conv encoder of smoothed vectors, 49-2x2x16-"
-    )
+    assert forced.headline.startswith("map recipe with a conv encoder, 49-2x2x16-")
 
 
 def test_few_images_are_trained_with_fewer_neighbours_and_that_is_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from aecli.config import Config, with_settings
 from aecli.errors import AecliError
+from aecli.features import TrainingFeatures
 from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
 from aecli.run.states import Best, EpochMetrics, PartialEpoch, ShuffleLayout
@@ -32,10 +33,16 @@ def progress(small_config: Config) -> Progress:
 
 
 def _saver(folder: Path, config: Config, resumed_at: int | None = None) -> Saver:
-    data = tiny_dataset().describe()
-    prepared = Prepared(None, None, 0.0)
+    dataset = tiny_dataset()
+    prepared = Prepared(TrainingFeatures(dataset))
     return Saver(
-        RunFolder(folder), config, data, LAYOUT, prepared, broken={}, resumed_at=resumed_at
+        RunFolder(folder),
+        config,
+        dataset.describe(),
+        LAYOUT,
+        prepared,
+        broken={},
+        resumed_at=resumed_at,
     )
 
 

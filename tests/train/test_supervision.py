@@ -73,7 +73,7 @@ def test_streamed_images_come_with_their_own_labels(config: Config) -> None:
     by_pixels = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     seen = 0
     layout = ShuffleLayout(block_rows=32, buffer_blocks=2)
-    for buffer, batches, steps, own, _ in shuffle_buffers(
+    for buffer, batches, steps, own in shuffle_buffers(
         data, layout, 16, None, labels, seed=0, epoch=1, shuffle=True
     ):
         assert own is not None

@@ -4,6 +4,7 @@ const TYPES = {
   uint8: Uint8Array,
   uint16: Uint16Array,
   uint32: Uint32Array,
+  int8: Int8Array,
   int16: Int16Array,
   float32: Float32Array,
 };

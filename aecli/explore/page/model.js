@@ -85,48 +85,63 @@ function applyLayer(layer, values) {
   return sums;
 }
 
-// What the encoder sees of an image: the mean of the training images near it, but for the mean of
-// all. What in the memory is the image itself does not count; see `Smoother` of model/smoothing.py.
-function smooth(smoother, pixels) {
-  const { mean, components, memory, logCounts, bandwidth, same } = smoother;
+// The references nearest to an image, nearest first: [squared distance, which].
+function nearestReferences(references, pixels) {
+  const { mean, components, coordinates, step, levels, neighbors } = references;
   const size = pixels.length;
   const width = components.length / size;
   const own = new Float64Array(width);
   for (let q = 0; q < width; q++) {
     for (let p = 0; p < size; p++) own[q] += components[q * size + p] * (pixels[p] - mean[p]);
+    own[q] = Math.min(levels, Math.max(-levels, Math.round(own[q] / step)));
   }
-  const logits = new Float64Array(logCounts.length);
-  let highest = -Infinity;
-  for (let m = 0; m < logits.length; m++) {
-    let squared = 0, lengths = 0;
-    for (let q = 0; q < width; q++) {
-      const a = own[q], b = memory[m * width + q];
-      squared += (a - b) ** 2;
-      lengths += a * a + b * b;
-    }
-    logits[m] = squared <= same * lengths ? -1e30 : logCounts[m] - squared / bandwidth;
-    highest = Math.max(highest, logits[m]);
+  const nearest = [];
+  for (let m = 0; m < coordinates.length / width; m++) {
+    let squared = 0;
+    for (let q = 0; q < width; q++) squared += (own[q] - coordinates[m * width + q]) ** 2;
+    const last = nearest[neighbors - 1];
+    if (last && squared >= last[0]) continue;
+    let place = nearest.length;
+    while (place > 0 && nearest[place - 1][0] > squared) place--;
+    nearest.splice(place, 0, [squared, m]);
+    if (nearest.length > neighbors) nearest.pop();
   }
-  const sums = new Float64Array(width);
-  let total = 0;
-  for (let m = 0; m < logits.length; m++) {
-    const weight = Math.exp(logits[m] - highest);
-    if (weight === 0) continue;
-    total += weight;
-    for (let q = 0; q < width; q++) sums[q] += weight * memory[m * width + q];
+  return nearest;
+}
+
+// Where an image lies: the mode of the codes of its neighbours and of its own; see `References` of
+// model/references.py.
+function placeAmong(references, pixels, code) {
+  const { codes, bandwidth, code_bandwidth: spread, own_weight: ownWeight, steps } = references;
+  const d = code.length;
+  const nearest = nearestReferences(references, pixels);
+  // What is the image itself counts as the nearest other does.
+  const [least] = nearest.find(([squared]) => squared > 0) ?? [Infinity];
+  const weights = nearest.map(([squared]) => Math.exp(Math.min(least - squared, 0) / bandwidth));
+  const total = weights.reduce((a, b) => a + b, 0);
+  for (let i = 0; i < weights.length; i++) weights[i] /= total;
+  const points = nearest.map(([, m]) => codes.subarray(m * d, (m + 1) * d));
+  points.push(code);
+  weights.push(ownWeight);
+  const kernels = (centre) => points.map((point, i) => {
+    let squared = 0;
+    for (let j = 0; j < d; j++) squared += (point[j] - centre[j]) ** 2;
+    return weights[i] * Math.exp(-squared / spread);
+  });
+  const sum = (values) => values.reduce((a, b) => a + b, 0);
+  const densities = points.map((point) => sum(kernels(point)));
+  let centre = Float32Array.from(points[densities.indexOf(Math.max(...densities))]);
+  for (let step = 0; step < steps; step++) {
+    const near = kernels(centre);
+    const all = sum(near);
+    centre = centre.map((_, j) => points.reduce((value, point, i) => value + near[i] * point[j], 0) / all);
   }
-  const seen = new Float32Array(size);
-  for (let p = 0; p < size; p++) {
-    let value = 0;
-    for (let q = 0; q < width; q++) value += components[q * size + p] * sums[q];
-    seen[p] = value / total;
-  }
-  return seen;
+  return centre;
 }
 
 function encodePixels(model, pixels) {
-  const seen = model.smoother ? smooth(model.smoother, pixels) : pixels;
-  return model.encoder.reduce((values, layer) => applyLayer(layer, values), seen);
+  const code = model.encoder.reduce((values, layer) => applyLayer(layer, values), pixels);
+  return model.references ? placeAmong(model.references, pixels, code) : code;
 }
 
 // Pixels (h * w * c); in 0..1, unless the model is one of vectors.
@@ -149,21 +164,15 @@ function readLayer(fact) {
   return { ...fact, kernel: readKernel(fact.kernel), shape: fact.kernel.shape, bias: readArray(fact.bias) };
 }
 
-function readSmoother(fact) {
-  return {
-    mean: readArray(fact.mean),
-    components: readKernel(fact.components),
-    memory: readKernel(fact.memory),
-    logCounts: readArray(fact.log_counts),
-    bandwidth: fact.bandwidth,
-    same: fact.same,
-  };
+function readReferences(fact) {
+  const arrays = ["mean", "components", "coordinates", "codes"].map((name) => [name, readArray(fact[name])]);
+  return { ...fact, ...Object.fromEntries(arrays) };
 }
 
 function readModel(fact) {
   return {
-    smoother: fact.smoother && readSmoother(fact.smoother),
-    encoder: fact.encoder.map(readLayer),
+    references: fact.references && readReferences(fact.references),
+    encoder: fact.encoder && fact.encoder.map(readLayer),
     decoder: fact.decoder.map(readLayer),
     clips: fact.clips,
   };
@@ -172,8 +181,8 @@ function readModel(fact) {
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, smooth, encodePixels,
-    decodeCode,
+    activate, standardize, denseProduct, patchesProduct, applyLayer, nearestReferences, placeAmong,
+    encodePixels, decodeCode,
   ];
   return `"use strict";
 ${functions.map(String).join("\n")}
@@ -187,6 +196,9 @@ onmessage = ({ data }) => {
 }
 
 const SLOW_MILLISECONDS = 4;
+const NO_FEATURES =
+  "New images cannot be placed here: this map places images by features, and a page has none of new ones. " +
+  "aecli encode RUN DATASET --features FILE.npy places them.";
 
 // decode(code) and encode(pixels), both promises of Float32Array; in a worker where they are slow.
 class Network {
@@ -197,8 +209,13 @@ class Network {
     const start = performance.now();
     decodeCode(this.model, new Float32Array(codeSize));
     decodeCode(this.model, new Float32Array(codeSize));
-    encodePixels(this.model, new Float32Array(pixelCount).fill(0.5));
+    if (this.encodes) encodePixels(this.model, new Float32Array(pixelCount).fill(0.5));
     this.worker = (performance.now() - start) / 2 > SLOW_MILLISECONDS ? this.startWorker() : null;
+  }
+
+  // Not where the encoder needs features of images: a page has none of new ones.
+  get encodes() {
+    return this.model.encoder !== null;
   }
 
   startWorker() {
@@ -232,6 +249,7 @@ class Network {
   }
 
   encode(pixels) {
+    if (!this.encodes) return Promise.reject(new Error(NO_FEATURES));
     return this.ask("encode", pixels);
   }
 }

@@ -10,6 +10,10 @@ class Place {
     const section = document.getElementById("place-section");
     if (!app.network || app.image.lines) return;
     section.hidden = false;
+    if (!app.network.encodes) {
+      for (const part of section.querySelectorAll("p.note, div")) part.hidden = true;
+      this.say(NO_FEATURES);
+    }
     const file = document.getElementById("place-file");
     file.onchange = () => file.files.length && this.take(file.files[0]);
     document.getElementById("place-clear").onclick = () => this.clear();
@@ -28,8 +32,9 @@ class Place {
       const item = [...event.clipboardData.items].find((one) => one.type.startsWith("image/"));
       if (item) this.take(item.getAsFile());
     });
-    document.getElementById("or-draw").hidden = !app.facts.drawing;
-    if (app.facts.drawing) this.preparePad();
+    const draws = app.facts.drawing && app.network.encodes;
+    document.getElementById("or-draw").hidden = !draws;
+    if (draws) this.preparePad();
   }
 
   say(text) {
@@ -37,6 +42,7 @@ class Place {
   }
 
   async take(blob) {
+    if (!this.app.network.encodes) return;
     let picture;
     try {
       picture = await readPicture(blob);
