@@ -143,7 +143,7 @@ def prove(
     *few, most = BATCHES
     fitting = _BYTES // (4 * max(among, math.prod(interface.shape)))
     batches = (*few, max(*few, min(most, fitting)))
-    images, features, examples = _examples(model, dataset, batches[-1])
+    images, features, examples = _examples(model, dataset, batches[-1], interface.name)
     inputs = {interface.name: np.resize(interface.outer(images), (batches[-1], *interface.shape))}
     pixels = interface.inner(inputs[interface.name])
     if features is not None:
@@ -166,9 +166,10 @@ def prove(
     largest = max(1.0, float(np.abs(codes).max()))
     encoding = _Half(encoder, inputs, codes, largest, encoded, unit_range(pixels))
     decoding = _Half(decoder, {"codes": codes}, decoded(codes), scale, decoded, codes)
-    proof = _weighed(encoding, decoding, batches, f"{examples} {interface.name}", among > 0)
+    proof = _weighed(encoding, decoding, batches, examples, among > 0)
+    allowed = max(TOLERANCE, _MOST_BITS * proof.moved)
     # Written so that what is not a number fails too.
-    if not max(proof.codes, proof.images) <= max(TOLERANCE, _MOST_BITS * proof.moved):
+    if not (proof.codes <= allowed and proof.images <= allowed):
         raise AecliError(_failure(proof))
     return proof
 
@@ -193,18 +194,18 @@ def _weighed(
 
 
 def _examples(
-    model: TrainedModel, dataset: Dataset | None, most: int
+    model: TrainedModel, dataset: Dataset | None, most: int, name: str
 ) -> tuple[Images, Floats | None, str]:
     """Return at most so many images to compare on, their features, and what they are in words."""
     if dataset is None:
-        return *_decoded(model, most), f"{most:,} decoded"
+        return *_decoded(model, most), f"{most:,} {name} decoded from random codes"
     rows = dataset.rows("train"), dataset.rows("test")
     count = min(count_of(rows[0]), max(1, most // _ONE_IN))
     counts = count, min(count_of(rows[1]), max(1, most - count))
     chosen = [rows_at(r, spread_evenly(count_of(r), c)) for r, c in zip(rows, counts, strict=True)]
     inputs = [encoder_inputs(model, dataset, some) for some in reversed(chosen)]
     images, *features = (np.concatenate(parts) for parts in zip(*inputs, strict=True))
-    words = f"{counts[1]:,} test and {counts[0]:,} training"
+    words = f"{counts[1]:,} test and {counts[0]:,} training {name}"
     return images, features[0] if features else None, words
 
 

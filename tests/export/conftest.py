@@ -12,10 +12,9 @@ import pytest
 
 from aecli.config import choose_recipe, with_settings
 from aecli.data import Dataset, Source, open_dataset
-from aecli.encode import load_model
 from aecli.features import TrainingFeatures
 from aecli.model.parameters import initial_parameters
-from aecli.references import fit_references
+from aecli.model.references import References, coordinates_of
 from aecli.run.checkpoint import Checkpoint, flatten, to_bytes
 from aecli.run.states import Best, EpochMetrics
 
@@ -55,8 +54,19 @@ def untrained(tmp_path: Path) -> Untrained:
                 values += generator.normal(0, 0.3, values.shape).astype(np.float32)
         checkpoint = Checkpoint(config, dataset.describe(), 1, Best(1, 0.1), parameters)
         if config.placing == "neighbors":
-            model = load_model(checkpoint)
-            references = fit_references(dataset, model, TrainingFeatures(dataset))
+            found = TrainingFeatures(dataset)
+            components = found.neighbor_components
+            coordinates, step = coordinates_of(found.neighbor_values)
+            codes = generator.normal(0, 3, (len(coordinates), config.latent)).astype(np.float32)
+            references = References(
+                components.mean,
+                components.directions,
+                step,
+                coordinates,
+                codes,
+                np.float32(np.square(coordinates.astype(np.float32)).sum(axis=1).mean() / 10),
+                np.float32(2),
+            )
             checkpoint = replace(checkpoint, tensors={**parameters, **references.tensors()})
         return checkpoint, dataset
 

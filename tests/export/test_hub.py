@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aecli.cli import main
-from aecli.export.hub import FILES, _markdown
+from aecli.export.hub import FILES, _limits, _markdown
 from tests.export.conftest import Untrained, save_run
 from tests.export.test_onnx_files import GRAY
 
@@ -24,7 +24,7 @@ def test_a_folder_for_a_hub_works_and_tells_no_place(
     secret = tmp_path / "secret-place"
     secret.mkdir()
     np.save(secret / "my|images.npy", GRAY)
-    checkpoint, _ = untrained(secret / "my|images.npy", "map", encoder="dense")
+    checkpoint, _ = untrained(secret / "my|images.npy", "plain")
     run = tmp_path / "run"
     save_run(checkpoint, run)
     (run / "summary.json").write_text('{"test_mse": 0.25, "pca_mse": 0.5, "seconds": 1.5}')
@@ -45,7 +45,6 @@ def test_a_folder_for_a_hub_works_and_tells_no_place(
     assert result["dataset"]["name"] == "my|images"
     assert "| name | my\\|images |" in body
     assert "| the same of PCA | 0.500 |" in body
-    assert "The encoder holds 48 training images" in body
     for link in re.findall(r"!\[[^]]*\]\(([^)]+)\)", body):
         with Image.open(hub / link) as picture:
             assert min(picture.size) > 100
@@ -62,6 +61,11 @@ def test_a_folder_for_a_hub_works_and_tells_no_place(
     session = onnxruntime.InferenceSession("encoder.onnx")
     (codes,) = session.run(None, {"images": GRAY[:20, ..., np.newaxis]})
     np.testing.assert_allclose(codes, np.load("c.npy"), atol=1e-5 * np.abs(codes).max())
+
+
+def test_what_the_file_tells_of_training_images_is_said(untrained: Untrained) -> None:
+    checkpoint, _ = untrained(GRAY, "map", encoder="dense")
+    assert "The encoder holds 48 training images, the pixels of each as 48 " in _limits(checkpoint)
 
 
 def test_names_mean_nothing_to_markdown() -> None:

@@ -44,13 +44,12 @@ def run_onnx(model: Any, values: Any) -> Any:
         (GRAY, "classic", {}, None),
         (GRAY, "plain", {"activation": "gelu", "output": "linear", "latent": 5}, "float32"),
         (MANY, "map", {"encoder": "dense"}, None),
-        (COLOR, "map", {"encoder": "conv", "placing": "encoder"}, None),
-        (COLOR, "map", {"encoder": "conv", "latent": 3}, "uint16"),
+        (COLOR, "map", {"encoder": "conv", "placing": "encoder"}, "uint16"),
         (DEEP, "plain", {"activation": "elu", "latent": 1}, None),
         (LEVELS, "plain", {"activation": "tanh"}, "uint8"),
-        (VECTORS, "map", {"encoder": "dense"}, None),
+        (VECTORS, "plain", {"activation": "relu"}, None),
     ],
-    ids=("classic", "gelu", "map", "conv", "placed conv", "16 bits", "levels", "vectors"),
+    ids=("classic", "gelu", "map", "conv", "16 bits", "levels", "vectors"),
 )
 def test_every_model_is_computed_as_aecli_does(
     images: Any, recipe: str, settings: dict[str, Any], input_type: str | None, untrained: Untrained
@@ -73,6 +72,26 @@ def test_every_model_is_computed_as_aecli_does(
             encode(load_model(checkpoint), dataset.images[rows]),
             atol=1e-5,
         )
+
+
+def test_what_is_placed_by_features_takes_them_too(untrained: Untrained, tmp_path: Path) -> None:
+    features = GENERATOR.normal(size=(60, 5)).astype(np.float32)
+    np.save(tmp_path / "features.npy", features)
+    checkpoint, dataset = untrained(GRAY, "map", tmp_path / "features.npy", encoder="dense")
+    interface = interface_of(checkpoint)
+    assert interface.input_words.endswith("0..255; features: float32 (n, 5)")
+    models = [make(checkpoint, interface, {}) for make in (encoder_graph, decoder_graph)]
+    for data in (dataset, None):
+        proof = prove(checkpoint, interface, models[0], models[1], data)
+        assert 0 < proof.codes <= TOLERANCE
+    # With others an image lies elsewhere.
+    session = onnxruntime.InferenceSession(models[0].SerializeToString())
+    pixels = GRAY[:9, ..., np.newaxis]
+    near, far = (
+        session.run(None, {"images": pixels, "features": some})[0]
+        for some in (features[:9], features[9:18])
+    )
+    assert np.abs(near - far).max() > 0.1
 
 
 def test_vectors_come_back_in_their_own_units(untrained: Untrained) -> None:
@@ -150,7 +169,7 @@ def test_without_its_data_a_run_is_proven_on_decoded_images(
     assert main(["export", str(tmp_path / "gone")]) == 0
     error = capsys.readouterr().err
     assert "without the run's images: " in error
-    assert "on images decoded from random codes" in error
+    assert "on 1,000 images decoded from random codes" in error
 
 
 def test_what_is_too_large_for_the_format_is_refused(
@@ -176,6 +195,6 @@ def test_a_model_that_rounding_moves_further_is_compared_with_that(
     with pytest.raises(AecliError, match="more than 1e-09 and than rounding explains"):
         prove(checkpoint, interface, models[0], models[1], dataset)
     # What is no number is no proof.
-    monkeypatch.setattr("aecli.export.proof._Half.apart", lambda *arguments: float("nan"))
+    monkeypatch.setattr("aecli.export.proof._Half.apart", lambda *rest: np.full(1_000, np.nan))
     with pytest.raises(AecliError, match="differ"):
         prove(checkpoint, interface, models[0], models[1], dataset)
