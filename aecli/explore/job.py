@@ -113,6 +113,8 @@ def write_page(
             "the page shows the first two principal components of the codes: nothing is decoded "
             "between dots"
         )
+    if subject.checkpoint is not None and subject.checkpoint.places_by_features:
+        notes.append("the page places no new images: it has no features of them")
     with writing(out, replace=replace) as file:
         for part in page(facts, blocks):
             file.write(part)

@@ -224,26 +224,18 @@ def _nearest(graph: Graph, rows: str, references: References) -> tuple[str, str]
 
     As `References` finds them, so that of equally near ones the same are taken.
     """
-    coordinates = np.asarray(references.coordinates)
-    lengths = np.square(coordinates.astype(np.float32)).sum(axis=1)
     centred = graph.node("Sub", rows, graph.constant("references.mean", references.mean))
     components = graph.constant("references.components", np.asarray(references.components).T)
     own = graph.node("MatMul", centred, components)
     own = graph.node("Div", own, graph.constant("references.step", references.step))
     ends = graph.number("lowest", -placing.LEVELS), graph.number("highest", placing.LEVELS)
     own = graph.node("Clip", graph.node("Round", own), *ends)
-    columns = graph.constant("references.coordinates", coordinates.T)
-    columns = graph.node("Cast", columns, to=TensorProto.FLOAT)
-    products = graph.node("Mul", graph.node("MatMul", own, columns), graph.number("two", 2))
-    own_lengths = graph.node("ReduceSumSquare", own, axes=[1], keepdims=1)
-    both = graph.node("Add", own_lengths, graph.constant("references.lengths", lengths))
-    squared = graph.node("Sub", both, products)
-    total = len(coordinates)
+    total = len(references.coordinates)
     count, groups = min(placing.NEIGHBORS, total), -(-total // placing.GROUP)
+    filled = groups * placing.GROUP - total if groups >= count else 0
+    squared = _squared_distances(graph, own, np.asarray(references.coordinates), filled)
     if groups < count:
         return graph.smallest(squared, count)
-    margins = graph.whole("last_group", 0, 0, 0, groups * placing.GROUP - total)
-    squared = graph.node("Pad", squared, margins, graph.number("far", placing.FAR))
     grouped = graph.node("Reshape", squared, graph.shape(placing.GROUP, groups))
     _, within = graph.smallest(graph.node("ReduceMin", grouped, axes=[1], keepdims=0), count)
     spread = graph.whole("each_of_a_group", 1, placing.GROUP, 1)
@@ -256,6 +248,28 @@ def _nearest(graph: Graph, rows: str, references: References) -> tuple[str, str]
     first = graph.node("Mul", graph.node("Div", place, per_row), graph.whole("groups", groups))
     found = graph.node("Add", first, group)
     return nearest, graph.node("Min", found, graph.whole("last", total - 1))
+
+
+def _squared_distances(
+    graph: Graph, own: str, coordinates: npt.NDArray[np.int8], filled: int
+) -> str:
+    """Return the squared distances of whole numbers to others: one product, as `References` has it.
+
+    To what is `filled` in they are `FAR`.
+    """
+    lengths = np.square(coordinates.astype(np.float32)).sum(axis=1)
+    ends = np.stack([np.ones_like(lengths), lengths])
+    ends = np.pad(ends, [(0, 0), (0, filled)])
+    ends[1, len(lengths) :] = placing.FAR
+    whole = np.pad(coordinates, [(0, filled), (0, 0)]).T
+    columns = graph.constant("references.coordinates", whole)
+    columns = graph.node("Cast", columns, to=TensorProto.FLOAT)
+    right = graph.node("Concat", columns, graph.constant("references.ends", ends), axis=0)
+    own_lengths = graph.node("ReduceSumSquare", own, axes=[1], keepdims=1)
+    margins = graph.whole("one_column_more", 0, 0, 0, 1)
+    own_ends = graph.node("Pad", own_lengths, margins, graph.number("one", 1))
+    twice = graph.node("Mul", own, graph.number("minus_two", -2))
+    return graph.node("MatMul", graph.node("Concat", twice, own_ends, axis=1), right)
 
 
 def _layers(graph: Graph, values: str, layers: tuple[Layer, ...]) -> str:
