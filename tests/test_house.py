@@ -17,8 +17,8 @@ memory validated extras
 json_text
 files
 config pixels labels plot.library
-kept
-data.source tensor_file
+kept run.part
+data.source tensor_file run.array_job
 npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
 plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
@@ -38,9 +38,10 @@ data.formats.* model
 data.formats data.named model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
-run.checkpoint pca
-run.by_features
-run.reopen features encode show plot.maps
+run.checkpoint pca run.parts
+run.by_features run.origin
+run.reopen features show plot.maps merge
+encode
 subject plot.mosaics
 plot.pictures
 plot.kinds neighbors references

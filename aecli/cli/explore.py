@@ -80,9 +80,11 @@ def explore(
     from aecli.explore.job import MOST_THUMBNAILS, PageOptions, write_page
     from aecli.run.codes import codes_files, is_codes, point_files
     from aecli.run.folder import folder_of
+    from aecli.run.part import find_codes
     from aecli.subject import find_subject
 
     reporter = Reporter(quiet, as_json)
+    source = find_codes(source)
     of_codes = is_codes(source)
     name = "map.html" if split in (None, "test") else f"map-{split}.html"
     default = source.with_suffix(".html") if of_codes else folder_of(source).path / name
