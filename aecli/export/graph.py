@@ -191,11 +191,8 @@ def _placed(graph: Graph, rows: str, codes: str, references: References) -> str:
     weights = graph.node("Exp", graph.node("Div", closer, bandwidth))
     weights = graph.node("Where", graph.node("Less", squared, far), weights, zero)
     weights = graph.node("Div", weights, graph.total(weights))
-    margins, own_weight = (
-        graph.whole("one_more", 0, 0, 0, 1),
-        graph.number("own", placing.OWN_WEIGHT),
-    )
-    weights = graph.node("Pad", weights, margins, own_weight)
+    own_weight = graph.number("own_weight", placing.OWN_WEIGHT)
+    weights = graph.node("Pad", weights, graph.whole("one_column_more", 0, 0, 0, 1), own_weight)
     theirs = graph.node("Gather", graph.constant("references.codes", references.codes), found)
     points = graph.node("Concat", theirs, graph.unsqueezed(codes, 1), axis=1)
     width = graph.constant("references.code_bandwidth", references.code_bandwidth)

@@ -131,6 +131,7 @@ def _card(
     config, data, facts = checkpoint.config, checkpoint.data, models.facts
     title, data_name = _markdown(name), _markdown(data.name)
     kind = models.interface.name
+    besides = "" if models.interface.features is None else " --features FILE.npy"
     parts = [
         _front_matter(name, checkpoint, scores, kind),
         f"# {title}",
@@ -145,9 +146,10 @@ def _card(
     parts += [
         "## Use",
         "With aecli, which converts images as the run's own were:",
-        "```sh\naecli encode . IMAGES -o codes.npy\naecli decode . codes.npy -o images.npy\n```",
+        f"```sh\naecli encode . IMAGES{besides} -o codes.npy\n"
+        "aecli decode . codes.npy -o images.npy\n```",
         "With any runtime for ONNX, such as onnxruntime:",
-        _ONNX_LINES.format(kind=kind),
+        _ONNX_LINES.format(kind=kind, besides=', "features": features' if besides else ""),
         _table(
             [
                 ("the encoder takes", facts["input"]),
@@ -176,7 +178,7 @@ import onnxruntime
 
 encoder = onnxruntime.InferenceSession("encoder.onnx")
 decoder = onnxruntime.InferenceSession("decoder.onnx")
-(codes,) = encoder.run(None, {{"{kind}": {kind}}})
+(codes,) = encoder.run(None, {{"{kind}": {kind}{besides}}})
 (again,) = decoder.run(None, {{"codes": codes}})
 ```"""
 
