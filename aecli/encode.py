@@ -292,8 +292,10 @@ def image_errors(
     return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
 
 
-def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[Floats, Floats]:
-    """Return the first `count` test images and their reconstructions, float32 (n, h, w, c) in 0..1.
+def reconstruct(
+    checkpoint: Checkpoint, dataset: Dataset, count: int, split: SplitName = "test"
+) -> tuple[Floats, Floats]:
+    """Return the first images of a split and their reconstructions, float32 (n, h, w, c) in 0..1.
 
     Raises:
         InputError: `count` is not in 1..50, the images are not of the model's shape, or memory is
@@ -306,7 +308,7 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     check_features(checkpoint, dataset)
     size = _BYTES_OF_A_RECONSTRUCTED_PIXEL * count * math.prod(dataset.image_shape)
     refuse_beyond_memory(size, f"a picture of {count} images and reconstructions", "lower --count")
-    rows = rows_between(dataset.rows("test"), 0, count)
+    rows = rows_between(dataset.rows(split), 0, count)
     model = load_model(checkpoint)
     codes = encode(model, *encoder_inputs(model, dataset, rows))
     return unit_range(dataset.images[rows]), decode(model, codes)

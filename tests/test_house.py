@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # The house from the ground up. A module imports only from rows below its own, inside a room too;
 # a name with a star stands for all modules of its folder.
 HOUSE = """
-errors cores background_import printable signals clock
-addresses memory validated
+errors cores background_import printable signals clock csv_text
+addresses memory validated extras
 json_text remote.store
 files
 remote.http
@@ -54,11 +54,16 @@ train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
+train.tensorboard
 score.scores train.epochs train.saving score.job explore.job
 train.loop score.stability
 score.seeds score.points score.table score.duplicates
-score.report
-score.comparison
+score.report export.options
+score.comparison export.interface
+export.graph export.proof export.points
+export.onnx_files export.torch_files export.projector
+export.hub
+export.formats
 cli.stdout
 cli.console
 cli.options cli.warnings cli.environment
@@ -68,7 +73,7 @@ __main__
 """
 ROWS = {module: row for row, modules in enumerate(HOUSE.split("\n")) for module in modules.split()}
 # Folders whose `__init__.py` is a docstring alone.
-ROOMS = ("explore", "plot", "remote", "run", "score", "train")
+ROOMS = ("explore", "export", "plot", "remote", "run", "score", "train")
 
 
 def _module(path: Path) -> str:
@@ -125,10 +130,12 @@ HEAVY = ("jax", "flax", "optax", "matplotlib", "msgspec", "numpy", "safetensors"
         (["--version"], HEAVY),
         (["train", "--help"], HEAVY),
         (["plot", "--help"], HEAVY),
+        (["export", "--help"], (*HEAVY, "onnx")),
         (["data", "show", "--help"], HEAVY),
         (["data", "list"], ("jax", "flax", "optax", "matplotlib", "sklearn")),
         (["plot", "{run}/codes.npy", "--force"], ("jax", "flax", "optax", "sklearn")),
         (["plot", "{run}", "--kind", "history", "--force"], ("jax", "flax", "optax", "sklearn")),
+        (["export", "{run}", "--format", "torch"], ("jax", "flax", "optax", "matplotlib", "onnx")),
         (["show", "{run}"], ("jax", "flax", "optax", "matplotlib", "sklearn")),
     ],
 )

@@ -11,6 +11,7 @@ from aecli.cli.decode import decode
 from aecli.cli.encode import encode
 from aecli.cli.environment import explain
 from aecli.cli.explore import explore
+from aecli.cli.export import export
 from aecli.cli.options import CheckedCommand
 from aecli.cli.plot import plot
 from aecli.cli.score import score
@@ -61,7 +62,7 @@ def _about(
     """Learn a map of your images: train an autoencoder, encode images, plot the codes."""
 
 
-for command in (train, encode, decode, plot, explore, score, show):
+for command in (train, encode, decode, plot, explore, export, score, show):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(data.app, name="data")
 

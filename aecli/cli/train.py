@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from aecli.run.checkpoint import Checkpoint
     from aecli.train.job import TrainJob
     from aecli.train.loop import Stopped, Summary, Watch
+    from aecli.train.tensorboard import TensorBoard
 
 
 @with_setting_options(before="out")
@@ -136,6 +138,15 @@ def train(
             rich_help_panel="Run",
         ),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write losses, speed, and at times reconstructions and the map of validation "
+            "images into this folder, for TensorBoard.",
+            rich_help_panel="Run",
+        ),
+    ] = None,
     force: Annotated[bool, force_option("Run")] = False,
     as_json: Annotated[bool, json_option("Run")] = False,
     quiet: Annotated[bool, quiet_option("Run")] = False,
@@ -180,6 +191,10 @@ def train(
         refuse_file(profile, "--profile expects a folder")
     if plot_every is not None and plot_every < 1:
         raise InputError(f"--plot-every must be at least 1, got {plot_every}")
+    if tensorboard is not None:
+        from aecli.train.tensorboard import check
+
+        check(tensorboard, resume=resume)
     folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
     if resume and force:
         raise InputError("--resume and --force exclude each other: resume, or begin again")
@@ -204,13 +219,15 @@ def train(
     else:
         job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
     refuse_data_files(pictures, job.dataset)
+    if tensorboard is not None:
+        refuse_data_files([tensorboard / "events"], job.dataset)
     reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
     if job.note:
         reporter.say(job.note)
     with folder.locked():
         job.check_unchanged(force=force)
-        summary = _run(job, reporter, allowed, profile, plot_every)
+        summary = _run(job, reporter, allowed, profile, plot_every, tensorboard)
 
     from aecli.train.loop import Stopped
 
@@ -231,6 +248,7 @@ def _run(
     memory: int | None,
     profile: Path | None,
     plot_every: int | None,
+    tensorboard: Path | None,
 ) -> "Summary | Stopped":
     """Find the neighbours that the loss and the encoder need, and train."""
     from aecli.train.loop import train as run_training
@@ -245,30 +263,42 @@ def _run(
     with (
         signals.finishing_work(),
         reporter.epochs(job.config.epochs, job.epochs_done) as report,
+        _board(job, tensorboard) as board,
     ):
         return run_training(
             job.dataset,
             job.config,
             job.folder,
             resume_from=job.checkpoint,
-            report=report,
+            report=board.reporting(report) if board else report,
             stop=signals.requested,
             memory=memory,
             profile=profile,
             prepared=prepared,
-            watch=_watch(job, plot_every),
+            watch=_watch(job, plot_every, board),
         )
 
 
-def _watch(job: "TrainJob", every: int | None) -> "Watch | None":
+def _board(job: "TrainJob", folder: Path | None) -> "AbstractContextManager[TensorBoard | None]":
+    """Return what writes events into a folder; None where that is not asked for."""
+    if folder is None:
+        return nullcontext()
+    from aecli.train.tensorboard import tensorboard
+
+    return tensorboard(folder, job.dataset, job.config.epochs, job.epochs_done)
+
+
+def _watch(job: "TrainJob", every: int | None, board: "TensorBoard | None") -> "Watch | None":
     """Return what draws the map as it grows; None where that is not asked for."""
     if every is None:
-        return None
+        return board.draw if board else None
     from aecli.train.pictures import draw_growth
 
     def draw(model: "Checkpoint") -> None:
         if model.epoch % every == 0 or model.epoch == job.config.epochs:
             draw_growth(model, job.dataset, job.folder)
+        if board:
+            board.draw(model)
 
     return draw
 

@@ -38,7 +38,7 @@ LEVELS = 127
 # A squared distance beyond all that there are.
 FAR = 1e9
 # Distances are searched in groups of so many.
-_GROUP = 64
+GROUP = 64
 _PREFIX = "references."
 COORDINATES = f"{_PREFIX}coordinates"
 COMPONENTS = f"{_PREFIX}components"
@@ -100,14 +100,14 @@ class References(NamedTuple):
         own = jnp.matmul(rows - self.mean[None, :], self.components.T, precision="highest")
         own = jnp.clip(jnp.round(own / self.step), -LEVELS, LEVELS)
         count, total = min(NEIGHBORS, len(self.coordinates)), len(self.coordinates)
-        groups = -(-total // _GROUP)
-        filled = groups * _GROUP - total if groups >= count else 0
+        groups = -(-total // GROUP)
+        filled = groups * GROUP - total if groups >= count else 0
         squared = _squared_distances(own, self.coordinates.astype(jnp.float32), filled)
         if groups < count:
             nearest, found = jax.lax.top_k(-squared, count)
             return -nearest, found
         # Each of the nearest lies in one of the groups whose own nearest are nearest.
-        grouped = squared.reshape(-1, _GROUP, groups)
+        grouped = squared.reshape(-1, GROUP, groups)
         _, within = jax.lax.top_k(-grouped.min(axis=1), count)
         left = jnp.take_along_axis(grouped, within[:, None, :], axis=2).reshape(len(rows), -1)
         nearest, place = jax.lax.top_k(-left, count)

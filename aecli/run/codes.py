@@ -155,6 +155,12 @@ def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> C
     return numbers.astype(np.float32)
 
 
+def known_points(codes: Path, values: CodeArray) -> dict[PerPointMetric, CodeArray]:
+    """Return all numbers that lie beside the codes `values`; raises as `read_point_values`."""
+    there = [what for what in PER_POINT if files.kind_of(point_path(codes, what)) == "file"]
+    return {what: read_point_values(codes, what, values) for what in there}
+
+
 def _made_by(codes: Path, what: PerPointMetric) -> str:
     """Return the command that makes a number for each of `codes`: of its run where it is known."""
     run, (command, *options) = codes.parent, PER_POINT[what].made_by

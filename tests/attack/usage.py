@@ -15,6 +15,7 @@ _NUMBERS = {
     "plot run -o p.png": "--count",
     "score run": "--sample --stability",
     "show run --shapes": "--rows",
+    "export run --format projector -o e": "--sample --seed",
 }
 _NO_NUMBERS = ("x", "", "0x10", "1e", "--", "\x1b[31m", "nan", "9" * 5_000, "\udcff", "½", "1,5")
 _CHOICES = (
@@ -30,6 +31,8 @@ _CHOICES = (
     "plot run -o p.png --color-by",
     "score run --split",
     "score run --against",
+    "export run -o e --format",
+    "export run -o e --input",
 )
 _NO_CHOICES = (
     "x",
