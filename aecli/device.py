@@ -45,10 +45,21 @@ class Devices:
 def max_concurrent_calls() -> int:
     """Return how many calls of one thread each, side by side, keep the device busy.
 
-    All cores of a processor; an accelerator takes one at a time, while the last one's result and
+    All cores of a processor; each accelerator takes one at a time, while the last one's result and
     the next one's input are on their way.
     """
-    return usable_cores() if jax.default_backend() == "cpu" else 2
+    return usable_cores() if jax.default_backend() == "cpu" else 2 * batches_at_once()
+
+
+def batches_at_once() -> int:
+    """Return how many batches are in work together: one on a processor, one on each accelerator."""
+    return 1 if jax.default_backend() == "cpu" else len(compute_devices())
+
+
+def compute_devices() -> list[jax.Device]:
+    """Return the devices that calls of their own go to in turn: all of this process."""
+    devices: list[jax.Device] = jax.local_devices()
+    return devices
 
 
 @contextmanager

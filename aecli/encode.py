@@ -1,22 +1,31 @@
 """Images to codes and codes to images, in batches of any size with the same result."""
 
+import hashlib
 import math
+import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
+from itertools import chain, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 import numpy.typing as npt
+from jax.sharding import SingleDeviceSharding
 
-from aecli.compile_cache import compiled
+from aecli.compile_cache import compiled, processor
 from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, Config, SplitName
-from aecli.data import Dataset, Rows, count_of, rows_between
-from aecli.device import max_concurrent_calls, out_of_memory_advice
+from aecli.data import Dataset, Rows, rows_between
+from aecli.device import (
+    batches_at_once,
+    compute_devices,
+    max_concurrent_calls,
+    out_of_memory_advice,
+)
 from aecli.errors import InputError
 from aecli.memory import refuse_beyond_memory
 from aecli.model import network
@@ -29,6 +38,7 @@ from aecli.pixels import Images, unit_range
 from aecli.run.by_features import check_features
 from aecli.run.checkpoint import Checkpoint, unflatten
 from aecli.run.codes import CodeArray, CodeBlocks
+from aecli.run.origin import origin
 
 if TYPE_CHECKING:
     from aecli.model.autoencoder import Autoencoder
@@ -45,8 +55,11 @@ _BATCH_NUMBERS = 32_000_000
 _MOST_RECONSTRUCTIONS = 50
 # Of an image and its reconstruction as float32: each once, and once more while it is drawn.
 _BYTES_OF_A_RECONSTRUCTED_PIXEL = 16
+# Of the hash that tells processors of one name apart.
+_DIGITS = 8
 
 Report = Callable[[int], None]
+Program = Callable[..., jax.Array]
 Floats = npt.NDArray[np.float32]
 # Rows of one or more arrays that belong together.
 Batch = tuple[npt.NDArray[Any], ...]
@@ -70,6 +83,7 @@ class TrainedModel:
     _programs: dict[str, Callable[..., jax.Array]] = field(
         default_factory=dict, init=False, repr=False
     )
+    _copies: dict[jax.Device, "Learned"] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -77,10 +91,19 @@ class TrainedModel:
         return {"config": self.config.affecting("model"), "image_shape": self.image_shape}
 
     def compiled(
-        self, function: Callable[..., jax.Array], *like: jax.ShapeDtypeStruct
-    ) -> Callable[..., jax.Array]:
-        """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...)."""
-        name = f"{function.__name__} {like}"
+        self,
+        function: Callable[..., jax.Array],
+        *like: jax.ShapeDtypeStruct,
+        device: jax.Device,
+    ) -> Program:
+        """Return one of the functions below, compiled for blocks of rows, (blocks, rows, ...).
+
+        It computes on `device`, with what was learned there.
+        """
+        name = f"{function.__name__} {like} {device}"
+        if device not in self._copies:
+            self._copies[device] = jax.device_put(self.learned, device)
+        learned = self._copies[device]
         if name not in self._programs:
 
             def in_blocks(learned: Learned, *rows: jax.Array) -> jax.Array:
@@ -88,10 +111,10 @@ class TrainedModel:
                 return done
 
             key = {"program": function.__name__, **self.key}
-            self._programs[name] = compiled(
-                in_blocks, key, self.learned, *like, single_threaded=True
-            )
-        return self._programs[name]
+            place = SingleDeviceSharding(device)
+            placed = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place) for a in like]
+            self._programs[name] = compiled(in_blocks, key, learned, *placed, single_threaded=True)
+        return partial(self._programs[name], learned)
 
     def encode(
         self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
@@ -167,10 +190,13 @@ def encode_split(
     batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     memory: int | None = None,
     report: Report = lambda rows: None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> CodeBlocks:
     """Encode a split of a data set while it is read; the provenance names the model and the data.
 
     With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
+    `provenance` is what `origin` says of one part of the split, whose rows alone are read; None for
+    all of it.
 
     Raises:
         InputError: the images or their features are not of the shape that the model was trained on,
@@ -180,31 +206,63 @@ def encode_split(
     BATCH_SIZE.check("--batch-size", batch_size)
     _check_shape(checkpoint, dataset)
     check_features(checkpoint, dataset)
-    rows = dataset.rows(split)
-    shape = (count_of(rows), checkpoint.config.latent)
-    provenance: Mapping[str, Any] = {
-        "model_sha256": checkpoint.model_hash,
-        "recipe": checkpoint.config.recipe,
-        "epoch": checkpoint.epoch,
-        "trained_on": checkpoint.data.name,
-        "label_weight": checkpoint.config.label_weight,
-        "data": dataset.name,
-        "source": dataset.source.to_json(),
-        "split": split,
-        "fingerprint": dataset.fingerprint,
-        "rows": shape[0],
-        "dimensions": shape[1],
-        "class_names": dataset.class_names,
-        "row_ids": dataset.row_ids_of(split),
-        "run_classes": checkpoint.data.all_class_names,
-    }
+    if provenance is None:
+        provenance = origin(checkpoint, dataset, split)
+    shape = (provenance["rows"], checkpoint.config.latent)
     if memory is not None:
         # As many as are computed at once, one more being read, and all but that on the device too.
-        batch_size = min(batch_size, max(1, memory // (3 * dataset.image_bytes)))
+        copies = 3 * batches_at_once()
+        batch_size = min(batch_size, max(1, memory // (copies * dataset.image_bytes)))
     model = load_model(checkpoint)
+    if "part" in provenance:
+        return _encode_part(model, dataset, split, batch_size, report, provenance)
     batches = _batches(model, dataset, split, batch_size)
     blocks = _in_batches(model.encode, model, batches, report)
     return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
+
+
+def _encode_part(
+    model: TrainedModel,
+    dataset: Dataset,
+    split: SplitName,
+    batch_size: int,
+    report: Report,
+    provenance: Mapping[str, Any],
+) -> CodeBlocks:
+    about, rows = provenance["part"], provenance["rows"]
+    start, stop = about["start"], about["stop"]
+    digest = dataset.digest_of(rows)
+    batches = dataset.batches(split, _whole_blocks(model, batch_size, rows), (start, stop))
+    inputs = ((batch,) for batch in _summed(batches, digest.update))
+    blocks = _in_batches(model.encode, model, inputs, report)
+    labels = dataset.labels_of(split)
+    return CodeBlocks(
+        blocks,
+        (rows, provenance["dimensions"]),
+        None if labels is None else labels[start:stop],
+        provenance,
+        lambda: {
+            "part": {**about, "pixels_sha256": digest.hexdigest(), "made_on": _made_on()},
+        },
+    )
+
+
+def _made_on() -> str:
+    """Return what the last bits of a code depend on: jax's version, and what computes."""
+    device = compute_devices()[0]
+    kind = device.device_kind
+    if device.platform == "cpu":
+        lines = processor()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        features = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_DIGITS]
+        kind = f"{models[0] if models else platform.machine()} ({features})"
+    return f"jax {jax.__version__}, {kind}"
+
+
+def _summed(batches: Iterable[Images], update: Callable[[Any], None]) -> Iterator[Images]:
+    for batch in batches:
+        update(np.ascontiguousarray(batch).data)
+        yield batch
 
 
 def encode_rows(model: TrainedModel, dataset: Dataset, split: SplitName) -> CodeArray:
@@ -245,8 +303,10 @@ def image_errors(
     return row_errors(load_model(checkpoint), dataset, split, batch_size=batch_size, report=report)
 
 
-def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[Floats, Floats]:
-    """Return the first `count` test images and their reconstructions, float32 (n, h, w, c) in 0..1.
+def reconstruct(
+    checkpoint: Checkpoint, dataset: Dataset, count: int, split: SplitName = "test"
+) -> tuple[Floats, Floats]:
+    """Return the first images of a split and their reconstructions, float32 (n, h, w, c) in 0..1.
 
     Raises:
         InputError: `count` is not in 1..50, the images are not of the model's shape, or memory is
@@ -259,7 +319,7 @@ def reconstruct(checkpoint: Checkpoint, dataset: Dataset, count: int) -> tuple[F
     check_features(checkpoint, dataset)
     size = _BYTES_OF_A_RECONSTRUCTED_PIXEL * count * math.prod(dataset.image_shape)
     refuse_beyond_memory(size, f"a picture of {count} images and reconstructions", "lower --count")
-    rows = rows_between(dataset.rows("test"), 0, count)
+    rows = rows_between(dataset.rows(split), 0, count)
     model = load_model(checkpoint)
     codes = encode(model, *encoder_inputs(model, dataset, rows))
     return unit_range(dataset.images[rows]), decode(model, codes)
@@ -397,14 +457,14 @@ def _block_rows(model: TrainedModel) -> int:
 def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     """Return how many rows to compute at once, in whole blocks.
 
-    Those computed at the same time are about the batch size together, or fewer where images are
-    large, and the rows fill all such parts evenly.
+    Those computed at the same time on a device are about the batch size together, or fewer where
+    images are large, and the rows fill all such parts evenly.
     """
     BATCH_SIZE.check("--batch-size", batch_size)
     largest = max(math.prod(model.image_shape), model.config.latent)
     batch_size = min(batch_size, max(1, _BATCH_NUMBERS // largest))
     block, calls = _block_rows(model), max_concurrent_calls()
-    parts = max(1, -(-rows // batch_size)) * calls
+    parts = max(1, -(-rows // (batch_size * batches_at_once()))) * calls
     return max(_fewest_blocks(model), -(-rows // (parts * block))) * block
 
 
@@ -431,18 +491,18 @@ def _in_batches(
             return
         block, calls = _block_rows(model), max_concurrent_calls()
         blocks = max(_fewest_blocks(model), -(-len(first[0]) // block))
-        program = model.compiled(
-            function,
-            *(jax.ShapeDtypeStruct((blocks, block, *part.shape[1:]), part.dtype) for part in first),
-        )
+        like = [
+            jax.ShapeDtypeStruct((blocks, block, *part.shape[1:]), part.dtype) for part in first
+        ]
+        programs = [model.compiled(function, *like, device=one) for one in compute_devices()]
 
         def padded(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
             padding = [(0, blocks * block - len(part)), *[(0, 0)] * (part.ndim - 1)]
             whole = np.pad(part, padding) if padding[0][1] else part
             return whole.reshape(blocks, block, *part.shape[1:])
 
-        def compute(batch: Batch) -> Floats:
-            values = np.asarray(program(model.learned, *map(padded, batch)))
+        def compute(batch: Batch, program: Program) -> Floats:
+            values = np.asarray(program(*map(padded, batch)))
             return values.reshape(-1, *values.shape[2:])[: len(batch[0])]
 
         computing: deque[Future[Floats]] = deque()
@@ -453,8 +513,8 @@ def _in_batches(
             return values
 
         with ThreadPoolExecutor(calls, "aecli-compute") as pool:
-            for batch in chain([first], batches):
-                computing.append(pool.submit(compute, batch))
+            for batch, program in zip(chain([first], batches), cycle(programs), strict=False):
+                computing.append(pool.submit(compute, batch, program))
                 # One more than are computed: while it is read, none has to wait.
                 if len(computing) > calls:
                     yield first_done()

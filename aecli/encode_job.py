@@ -1,7 +1,7 @@
 """What to encode, and into which file. Importing this imports no jax."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ from aecli.background_import import importing
 from aecli.config import SplitName
 from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
 from aecli.data.source import located
-from aecli.files import refuse_inputs, require_suffix
+from aecli.errors import InputError
+from aecli.files import kind_of, refuse_inputs, require_suffix
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
     codes_files,
@@ -18,17 +19,40 @@ from aecli.run.codes import (
     refuse_foreign_labels,
 )
 from aecli.run.folder import find_checkpoint, folder_of
+from aecli.run.origin import origin
+from aecli.run.part import Part
+from aecli.run.parts import is_whole, pixels_sha256, refuse_other_count
 from aecli.run.reopen import default_split, open_for
 
 
 @dataclass(frozen=True, eq=False)
 class EncodeJob:
-    """A run's checkpoint, the images to encode with it, and where their codes go."""
+    """A run's checkpoint, the images to encode with it, and where their codes go.
+
+    `replace`: whether they may replace others. Where it is only a `part` of the images,
+    `provenance` is what `origin` says of it, and `done` is whether it is there already.
+    """
 
     checkpoint: Checkpoint
     dataset: Dataset
     split: SplitName
     out: Path
+    replace: bool = False
+    part: Part | None = None
+    provenance: Mapping[str, Any] | None = None
+    done: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many images there are to encode."""
+        start, stop = self.bounds
+        return stop - start
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first of the images of the split to encode, and the one after the last."""
+        count = self.dataset.count(self.split)
+        return (0, count) if self.part is None else self.part.bounds(count)
 
 
 def encode_job(
@@ -40,6 +64,7 @@ def encode_job(
     bar: Bar = no_bar,
     *,
     force: bool = False,
+    part: Part | None = None,
 ) -> EncodeJob:
     """Return the job that encodes images; the cheap checks come before the data are read.
 
@@ -51,6 +76,8 @@ def encode_job(
         out: where the codes go, `.npy`; None for `default_codes_path`.
         bar: shows the reading.
         force: whether to replace codes that exist.
+        part: of the images, whose codes get a name of their own beside `out`; None for all. One
+            that is there already is not made again, unless by `force`; a damaged one is.
 
     Raises:
         InputError: there is no such run, the codes cannot go there, or the data cannot be read or
@@ -60,14 +87,45 @@ def encode_job(
     out = out or default_codes_path(folder_of(run).path, split)
     require_suffix(out, ".npy")
     checkpoint = load(find_checkpoint(run))
-    refuse_existing_codes(out, force=force)
+    if part is not None:
+        refuse_other_count(out, part)
+        out = part.path(out)
+    else:
+        refuse_existing_codes(out, force=force)
     source = choose_source(location, options or {}, like=checkpoint.data.source)
     read = source or checkpoint.data.source
     named = [located(name)[0] for name in (read.location, read.labels, read.features) if name]
     refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
     with importing("aecli.encode"):
-        data = open_for(checkpoint, source, bar)
+        # A part reads its own images alone: the merge looks at all of them.
+        data = open_for(checkpoint, source, bar, pixels=part is None)
         refuse_data_files(codes_files(out), data)
         split = split or default_split(data, named=source is not None)
+        if part is not None:
+            job = EncodeJob(checkpoint, data, split, out)
+            return _part_job(job, part, named=source is not None, force=force)
         refuse_foreign_labels(out, data.labels_of(split))
-    return EncodeJob(checkpoint, data, split, out)
+    return EncodeJob(checkpoint, data, split, out, replace=force)
+
+
+def _part_job(job: EncodeJob, part: Part, *, named: bool, force: bool) -> EncodeJob:
+    if job.checkpoint.places_by_features:
+        raise InputError(
+            f"--part {part}: the run places images by features, of which parts say nothing: encode "
+            "all of them at once, without --part"
+        )
+    provenance = origin(job.checkpoint, job.dataset, job.split, part, named=named)
+    bounds = part.bounds(job.dataset.count(job.split))
+    labels = job.dataset.labels_of(job.split)
+    if labels is not None:
+        labels = labels[slice(*bounds)]
+    done = is_whole(
+        job.out,
+        provenance,
+        labels,
+        lambda: pixels_sha256(job.dataset, job.split, bounds),
+        force=force,
+    )
+    # What is there is damaged, if it is not done.
+    damaged = any(kind_of(path) == "file" for path in codes_files(job.out))
+    return replace(job, replace=force or damaged, part=part, provenance=provenance, done=done)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from aecli import json_text
+from aecli.addresses import address_of, is_address
 from aecli.errors import AecliError, InputError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -126,6 +127,7 @@ def refuse_existing(*paths: Path, force: bool) -> None:
     A link that leads nowhere exists too.
     """
     for path in paths:
+        _refuse_address(path)
         kind = kind_of(path)
         if kind == "folder":
             raise InputError(f"{path} is a folder: expected the name of a file to write")
@@ -134,6 +136,15 @@ def refuse_existing(*paths: Path, force: bool) -> None:
         if not force and (kind == "file" or path.is_symlink()):
             raise InputError(f"{path} exists already: --force replaces it, -o names another file")
         refuse_files_above(path)
+
+
+def _refuse_address(path: Path) -> None:
+    """Raise `InputError` where a path was made of an address: this command writes files."""
+    if is_address(path) and kind_of(path) == "nothing":
+        raise InputError(
+            f"cannot write to {address_of(path)}: this is written to a disk alone; name a path, "
+            "and copy it afterwards"
+        )
 
 
 def refuse_files_above(path: Path) -> None:
@@ -145,6 +156,7 @@ def refuse_files_above(path: Path) -> None:
 
 def refuse_file(path: Path, expected: str) -> None:
     """Raise `InputError` where a folder cannot be at `path`: a file is there, or stands above."""
+    _refuse_address(path)
     if kind_of(path) not in ("folder", "nothing"):
         raise InputError(f"{path} is a file: {expected}")
     refuse_files_above(path)

@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -38,6 +38,9 @@ class StoredArray:
     a file that is cut short below a map kills the process. The file stays open, so that it may be
     moved, replaced or removed; a change of its content is seen, whatever its time stamps say.
     """
+
+    # A gap of up to this size between two rows is read with them: faster than a second read.
+    gap_bytes = 16_000
 
     def __init__(
         self, file: IO[bytes], path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]
@@ -70,6 +73,13 @@ class StoredArray:
                 self._read(*known)
             self._state = state
         return values
+
+    def several(self, chosen: Iterable[slice]) -> Iterator[Array]:
+        """Yield the rows of each slice."""
+        return (self[rows] for rows in chosen)
+
+    def announce(self, chosen: Iterable[slice]) -> None:
+        """Say which rows are to be read, in this order; a disk has no use for it."""
 
     def _read(self, start: int, stop: int) -> Array:
         """Read rows, and compare them with what they were when they were last read."""

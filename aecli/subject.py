@@ -10,8 +10,10 @@ from aecli.data import Bar, Dataset, Source, no_bar, reopen_dataset
 from aecli.errors import InputError
 from aecli.files import kind_of
 from aecli.run.checkpoint import Checkpoint, load
-from aecli.run.codes import Codes, default_codes_path, is_codes, read_codes
+from aecli.run.codes import Codes, default_codes_path, is_codes
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
+from aecli.run.part import codes_are_there, find_codes
+from aecli.run.parts import are_of, parts_note, read_codes_or_parts, refuse_single_part
 from aecli.run.reopen import reopen
 
 Say = Callable[[str], None]
@@ -48,6 +50,7 @@ def find_subject(
 ) -> Subject:
     """Return what is to be shown of a run (its folder or a checkpoint), or of codes (`.npy`).
 
+    Codes may be in parts: a folder that holds them means them too.
     A run's images are encoded where it has no codes of them yet. `labels` names a file of labels
     for CODES that takes the place of their own. What is missing is said.
 
@@ -56,6 +59,7 @@ def find_subject(
         AecliError: the images could not be fetched.
 
     """
+    source = find_codes(source)
     if is_codes(source):
         if split is not None:
             raise InputError("--split goes with a RUN: codes are of the split they were made of")
@@ -68,7 +72,9 @@ def find_subject(
 def _subject_of_run(source: Path, split: SplitName, say: Say, bar: Bar) -> Subject:
     checkpoint = load(find_checkpoint(source))
     path = default_codes_path(folder_of(source).path, split)
-    codes = read_codes(path) if kind_of(path) == "file" else None
+    codes = read_codes_or_parts(path) if codes_are_there(path) else None
+    if codes is not None:
+        _say_parts(path, codes, say)
     if codes is not None and (codes.provenance or {}).get("model_sha256") != checkpoint.model_hash:
         say(f"{path} was made by another model: encoding the images again")
         codes = None
@@ -86,6 +92,12 @@ def _subject_of_run(source: Path, split: SplitName, say: Say, bar: Bar) -> Subje
     return Subject(codes, path, checkpoint, dataset, split)
 
 
+def _say_parts(path: Path, codes: Codes, say: Say) -> None:
+    note = parts_note(path, codes)
+    if note is not None:
+        say(note)
+
+
 def _encode(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar) -> Codes:
     from aecli.encode import encode_split
 
@@ -94,7 +106,9 @@ def _encode(checkpoint: Checkpoint, dataset: Dataset, split: SplitName, bar: Bar
 
 
 def _subject_of_codes(path: Path, labels: Path | None, say: Say, bar: Bar) -> Subject:
-    codes = read_codes(path, labels)
+    codes = read_codes_or_parts(path, labels)
+    refuse_single_part(path, codes)
+    _say_parts(path, codes, say)
     for reason, count in codes.left_out.items():
         say(f"left out: {count:,} {reason}")
     provenance = codes.provenance
@@ -118,12 +132,7 @@ def _subject_of_codes(path: Path, labels: Path | None, say: Say, bar: Bar) -> Su
 
 def _belong(codes: Codes, dataset: Dataset, split: SplitName) -> bool:
     """Return whether codes say that they are of a split of a data set."""
-    provenance = codes.provenance or {}
-    return (provenance["fingerprint"], provenance["split"], provenance["rows"]) == (
-        dataset.fingerprint,
-        split,
-        dataset.count(split),
-    )
+    return are_of(codes.provenance or {}, dataset, split)
 
 
 def _model_beside(path: Path, model_sha256: str) -> Checkpoint | None:

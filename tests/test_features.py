@@ -216,7 +216,9 @@ def test_features_that_are_gone_or_have_changed_are_said(
     ):
         assert "places images by features: " in _error(words, capsys)
     # What needs no codes anew goes on.
-    assert main(["explore", str(run), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["explore", str(run)]) == 0
+    assert "the page places no new images" in capsys.readouterr().err
     assert main(["plot", str(run / "codes.npy"), "--quiet"]) == 0
 
 

@@ -12,13 +12,17 @@ PACKAGE = Path(__file__).parents[1] / "aecli"
 # The house from the ground up. A module imports only from rows below its own, inside a room too;
 # a name with a star stands for all modules of its folder.
 HOUSE = """
-errors cores background_import printable signals clock
-memory validated
-json_text
+errors cores background_import printable signals clock csv_text
+addresses memory validated extras
+json_text remote.store
 files
+remote.http
+remote.buckets
+remote.objects
+remote.output
 config pixels labels plot.library
-kept python_errors
-data.source tensor_file
+kept run.part python_errors
+data.source tensor_file run.array_job
 npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
 plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
@@ -30,17 +34,19 @@ data.survey
 run.codes
 plot.options
 plot.values
-data.cache data.dataset data.arrays data.layout data.hdf5_file model.dense plot.save
+data.cache data.dataset data.remote_array data.arrays data.layout data.hdf5_file
+model.dense plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
 model.conv plot.images plot.history
 data.single_array data.archive
 data.formats.* model
-data.formats data.named model.parameters model.sizes losses
+data.formats data.named data.staged model.parameters model.sizes losses
 data.catalogue data.own_files model.autoencoder
 data
-run.checkpoint pca
-run.by_features run.in_memory interactive
-run.reopen features encode show plot.maps
+run.checkpoint pca run.parts
+run.by_features run.origin run.in_memory interactive
+run.reopen features show plot.maps merge
+encode
 subject plot.mosaics
 plot.pictures
 plot.kinds plot.on_axes neighbors references
@@ -48,11 +54,16 @@ train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
+train.tensorboard
 score.scores train.epochs train.saving score.job explore.job
 train.loop score.stability
 score.seeds score.points score.table score.duplicates
-score.report
-score.comparison
+score.report export.options
+score.comparison export.interface
+export.graph export.proof export.points
+export.onnx_files export.torch_files export.projector
+export.hub
+export.formats
 estimator score.on_arrays
 cli.stdout
 cli.console
@@ -63,7 +74,7 @@ __main__
 """
 ROWS = {module: row for row, modules in enumerate(HOUSE.split("\n")) for module in modules.split()}
 # Folders whose `__init__.py` is a docstring alone.
-ROOMS = ("explore", "plot", "run", "score", "train")
+ROOMS = ("explore", "export", "plot", "remote", "run", "score", "train")
 
 
 def _module(path: Path) -> str:
@@ -120,10 +131,12 @@ HEAVY = ("jax", "flax", "optax", "matplotlib", "msgspec", "numpy", "safetensors"
         (["--version"], HEAVY),
         (["train", "--help"], HEAVY),
         (["plot", "--help"], HEAVY),
+        (["export", "--help"], (*HEAVY, "onnx")),
         (["data", "show", "--help"], HEAVY),
         (["data", "list"], ("jax", "flax", "optax", "matplotlib", "sklearn")),
         (["plot", "{run}/codes.npy", "--force"], ("jax", "flax", "optax", "sklearn")),
         (["plot", "{run}", "--kind", "history", "--force"], ("jax", "flax", "optax", "sklearn")),
+        (["export", "{run}", "--format", "torch"], ("jax", "flax", "optax", "matplotlib", "onnx")),
         (["show", "{run}"], ("jax", "flax", "optax", "matplotlib", "sklearn")),
     ],
 )

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import typer
 
 from aecli import __version__, signals
+from aecli.addresses import without_secrets
 from aecli.cli import data
 from aecli.cli.decode import decode
 from aecli.cli.encode import encode
 from aecli.cli.environment import explain
 from aecli.cli.explore import explore
+from aecli.cli.export import export
 from aecli.cli.options import CheckedCommand
 from aecli.cli.plot import plot
 from aecli.cli.score import score
@@ -60,7 +62,7 @@ def _about(
     """Learn a map of your images: train an autoencoder, encode images, plot the codes."""
 
 
-for command in (train, encode, decode, plot, explore, score, show):
+for command in (train, encode, decode, plot, explore, export, score, show):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(data.app, name="data")
 
@@ -104,5 +106,5 @@ def _fail(message: str, exit_code: int) -> int:
     from aecli.cli import console
 
     if message:
-        console.error(one_line(message))
+        console.error(one_line(without_secrets(message)))
     return exit_code

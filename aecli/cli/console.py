@@ -63,7 +63,7 @@ class Reporter:
             with _if_anyone_listens():
                 _print_table(_Console(stderr=True), None, rows)
 
-    def result(self, paths: Sequence[Path], values: Mapping[str, Any]) -> None:
+    def result(self, paths: Sequence[Path | str], values: Mapping[str, Any]) -> None:
         """Print what was made to stdout: the paths, or with `json` the values as one object."""
         values = finite_json(values)
         print_lines([json.dumps(values, allow_nan=False)] if self.json else map(str, paths))

@@ -90,7 +90,10 @@ def fetch(
 @app.command(cls=CheckedCommand)
 def show(
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Name, folder or file, as for aecli train.")
+        str,
+        typer.Argument(
+            metavar="DATASET", help="Name, folder, file or address, as for aecli train."
+        ),
     ] = DEFAULT_DATASET,
     labels: LabelsOption = None,
     no_labels: NoLabelsOption = False,

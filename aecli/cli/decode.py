@@ -59,23 +59,27 @@ def decode(
     from aecli.cli.console import Reporter
     from aecli.printable import plural
     from aecli.run.checkpoint import load
-    from aecli.run.codes import codes_files, default_codes_path, read_codes
+    from aecli.run.codes import codes_files, default_codes_path
     from aecli.run.folder import find_checkpoint, folder_of
+    from aecli.run.part import find_codes
+    from aecli.run.parts import part_files, parts_note, read_codes_or_parts
 
     folder = folder_of(run).path
     out = out or folder / "images.npy"
     require_suffix(out, ".npy", *PICTURE_SUFFIXES)
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
-    codes = codes or default_codes_path(folder)
-    refuse_inputs([out], [*codes_files(codes), *folder_of(run).files])
-    read = read_codes(codes)
+    codes = find_codes(codes or default_codes_path(folder))
+    refuse_inputs([out], [*codes_files(codes), *part_files(codes), *folder_of(run).files])
+    read = read_codes_or_parts(codes)
     read.refuse_other_model(codes, checkpoint.model_hash)
+    reporter = Reporter(quiet, as_json)
+    if (note := parts_note(codes, read)) is not None:
+        reporter.say(note)
     values = read.values
 
     from aecli.encode import decode_blocks, load_model, write_images
 
-    reporter = Reporter(quiet, as_json)
     model, grid = load_model(checkpoint), None
     if out.suffix.lower() != ".npy":
         from aecli.plot.images import grid_figure, plan_grid

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from aecli.addresses import is_address
 from aecli.cli.options import (
     DEFAULT_RUN,
     ForceOption,
@@ -78,39 +79,45 @@ def explore(
     from aecli.data import refuse_data_files
     from aecli.data.source import located
     from aecli.explore.job import MOST_THUMBNAILS, PageOptions, write_page
+    from aecli.remote.output import output_at
     from aecli.run.codes import codes_files, is_codes, point_files
     from aecli.run.folder import folder_of
+    from aecli.run.part import find_codes
     from aecli.subject import find_subject
 
     reporter = Reporter(quiet, as_json)
+    source = find_codes(source)
     of_codes = is_codes(source)
     name = "map.html" if split in (None, "test") else f"map-{split}.html"
     default = source.with_suffix(".html") if of_codes else folder_of(source).path / name
     out = out or default
     require_suffix(out, ".html", ".htm")
-    refuse_existing(out, force=force)
-    most = MOST_THUMBNAILS if thumbnails is None else _parse_thumbnails(thumbnails)
-    subject = find_subject(source, split, labels, reporter.say, reporter.bar)
-    own = [] if of_codes else folder_of(source).files
-    named = [located(name)[0] for name in [*([str(labels)] if labels else []), *(color_by or ())]]
-    read = [*own, *named, *codes_files(subject.path), *point_files(subject.path)]
-    refuse_inputs([out], read)
-    if subject.dataset is not None:
-        refuse_data_files([out], subject.dataset)
-    options = PageOptions(most, title, tuple(color_by or ()), reporter.bar, reporter.say)
-    written = write_page(subject, out, options, replace=force)
+    with output_at(out, force=force) as target:
+        refuse_existing(target.place, force=force)
+        most = MOST_THUMBNAILS if thumbnails is None else _parse_thumbnails(thumbnails)
+        subject = find_subject(source, split, labels, reporter.say, reporter.bar)
+        own = [] if of_codes else folder_of(source).files
+        named = [
+            located(name)[0] for name in [*([str(labels)] if labels else []), *(color_by or ())]
+        ]
+        read = [*own, *named, *codes_files(subject.path), *point_files(subject.path)]
+        refuse_inputs([target.place], read)
+        if subject.dataset is not None:
+            refuse_data_files([target.place], subject.dataset)
+        options = PageOptions(most, title, tuple(color_by or ()), reporter.bar, reporter.say)
+        written = write_page(subject, target.place, options, replace=force)
     for note in written.notes:
         reporter.say(note)
     has = f"{written.codes:,} codes, {written.thumbnails:,} of them with their images"
     model = "" if written.decodes else ", without a decoder"
     opened = "" if show else "; open it in a browser, or add --open"
-    reporter.say(f"wrote {out} ({written.size / 1e6:.1f} MB): {has}{model}{opened}")
-    if show and not _open(out):
+    reporter.say(f"wrote {target.name} ({written.size / 1e6:.1f} MB): {has}{model}{opened}")
+    if show and not _open(target.name):
         reporter.say(f"no browser could be started: open {out} in one")
     reporter.result(
-        [out],
+        [target.name],
         {
-            "page": str(out),
+            "page": target.name,
             "codes": written.codes,
             "thumbnails": written.thumbnails,
             "decodes": written.decodes,
@@ -130,7 +137,7 @@ def _parse_thumbnails(text: str) -> int:
     return int(text)
 
 
-def _open(page: Path) -> bool:
+def _open(page: str) -> bool:
     import webbrowser
 
-    return webbrowser.open(page.resolve().as_uri())
+    return webbrowser.open(page if is_address(page) else Path(page).resolve().as_uri())

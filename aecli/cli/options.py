@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import typer
 from typer.core import TyperArgument, TyperCommand
 
+from aecli.addresses import address_of, is_address
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
@@ -30,7 +31,10 @@ DEFAULT_RUN = RUNS / DEFAULT_DATASET
 
 
 class CheckedCommand(TyperCommand):
-    """A command whose names are not empty, and whose errors name the variable that is to blame."""
+    """A command whose names are not empty, whose addresses have no secrets in them any more.
+
+    Its errors name the variable that is to blame.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments.
@@ -54,6 +58,10 @@ class CheckedCommand(TyperCommand):
             if is_name and given.get(parameter.name) == "":
                 # Python takes an empty path for the current folder.
                 raise typer.BadParameter("expected a name, got nothing", ctx, parameter)
+        for name, value in ctx.params.items():
+            # From here on nothing knows the secrets in it.
+            if isinstance(value, str) and is_address(value):
+                ctx.params[name] = address_of(value)
         return rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -256,7 +264,7 @@ def source_options(
     from aecli.data import parse_rescale, parse_size
 
     return {
-        "labels": None if labels is None else str(labels),
+        "labels": _name_of(labels),
         "validation": validation,
         "test": test,
         "split_seed": split_seed,
@@ -265,5 +273,12 @@ def source_options(
         "grayscale": grayscale or None,
         "no_labels": no_labels or None,
         "skip_broken": skip_broken or None,
-        "features": None if features is None else str(features),
+        "features": _name_of(features),
     }
+
+
+def _name_of(path: Path | None) -> str | None:
+    """Return a path as text, an address as it was before it became a path."""
+    if path is None:
+        return None
+    return address_of(path) if is_address(path) else str(path)

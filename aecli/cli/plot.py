@@ -142,35 +142,37 @@ def plot(
       aecli plot runs/mnist --kind history -o losses.svg
     """
     from aecli.cli.console import Reporter
+    from aecli.remote.output import output_at
 
     chosen = PLOTS[kind]
     out = out or chosen.default_picture(source)
     require_suffix(out, *PICTURE_SUFFIXES)
-    refuse_existing(out, force=force)
     reporter = Reporter(quiet, as_json)
-    options = PlotOptions(
-        labels=labels,
-        color_by=color_by,
-        over=over,
-        highlight=highlight,
-        limits=limits,
-        size=size,
-        dpi=dpi,
-        dot_size=dot_size,
-        no_names=no_names,
-        title=title,
-        count=count,
-        start=start,
-        end=end,
-        bar=reporter.bar,
-        out=out,
-        say=reporter.say,
-    )
-    refuse_inputs([out], [*chosen.inputs(source), *options.inputs()])
-    figure = chosen.draw(source, options)
+    with output_at(out, force=force) as target:
+        refuse_existing(target.place, force=force)
+        options = PlotOptions(
+            labels=labels,
+            color_by=color_by,
+            over=over,
+            highlight=highlight,
+            limits=limits,
+            size=size,
+            dpi=dpi,
+            dot_size=dot_size,
+            no_names=no_names,
+            title=title,
+            count=count,
+            start=start,
+            end=end,
+            bar=reporter.bar,
+            out=target.place,
+            say=reporter.say,
+        )
+        refuse_inputs([target.place], [*chosen.inputs(source), *options.inputs()])
+        figure = chosen.draw(source, options)
 
-    from aecli.plot.save import save_figure
+        from aecli.plot.save import save_figure
 
-    save_figure(figure, out, replace=force)
-    reporter.say(f"drew {out}")
-    reporter.result([out], {"picture": str(out)})
+        save_figure(figure, target.place, replace=force)
+    reporter.say(f"drew {target.name}")
+    reporter.result([target.name], {"picture": target.name})

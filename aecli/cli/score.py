@@ -40,7 +40,7 @@ def score(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name, folder or file of the images.",
+            help="Name, folder, file or address of the images.",
             show_default="what the run was trained on, or the codes were made of",
         ),
     ] = None,
@@ -129,14 +129,19 @@ def score(
     from aecli.data import refuse_data_files
     from aecli.run.codes import codes_files, point_files, write_point_values
     from aecli.run.folder import folder_of
+    from aecli.run.parts import parts_note
     from aecli.run.reopen import notes
-    from aecli.score.job import score_job
+    from aecli.score.job import CodesJob, score_job
 
     reporter = Reporter(quiet, as_json)
     job = score_job(source, dataset, options, split, train_codes, stability, reporter.bar)
 
     for note in notes(job.dataset, job.split, job.checkpoint, named=dataset is not None):
         reporter.say(note)
+
+    of_parts = parts_note(job.codes_path, job.codes) if isinstance(job, CodesJob) else None
+    if of_parts is not None:
+        reporter.say(of_parts)
 
     if job.labels_beside is not None:
         reporter.say(f"the data have no labels: those of {job.labels_beside} are taken")

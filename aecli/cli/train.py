@@ -2,12 +2,14 @@
 
 import os
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aecli import signals
+from aecli.addresses import address_of, expand_braces, is_address, last_part
 from aecli.cli.options import (
     RUNS,
     GrayscaleOption,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from aecli.run.checkpoint import Checkpoint
     from aecli.train.job import TrainJob
     from aecli.train.loop import Stopped, Summary, Watch
+    from aecli.train.tensorboard import TensorBoard
 
 
 @with_setting_options(before="out")
@@ -45,7 +48,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATASET",
-            help="Name (aecli data list), folder of images, or file of arrays.",
+            help="Name (aecli data list), folder of images, file of arrays, or address (s3://...).",
             show_default=DEFAULT_DATASET,
         ),
     ] = None,
@@ -136,6 +139,15 @@ def train(
             rich_help_panel="Run",
         ),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write losses, speed, and at times reconstructions and the map of validation "
+            "images into this folder, for TensorBoard.",
+            rich_help_panel="Run",
+        ),
+    ] = None,
     force: Annotated[bool, force_option("Run")] = False,
     as_json: Annotated[bool, json_option("Run")] = False,
     quiet: Annotated[bool, quiet_option("Run")] = False,
@@ -160,6 +172,8 @@ def train(
 
       aecli train ~/pictures --size 32 --features clip.npy
 
+      aecli train "s3://bucket/shards-{000..127}.tar" --size 32 -o runs/shards
+
       aecli train --resume -o runs/classic --epochs 80
 
       AECLI_EPOCHS=20 aecli train ~/data/fashion
@@ -178,6 +192,10 @@ def train(
         refuse_file(profile, "--profile expects a folder")
     if plot_every is not None and plot_every < 1:
         raise InputError(f"--plot-every must be at least 1, got {plot_every}")
+    if tensorboard is not None:
+        from aecli.train.tensorboard import check
+
+        check(tensorboard, resume=resume)
     folder = RunFolder(out or RUNS / _base_name(dataset or DEFAULT_DATASET))
     if resume and force:
         raise InputError("--resume and --force exclude each other: resume, or begin again")
@@ -202,13 +220,15 @@ def train(
     else:
         job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
     refuse_data_files(pictures, job.dataset)
+    if tensorboard is not None:
+        refuse_data_files([tensorboard / "events"], job.dataset)
     reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
     if job.note:
         reporter.say(job.note)
     with folder.locked():
         job.check_unchanged(force=force)
-        summary = _run(job, reporter, allowed, profile, plot_every)
+        summary = _run(job, reporter, allowed, profile, plot_every, tensorboard)
 
     from aecli.train.loop import Stopped
 
@@ -229,6 +249,7 @@ def _run(
     memory: int | None,
     profile: Path | None,
     plot_every: int | None,
+    tensorboard: Path | None,
 ) -> "Summary | Stopped":
     """Find the neighbours that the loss and the encoder need, and train."""
     from aecli.train.loop import train as run_training
@@ -243,30 +264,42 @@ def _run(
     with (
         signals.finishing_work(),
         reporter.epochs(job.config.epochs, job.epochs_done) as report,
+        _board(job, tensorboard) as board,
     ):
         return run_training(
             job.dataset,
             job.config,
             job.folder,
             resume_from=job.checkpoint,
-            report=report,
+            report=board.reporting(report) if board else report,
             stop=signals.requested,
             memory=memory,
             profile=profile,
             prepared=prepared,
-            watch=_watch(job, plot_every),
+            watch=_watch(job, plot_every, board),
         )
 
 
-def _watch(job: "TrainJob", every: int | None) -> "Watch | None":
+def _board(job: "TrainJob", folder: Path | None) -> "AbstractContextManager[TensorBoard | None]":
+    """Return what writes events into a folder; None where that is not asked for."""
+    if folder is None:
+        return nullcontext()
+    from aecli.train.tensorboard import tensorboard
+
+    return tensorboard(folder, job.dataset, job.config.epochs, job.epochs_done)
+
+
+def _watch(job: "TrainJob", every: int | None, board: "TensorBoard | None") -> "Watch | None":
     """Return what draws the map as it grows; None where that is not asked for."""
     if every is None:
-        return None
+        return board.draw if board else None
     from aecli.train.pictures import draw_growth
 
     def draw(model: "Checkpoint") -> None:
         if model.epoch % every == 0 or model.epoch == job.config.epochs:
             draw_growth(model, job.dataset, job.folder)
+        if board:
+            board.draw(model)
 
     return draw
 
@@ -306,5 +339,7 @@ def _report(
 
 
 def _base_name(dataset: str) -> str:
-    """Return what a data set is called after: the last part of its absolute path."""
+    """Return what a data set is called after: the last part of its absolute path, or address."""
+    if is_address(dataset):
+        return last_part(expand_braces(address_of(dataset))[0])
     return os.path.basename(os.path.abspath(os.path.expanduser(dataset)))  # noqa: PTH100,PTH111,PTH119

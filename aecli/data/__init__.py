@@ -14,6 +14,7 @@ from aecli.data.source import (
     parse_rescale,
     parse_size,
 )
+from aecli.data.staged import at_hand
 from aecli.data.stored import StoredImages, extremes
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Source",
     "Split",
     "StoredImages",
+    "at_hand",
     "choose_source",
     "count_of",
     "counted",

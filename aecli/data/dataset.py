@@ -56,7 +56,8 @@ class Dataset:
     further from the mean than any training row. `converted`: how many images did not have the size,
     the channels or the bits that all have now, by what was done. `broken`: why image files could
     not be read and were left out, by their names. `axes`: what was assumed of the axes of an array
-    whose format does not say it, in words.
+    whose format does not say it, in words. `features_file`: where the features are on this machine,
+    if not where the source says.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Dataset:
     broken: Mapping[str, str] = field(default_factory=dict)
     converted: Mapping[str, int] = field(default_factory=dict)
     axes: str | None = None
+    features_file: Path | None = None
 
     def rows(self, name: SplitName) -> Rows:
         """Return the rows of one split, ascending; `all` means every row.
@@ -98,11 +100,28 @@ class Dataset:
         rows = self.rows(name)
         return Split(self.images[rows], self.labels_of(name), self.row_ids_of(name))
 
-    def batches(self, name: SplitName, size: int) -> Iterator[Images]:
-        """Read the images of one split in order, in batches of `size`."""
-        rows = self.rows(name)
-        for start in range(0, self.count(name), size):
-            yield self.images[rows_between(rows, start, start + size)]
+    @property
+    def rows_at_a_time(self) -> int:
+        """How many images to read at a time."""
+        return rows_at_a_time(self.images)
+
+    def batches(
+        self, name: SplitName, size: int, bounds: tuple[int, int] | None = None
+    ) -> Iterator[Images]:
+        """Read the images of one split in order, in batches of `size`.
+
+        `bounds` are the first of them and the one after the last; None for all.
+        """
+        rows, (first, end) = self.rows(name), bounds or (0, self.count(name))
+        for start in range(first, end, size):
+            yield self.images[rows_between(rows, start, min(start + size, end))]
+
+    def digest_of(self, count: int) -> "hashlib._Hash":
+        """Return the beginning of a SHA-256 over `count` images, to be updated with their pixels.
+
+        Over all images it is the `fingerprint`.
+        """
+        return hashlib.sha256(f"{self.images.dtype} {(count, *self.images.shape[1:])}".encode())
 
     def sample(self, name: SplitName, most: int) -> Split:
         """Read at most `most` rows of a split, evenly spread over it."""
@@ -114,7 +133,7 @@ class Dataset:
     def mean_image(self, name: SplitName) -> npt.NDArray[np.float64]:
         """Return the mean of the images of a split, (h, w, c) in 0..1."""
         rows, total = self.rows(name), np.zeros(self.image_shape)
-        for batch in self.batches(name, rows_at_a_time(self.images)):
+        for batch in self.batches(name, self.rows_at_a_time):
             total += batch.sum(axis=0, dtype=np.float64)
         return total / count_of(rows) / scale_of(self.images.dtype)
 
@@ -142,9 +161,12 @@ class Dataset:
                     "--test"
                 )
 
-    def outside_count(self, name: SplitName) -> int:
-        """Return how many images of a split are `outside`."""
-        return 0 if self.outside is None else int(np.count_nonzero(self.outside[self.rows(name)]))
+    def outside_count(self, name: SplitName, bounds: tuple[int, int] | None = None) -> int:
+        """Return how many images of a split are `outside`; `bounds` as of `batches`."""
+        if self.outside is None:
+            return 0
+        chosen = self.outside[self.rows(name)]
+        return int(np.count_nonzero(chosen if bounds is None else chosen[slice(*bounds)]))
 
     def outside_note(self, name: SplitName) -> str | None:
         """Return in words how many images of a split have pixels beyond 0..1; None for none."""
@@ -204,7 +226,8 @@ class Dataset:
         """
         if self.source.features is None:
             return None
-        return read_features(Path(self.source.features), len(self.images), self.name)
+        path = self.features_file or Path(self.source.features)
+        return read_features(path, len(self.images), self.name)
 
     def features_of(self, name: SplitName) -> npt.NDArray[np.float32] | None:
         """Return the features of one split, or None; raises as `features`."""
@@ -235,7 +258,7 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over type, shape and pixels of all images, as hexadecimal digits."""
-        digest = hashlib.sha256(f"{self.images.dtype} {self.images.shape}".encode())
+        digest = self.digest_of(len(self.images))
         for block in blocks(self.images):
             digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()

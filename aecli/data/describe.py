@@ -9,7 +9,7 @@ import numpy.typing as npt
 from aecli.config import SplitName
 from aecli.data.dataset import Dataset, counted
 from aecli.data.rows import count_of, rows_between
-from aecli.data.stored import extremes, rows_at_a_time
+from aecli.data.stored import extremes
 from aecli.data.survey import listed
 from aecli.labels import UNKNOWN
 from aecli.pixels import unit_range
@@ -188,7 +188,7 @@ def first_images(dataset: Dataset, most: int) -> Iterator[npt.NDArray[np.float32
 
 def all_equal(dataset: Dataset) -> bool:
     """Return whether all training images are equal; those that differ are found soon."""
-    batches = dataset.batches("train", rows_at_a_time(dataset.images))
+    batches = dataset.batches("train", dataset.rows_at_a_time)
     first = dataset.images[rows_between(dataset.rows("train"), 0, 1)]
     return all((batch == first).all() for batch in batches)
 

@@ -23,6 +23,7 @@ class Format:
     used, in words that follow the path; None where it can be used. Formats are tried in order of
     `priority`, highest first, then in order of their modules' names; those that are a `fallback`
     take what no other format matches. `has_names`: whether `PATH:NAME` names an array in it.
+    `has_shards`: whether several files of it, named with braces, are one data set.
     `is_refused`: whether `read` only says what to do with it.
     """
 
@@ -33,4 +34,5 @@ class Format:
     priority: int = 0
     fallback: bool = False
     has_names: bool = False
+    has_shards: bool = False
     is_refused: bool = False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aecli.data.dataset import Dataset
 from aecli.data.named import NAMED, find_named
-from aecli.data.source import located
+from aecli.data.source import located, shards
 from aecli.errors import InputError
 from aecli.files import PICTURE_SUFFIXES, kind_of, refuse_inputs
 
@@ -41,7 +41,7 @@ def files_of(dataset: Dataset) -> Iterator[Path]:
     )
     if folder is None or kind_of(folder) != "folder":
         if folder is not None:
-            yield folder
+            yield from shards(folder)
         return
     names = chain(dataset.row_ids or (), dataset.broken)
     for name in dict.fromkeys(chain.from_iterable(map(_files_of_row, names))):

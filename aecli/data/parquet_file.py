@@ -1,7 +1,8 @@
 """Parquet and Arrow files: read a few rows at a time, so that damage and size are one line."""
 
+import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -9,6 +10,8 @@ from typing import IO, Any
 from aecli.errors import InputError
 
 MAGIC = b"PAR1"
+# How it ends: the length of its description of itself, and the magic.
+_TAIL = struct.Struct("<I4s")
 _ROWS_AT_A_TIME = 256
 _BUFFER_BYTES = 1_000_000
 # The most that the values may take that are read together, unless a single one takes more.
@@ -51,6 +54,19 @@ class _Parquet(FileTable):
     def _batches(self, column: str, leaf: str) -> Iterator[Any]:
         rows = _rows_at_a_time(self._file.metadata)
         yield from self._file.iter_batches(rows, columns=[leaf])
+
+    def spans(self, leaves: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Yield where the values of columns, or of fields of columns, are: first byte, and end."""
+        metadata = self._file.metadata
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                name = chunk.path_in_schema
+                if any(name == leaf or name.startswith(f"{leaf}.") for leaf in leaves):
+                    first = chunk.dictionary_page_offset or chunk.data_page_offset
+                    first = min(first, chunk.data_page_offset)
+                    yield first, first + chunk.total_compressed_size
 
 
 class _Arrow(FileTable):
@@ -96,6 +112,27 @@ def open_table(file: IO[bytes], path: Path) -> Iterator[FileTable]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         kind = "Arrow" if is_arrow else "Parquet"
         raise InputError(f"{path} is a damaged {kind} file: {reason}") from error
+
+
+def parquet_spans(
+    file: IO[bytes], path: Path, size: int, leaves_of: Callable[[Any], Sequence[str]]
+) -> list[tuple[int, int]]:
+    """Return what has to be read of a Parquet file, of `size` bytes, in its order.
+
+    That is where it describes itself, and the columns, or fields of them, that `leaves_of` chooses
+    by pyarrow's description. Each span is its first byte, and its end.
+
+    Raises:
+        InputError: it is damaged.
+
+    """
+    with open_table(file, path) as table:
+        chosen = sorted(table.spans(leaves_of(table.schema))) if isinstance(table, _Parquet) else []
+        file.seek(max(0, size - _TAIL.size))
+        length, _ = _TAIL.unpack(file.read(_TAIL.size))
+    if any(not 0 < first <= stop <= size for first, stop in chosen):
+        raise InputError(f"{path} is a damaged Parquet file: a column ends beyond its end")
+    return [(0, len(MAGIC)), *chosen, (max(0, size - _TAIL.size - length), size)]
 
 
 def _rows_at_a_time(metadata: Any) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aecli.addresses import address_of, expand_braces, is_address, split_member
 from aecli.config import DEFAULT_SHARE, DEFAULT_SPLIT_SEED
 from aecli.errors import InputError
 from aecli.files import kind_of
@@ -21,10 +22,11 @@ IN_MEMORY = "array"
 class Source:
     """Where a data set is, and how it is read and split.
 
-    `location` is a known name or an absolute path, `PATH:NAME` for an array in a file, or
-    `IN_MEMORY`; `labels` is an absolute path, maybe `PATH:NAME` too, or None. Where the data have
-    no splits of their own, `validation` and `test` are the shares of rows drawn for them, and
-    `split_seed` seeds the draw; with a `test` share of 0 the validation rows are tested on.
+    `location` is a known name, an absolute path or an address, `PATH:NAME` for an array in a file,
+    or `IN_MEMORY`; `labels` is an absolute path or an address, maybe `PATH:NAME` too, or None.
+    Where the data have no splits of their own, `validation` and `test` are the shares of rows drawn
+    for them, and `split_seed` seeds the draw; with a `test` share of 0 the validation rows are
+    tested on.
     `rescale` is (low, high), the pixel values that become 0 and 1, or None for the scaling of the
     pixels' type; "auto" finds it in the training images. `size` is the (height, width) that images
     are stretched to; with `grayscale` they become gray, with `color` gray ones become RGB. `kind`
@@ -136,6 +138,8 @@ def choose_source(
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise InputError(f"{flags} without a DATASET: expected the data to read")
         return None
+    if is_address(location):
+        location = address_of(location)
     if like is None:
         return Source(location, **given)
     inherited = _CONVERSION + (_SPLITTING if as_split else ())
@@ -165,14 +169,31 @@ def option_words(options: Mapping[str, Any]) -> list[str]:
 def located(location: str) -> tuple[Path, str | None]:
     """Split `PATH:NAME`, an array in a file, at its last colon; a path that exists is whole.
 
+    Of an address the path is good for a name of it alone.
+
     Raises:
         InputError: the path cannot be followed.
 
     """
+    if is_address(location):
+        address, name = split_member(location)
+        return Path(address), name
     path, colon, name = location.rpartition(":")
     if colon and path and name and kind_of(Path(location)) == "nothing":
         return Path(path), name
     return Path(location), None
+
+
+def shards(path: Path) -> list[Path]:
+    """Return the files that a path with braces names, `a-{000..127}.tar`; one that exists is whole.
+
+    Raises:
+        InputError: they are too many, or the path cannot be followed.
+
+    """
+    if "{" not in str(path) or kind_of(path) != "nothing":
+        return [path]
+    return [Path(name) for name in expand_braces(str(path))]
 
 
 def parse_size(text: str) -> tuple[int, int]:

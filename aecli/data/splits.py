@@ -1,6 +1,7 @@
 """Train, validation and test splits: the rows of each, and the words that name them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +73,35 @@ def split_at_random(
 
     With a `test` share of 0 the rows of `validation`, at least one, are those of `test` too. A pure
     function of its arguments. Each split is int64 rows in ascending order; with very few rows some
-    splits are empty.
+    splits are empty. They are drawn when one is first asked for: a thousand million rows take five
+    minutes and 24 GB, and who encodes all of them asks for none.
     """
+    return _DrawnSplits(lambda: _draw(rows, labels, validation, test, seed))
+
+
+class _DrawnSplits(Mapping[str, Rows]):
+    """Splits that are drawn when one is first asked for."""
+
+    def __init__(self, draw: Callable[[], Mapping[str, Rows]]) -> None:
+        self._draw = draw
+
+    @cached_property
+    def _drawn(self) -> Mapping[str, Rows]:
+        return self._draw()
+
+    def __getitem__(self, name: str) -> Rows:
+        return self._drawn[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drawn)
+
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+
+def _draw(
+    rows: int, labels: Labels | None, validation: float, test: float, seed: int
+) -> Mapping[str, Rows]:
     shuffled = _shuffled(rows, labels, seed)
     if test == 0:
         held_out = _evenly_spread(rows, max(validation, 1 / rows))

@@ -1,12 +1,13 @@
 """Images that stay in their file: rows are read on demand."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aecli.data.rows import Rows
 from aecli.data.stretch import fit
@@ -15,8 +16,6 @@ from aecli.pixels import Images, Limits, as_pixels, pixel_type
 
 # The size of one read: large enough for full disk speed, small compared with any memory limit.
 _READ_BYTES = 8_000_000
-# A gap of up to this size between two rows is read with them: faster than a second read.
-_GAP_BYTES = 16_000
 
 
 @dataclass(frozen=True)
@@ -47,23 +46,41 @@ class StoredImages:
 
     def __getitem__(self, rows: Rows) -> Images:
         if isinstance(rows, slice):
-            return self._read(rows)
+            return self._pixels(self.array[rows])
         images = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, _GAP_BYTES))
-        # Rows that are far apart are read separately, others together with the gap between them.
+        chosen = self._slices(rows)
+        blocks = self.array.several([block for _, block in chosen])
+        for (places, block), raw in zip(chosen, blocks, strict=True):
+            images[places] = self._pixels(raw)[rows[places] - block.start]
+        return images
+
+    def announce(self, wanted: Iterable[Rows]) -> None:
+        """Say which rows are to be asked for, in this order, so that they may be fetched ahead."""
+        self.array.announce(
+            block
+            for rows in wanted
+            for block in (
+                [rows] if isinstance(rows, slice) else [block for _, block in self._slices(rows)]
+            )
+        )
+
+    def _slices(self, rows: npt.NDArray[np.int64]) -> list[tuple[slice, slice]]:
+        """Return the slices that rows are read by, each after the places of `rows` that are in it.
+
+        Rows that are far apart are read separately, others together with the gap between them.
+        """
+        span, gap = rows_at_a_time(self.array), max(1, rows_of(self.array, self.array.gap_bytes))
         parts = np.flatnonzero(np.diff(rows, append=rows[-1:] + gap + 1) > gap) + 1
-        done = 0
+        done, chosen = 0, []
         while done < len(rows):
             start = int(rows[done])
             part_end = int(parts[np.searchsorted(parts, done, side="right")])
             end = min(part_end, int(np.searchsorted(rows, start + span)))
-            block = self._read(slice(start, int(rows[end - 1]) + 1))
-            images[done:end] = block[rows[done:end] - start]
+            chosen.append((slice(done, end), slice(start, int(rows[end - 1]) + 1)))
             done = end
-        return images
+        return chosen
 
-    def _read(self, rows: slice) -> Images:
-        raw = self.array[rows]
+    def _pixels(self, raw: Array) -> Images:
         pixels = as_pixels(raw.reshape(len(raw), *(self.stored or self.shape[1:])), self.rescale)
         return fit(pixels, self.shape[1:]) if self.stored else pixels
 

@@ -18,14 +18,14 @@ from aecli.explore.drawing import drawing_facts
 from aecli.explore.html import page
 from aecli.explore.network import network_facts
 from aecli.explore.sheets import add_sheets, plan_sheets
-from aecli.files import kind_of, writing
+from aecli.files import writing
 from aecli.labels import UNKNOWN, Labelling, Labels
 from aecli.memory import refuse_beyond_memory
 from aecli.pca import fit_pca
 from aecli.pixels import unit_range
 from aecli.plot.tiles import vector_limits
 from aecli.plot.values import read_values
-from aecli.run.codes import Codes, point_path, read_point_values
+from aecli.run.codes import Codes, known_points
 from aecli.run.points import PER_POINT
 from aecli.subject import Subject
 
@@ -113,6 +113,8 @@ def write_page(
             "the page shows the first two principal components of the codes: nothing is decoded "
             "between dots"
         )
+    if subject.checkpoint is not None and subject.checkpoint.places_by_features:
+        notes.append("the page places no new images: it has no features of them")
     with writing(out, replace=replace) as file:
         for part in page(facts, blocks):
             file.write(part)
@@ -215,11 +217,10 @@ def _value_facts(subject: Subject, tables: Mapping[str, Labelling], blocks: Bloc
 
     What `aecli score --per-point` wrote, and what tables have.
     """
-    found: dict[str, tuple[str, Floats]] = {}
-    for name, metric in PER_POINT.items():
-        if kind_of(point_path(subject.path, name)) == "file":
-            values = read_point_values(subject.path, name, subject.codes.values)
-            found[name] = (metric.meaning, values)
+    found: dict[str, tuple[str, Floats]] = {
+        name: (PER_POINT[name].meaning, values)
+        for name, values in known_points(subject.path, subject.codes.values).items()
+    }
     if subject.codes.numbers is not None:
         found["number"] = ("the number of each image", subject.codes.numbers)
     for column, table in tables.items():

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from aecli.explore.blocks import Blocks, Facts
-from aecli.pixels import Images, unit_range
-from aecli.plot.tiles import LINE_SHAPE, Bytes, image_tile, line_tile
+from aecli.pixels import Images
+from aecli.plot.tiles import LINE_SHAPE, Bytes, tiles
 
 # Every graphics card and browser takes pictures of this many pixels a side.
 _MOST_SIDE = 2048
@@ -58,7 +58,7 @@ def add_sheets(
     With `limits` they are vectors, drawn as lines between these values.
     """
     sheets: list[Facts] = []
-    for sheet in _filled(plan, _small(plan, batches, report, limits)):
+    for sheet in _filled(plan, tiles(batches, plan.shape, limits, report)):
         picture = io.BytesIO()
         Image.fromarray(sheet).save(picture, "WEBP", quality=_QUALITY, method=4)
         sheets.append(blocks.file(f"sheet{len(sheets)}", picture.getvalue()))
@@ -86,18 +86,3 @@ def _filled(plan: SheetPlan, images: Iterator[Bytes]) -> Iterator[Bytes]:
             place = 0
     if place:
         yield sheet[: -(-place // plan.columns) * plan.height]
-
-
-def _small(
-    plan: SheetPlan,
-    batches: Iterable[Images],
-    report: Callable[[int], None],
-    limits: tuple[float, float] | None,
-) -> Iterator[Bytes]:
-    """Yield each image as RGB, uint8 (h, w, 3) of the plan's size."""
-    for batch in batches:
-        if limits is not None:
-            yield from (line_tile(row.reshape(-1), plan.shape, limits) for row in batch)
-        else:
-            yield from (image_tile(image, plan.shape) for image in unit_range(batch))
-        report(len(batch))

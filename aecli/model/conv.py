@@ -44,15 +44,22 @@ class Patches(Layer):
         rows, columns, _ = self.output
         return rows * columns * math.prod(self.kernel[:-1])
 
+    @property
+    def margins(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """How many black pixels lie around an image: (above, below), (left, right)."""
+        height, width, _ = self.input
+        rows, columns, _ = self.output
+        missing = (rows + 1) * STRIDE - height, (columns + 1) * STRIDE - width
+        down, across = ((pixels // 2, pixels - pixels // 2) for pixels in missing)
+        return down, across
+
     def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return the products of the patches of images (n, h, w, c): (n, rows, columns, f)."""
         import jax.numpy as jnp
 
-        count, height, width, channels = values.shape
+        count, _, _, channels = values.shape
         rows, columns, features = self.output
-        missing = (rows + 1) * STRIDE - height, (columns + 1) * STRIDE - width
-        margins = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
-        padded = jnp.pad(values, [(0, 0), *margins, (0, 0)])
+        padded = jnp.pad(values, [(0, 0), *self.margins, (0, 0)])
         # A patch is two by two cells; one after the other they are a row of the product.
         cells = padded.reshape(count, rows + 1, STRIDE, columns + 1, STRIDE, channels)
         cells = cells.swapaxes(2, 3).reshape(count, rows + 1, columns + 1, -1)

@@ -38,7 +38,7 @@ LEVELS = 127
 # A squared distance beyond all that there are.
 FAR = 1e9
 # Distances are searched in groups of so many.
-_GROUP = 64
+GROUP = 64
 _PREFIX = "references."
 COORDINATES = f"{_PREFIX}coordinates"
 COMPONENTS = f"{_PREFIX}components"
@@ -99,18 +99,15 @@ class References(NamedTuple):
         # Accelerators round the factors of a product where they are not told otherwise.
         own = jnp.matmul(rows - self.mean[None, :], self.components.T, precision="highest")
         own = jnp.clip(jnp.round(own / self.step), -LEVELS, LEVELS)
-        others = self.coordinates.astype(jnp.float32)
-        lengths = [jnp.square(values).sum(axis=1) for values in (own, others)]
-        squared = lengths[0][:, None] + lengths[1][None, :]
-        squared -= 2 * jnp.matmul(own, others.T, precision="highest")
-        count, total = min(NEIGHBORS, len(others)), len(others)
-        groups = -(-total // _GROUP)
+        count, total = min(NEIGHBORS, len(self.coordinates)), len(self.coordinates)
+        groups = -(-total // GROUP)
+        filled = groups * GROUP - total if groups >= count else 0
+        squared = _squared_distances(own, self.coordinates.astype(jnp.float32), filled)
         if groups < count:
             nearest, found = jax.lax.top_k(-squared, count)
             return -nearest, found
         # Each of the nearest lies in one of the groups whose own nearest are nearest.
-        squared = jnp.pad(squared, ((0, 0), (0, groups * _GROUP - total)), constant_values=FAR)
-        grouped = squared.reshape(-1, _GROUP, groups)
+        grouped = squared.reshape(-1, GROUP, groups)
         _, within = jax.lax.top_k(-grouped.min(axis=1), count)
         left = jnp.take_along_axis(grouped, within[:, None, :], axis=2).reshape(len(rows), -1)
         nearest, place = jax.lax.top_k(-left, count)
@@ -121,6 +118,21 @@ class References(NamedTuple):
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays by the names that they have in a checkpoint."""
         return {f"{_PREFIX}{name}": np.asarray(getattr(self, name)) for name in _STORED}
+
+
+def _squared_distances(rows: "jax.Array", others: "jax.Array", filled: int) -> "jax.Array":
+    """Return the squared distances of whole numbers (n, q) to others (m, q), (n, m + filled).
+
+    To what is `filled` in they are `FAR`. All in one product: |a|^2 + |b|^2 - 2 ab.
+    """
+    import jax.numpy as jnp
+
+    lengths = [jnp.square(values).sum(axis=1, keepdims=True) for values in (rows, others)]
+    ones = [jnp.ones_like(values) for values in lengths]
+    left = jnp.concatenate([-2 * rows, lengths[0], ones[0]], axis=1)
+    right = jnp.concatenate([others, ones[1], lengths[1]], axis=1)
+    far = jnp.zeros((filled, right.shape[1]), jnp.float32).at[:, -1].set(FAR)
+    return jnp.matmul(left, jnp.concatenate([right, far]).T, precision="highest")
 
 
 def coordinates_of(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], np.float32]:

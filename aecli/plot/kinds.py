@@ -118,21 +118,24 @@ class Plot:
 
 
 def read_codes_of(source: Path, labels: str | Path | None = None) -> "Codes":
-    """Read codes (.npy), or the codes of a run's folder; `labels` names another file of labels.
+    """Read codes (.npy), in parts too, or the codes of a run's folder.
+
+    `labels` names another file of labels.
 
     Raises:
         InputError: a file is missing or cannot be used, or the codes are older than their run.
 
     """
-    from aecli.run.codes import read_codes
+    from aecli.run.part import codes_are_there, find_codes
+    from aecli.run.parts import read_codes_or_parts
 
-    path = codes_path(source)
+    path, source = codes_path(source), find_codes(source)
     if path == source:
-        return read_codes(path, labels)
+        return read_codes_or_parts(path, labels)
     encode = f"aecli encode {shlex.quote(str(source))}"
-    if kind_of(path) != "file":
+    if not codes_are_there(path):
         raise InputError(f"{source} has no {path.name}: {encode} makes it")
-    codes = read_codes(path, labels)
+    codes = read_codes_or_parts(path, labels)
     if not _made_by(source, codes):
         raise InputError(f"{path} is older than the run: {encode} --force replaces it")
     return codes
@@ -146,8 +149,12 @@ def draw_map(source: Path, options: PlotOptions) -> "Figure":
             of range.
 
     """
+    from aecli.run.parts import parts_note
+
     style = _style(options)
     path, codes = codes_path(source), read_codes_of(source, options.labels)
+    if (note := parts_note(path, codes)) is not None:
+        options.say(note)
     for reason, count in codes.left_out.items():
         options.say(f"left out: {count:,} {reason}")
     coloring = _coloring(path, codes, options)

@@ -76,7 +76,16 @@ class PlotOptions:
 
 
 def codes_path(source: Path) -> Path:
-    """Return the codes that a source means: a file itself, or those in a run's folder."""
-    from aecli.run.codes import default_codes_path
+    """Return the codes that a source means: a file itself, or those in a folder.
 
+    They are those of a run, or in parts.
+
+    Raises:
+        InputError: the folder has parts of several codes.
+
+    """
+    from aecli.run.codes import default_codes_path
+    from aecli.run.part import find_codes
+
+    source = find_codes(source)
     return default_codes_path(source) if kind_of(source) == "folder" else source

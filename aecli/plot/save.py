@@ -55,11 +55,21 @@ def save_figure(figure: Figure, path: Path, *, replace: bool = False) -> None:
         SystemExit: a signal has come.
 
     """
-    kind = path.suffix.lower().removeprefix(".")
+    files.write_bytes(path, figure_bytes(figure, path.suffix), replace=replace)
+
+
+def figure_bytes(figure: Figure, suffix: str) -> bytes:
+    """Return a picture as the bytes of a file of this suffix, one of `PICTURE_SUFFIXES`.
+
+    Raises:
+        SystemExit: a signal has come.
+
+    """
+    kind = suffix.lower().removeprefix(".")
     # Without a date: the same codes give the same bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     picture = io.BytesIO()
     with default_style():
         figure.savefig(picture, format=kind, dpi="figure", metadata=metadata)
     signals.end_if_requested()
-    files.write_bytes(path, picture.getvalue(), replace=replace)
+    return picture.getvalue()

@@ -1,8 +1,12 @@
 """Small pictures of images and vectors, RGB, to be put side by side."""
 
+from collections.abc import Callable, Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
+
+from aecli.pixels import Images, unit_range
 
 # The height and width of a vector's line.
 LINE_SHAPE = (32, 48)
@@ -10,6 +14,25 @@ _INK = 40
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+
+
+def tiles(
+    batches: Iterable[Images],
+    shape: tuple[int, int],
+    limits: tuple[float, float] | None = None,
+    report: Callable[[int], None] = lambda images: None,
+) -> Iterator[Bytes]:
+    """Yield images, in batches of any type of pixel (m, h, w, c), as RGB, uint8 (*shape, 3).
+
+    With `limits` they are vectors, drawn as lines between these values. `report` is called with
+    the number of images of each batch that is done.
+    """
+    for batch in batches:
+        if limits is not None:
+            yield from (line_tile(row.reshape(-1), shape, limits) for row in batch)
+        else:
+            yield from (image_tile(image, shape) for image in unit_range(batch))
+        report(len(batch))
 
 
 def image_tile(image: Floats, shape: tuple[int, int]) -> Bytes:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from aecli import files
 from aecli.config import SplitName
 from aecli.errors import InputError
-from aecli.labels import Labels
+from aecli.labels import Labelling, Labels
 from aecli.npy import add_npy, finite_float32, read_npy
 from aecli.run.points import PER_POINT, PerPointMetric
 from aecli.run.provenance import Provenance
@@ -81,13 +81,14 @@ class CodeBlocks:
     """Codes on their way to a file.
 
     `blocks`: float32 (m, d) each, together of the shape `shape`, (n, d). `labels` and `provenance`
-    as of `Codes`.
+    as of `Codes`. `late` gives the fields of the provenance that are known once all blocks are.
     """
 
     blocks: Iterable[CodeArray]
     shape: tuple[int, int]
     labels: Labels | None
     provenance: Mapping[str, Any]
+    late: Callable[[], Mapping[str, Any]] = dict
 
     def gather(self) -> Codes:
         """Return all of them, in memory."""
@@ -154,6 +155,12 @@ def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> C
     return numbers.astype(np.float32)
 
 
+def known_points(codes: Path, values: CodeArray) -> dict[PerPointMetric, CodeArray]:
+    """Return all numbers that lie beside the codes `values`; raises as `read_point_values`."""
+    there = [what for what in PER_POINT if files.kind_of(point_path(codes, what)) == "file"]
+    return {what: read_point_values(codes, what, values) for what in there}
+
+
 def _made_by(codes: Path, what: PerPointMetric) -> str:
     """Return the command that makes a number for each of `codes`: of its run where it is known."""
     run, (command, *options) = codes.parent, PER_POINT[what].made_by
@@ -218,7 +225,7 @@ def refuse_existing_codes(path: Path, *, force: bool) -> None:
     """
     files.refuse_existing(*codes_files(path), force=force)
     beside = provenance_path(path)
-    if files.kind_of(beside) == "file" and _read_provenance(beside) is None:
+    if files.kind_of(beside) == "file" and read_provenance(beside) is None:
         raise InputError(f"{beside} is not the provenance of codes: give the codes another name")
 
 
@@ -230,7 +237,7 @@ def refuse_foreign_labels(path: Path, labels: Labels | None) -> None:
     beside = labels_path(path)
     if labels is not None or files.kind_of(beside) == "nothing":
         return
-    older = _read_provenance(provenance_path(path)) or {}
+    older = read_provenance(provenance_path(path)) or {}
     if older.get("labels_sha256") != _hash(read_npy(beside)):
         raise InputError(
             f"{beside} is not known to be of older codes, and the new ones have no labels: move "
@@ -265,7 +272,7 @@ def write_codes(path: Path, codes: CodeBlocks, *, replace: bool = False) -> list
             "codes_sha256": digest.hexdigest(),
             "labels_sha256": None if labels is None else _hash(labels),
         }
-        provenance = {**codes.provenance, **hashes}
+        provenance = {**codes.provenance, **codes.late(), **hashes}
         signed = provenance | {"sha256": _hash_of_json(provenance)}
         together.write(provenance_path(path), files.json_bytes(signed))
     return [path, *([] if labels is None else [labels_path(path)]), provenance_path(path)]
@@ -293,7 +300,7 @@ def read_codes(path: Path, labels: str | Path | None = None) -> Codes:
 
 def _read_codes(path: Path, labels: str | Path | None) -> Codes:
     values = read_matrix(path)
-    provenance = _read_provenance(provenance_path(path))
+    provenance = read_provenance(provenance_path(path))
     if provenance is not None and provenance["codes_sha256"] != _hash(values):
         raise InputError(
             f"{provenance_path(path)} belongs to other codes than {path}: encode again"
@@ -302,25 +309,43 @@ def _read_codes(path: Path, labels: str | Path | None) -> Codes:
         raise InputError(
             f"{provenance_path(path)} is of codes of another shape than {path}: encode again"
         )
-    if labels is None and files.kind_of(labels_path(path)) != "file":
-        return Codes(values, None, provenance)
-    from aecli.data.label_files import read_labels
-
-    row_ids = provenance.get("row_ids") if provenance and labels is not None else None
-    found = read_labels(str(labels or labels_path(path)), len(values), row_ids)
-    if found.labels is None and found.numbers is None:
-        raise InputError(
-            f"{labels or labels_path(path)} has no classes: expected one label for each row, got "
-            f"{', '.join(found.left_out)}"
-        )
     if labels is not None:
-        # They may be anything, clusters for example: the data set's names are not theirs.
-        provenance = {**provenance, **dict.fromkeys(_CLASSES)} if provenance else None
-    elif provenance is not None and (
+        return with_labels(Codes(values, None, provenance), labels)
+    if files.kind_of(labels_path(path)) != "file":
+        return Codes(values, None, provenance)
+    found = _read_labels(labels_path(path), len(values))
+    if provenance is not None and (
         found.labels is None or provenance["labels_sha256"] != _hash(found.labels)
     ):
         raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
     return Codes(values, found.labels, provenance, found.class_names, found.numbers, found.left_out)
+
+
+def with_labels(codes: Codes, labels: str | Path) -> Codes:
+    """Return codes with the labels of another file, as `label_files.read_labels` reads it.
+
+    Raises:
+        InputError: the file is missing, or has no label for each of the codes.
+
+    """
+    row_ids = codes.provenance.get("row_ids") if codes.provenance else None
+    found = _read_labels(labels, len(codes.values), row_ids)
+    # They may be anything, clusters for example: the data set's names are not theirs.
+    provenance = {**codes.provenance, **dict.fromkeys(_CLASSES)} if codes.provenance else None
+    values = codes.values
+    return Codes(values, found.labels, provenance, found.class_names, found.numbers, found.left_out)
+
+
+def _read_labels(path: str | Path, rows: int, row_ids: Sequence[str] | None = None) -> Labelling:
+    from aecli.data.label_files import read_labels
+
+    found = read_labels(str(path), rows, row_ids)
+    if found.labels is None and found.numbers is None:
+        raise InputError(
+            f"{path} has no classes: expected one label for each row, got "
+            f"{', '.join(found.left_out)}"
+        )
+    return found
 
 
 def read_matrix(path: Path) -> CodeArray:
@@ -350,8 +375,13 @@ def as_matrix(values: npt.NDArray[Any], where: str) -> CodeArray:
     return finite_float32(values, f"{where} holds numbers that are not finite as float32")
 
 
-def _read_provenance(path: Path) -> dict[str, Any] | None:
-    """Return what `write_codes` wrote, or None where there is none; others have JSON files too."""
+def read_provenance(path: Path) -> dict[str, Any] | None:
+    """Return what `write_codes` wrote, or None where there is none; others have JSON files too.
+
+    Raises:
+        InputError: the file is damaged.
+
+    """
     if files.kind_of(path) != "file":
         return None
     provenance = files.read_json(path)

@@ -17,8 +17,12 @@ _UNENDED = (
 )
 
 
-def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -> Dataset:
+def open_for(
+    checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar, *, pixels: bool = True
+) -> Dataset:
     """Return the data set of `source`; where that is None, the one a checkpoint was trained on.
+
+    Without `pixels` the run's own are not compared with those that it was trained on.
 
     Images are converted as those of the run were: they get its size, its channels, its bits and its
     range. `Dataset.converted` says how many were not like that. Vectors must have its length.
@@ -30,7 +34,7 @@ def open_for(checkpoint: Checkpoint, source: Source | None, bar: Bar = no_bar) -
 
     """
     if source is None:
-        return reopen(checkpoint, bar)
+        return reopen(checkpoint, bar, pixels=pixels)
     check_source(checkpoint, source)
     dataset = open_dataset(_as_in(checkpoint, source), bar)
     _check_shape(checkpoint, dataset)
@@ -97,15 +101,17 @@ def notes(
     return said + [note for note in found if note]
 
 
-def reopen(checkpoint: Checkpoint, bar: Bar = no_bar) -> Dataset:
-    """Return the data set that a checkpoint was trained on.
+def reopen(checkpoint: Checkpoint, bar: Bar = no_bar, *, pixels: bool = True) -> Dataset:
+    """Return the data set that a checkpoint was trained on; `pixels` as in `check_same_data`.
 
     Raises:
         InputError: it is no longer there, or its pixels have changed.
 
     """
     dataset = reopen_dataset(checkpoint.data.source, bar)
-    check_same_data(checkpoint, dataset, "; name the DATASET to take it all the same")
+    check_same_data(
+        checkpoint, dataset, "; name the DATASET to take it all the same", pixels=pixels
+    )
     return dataset
 
 
@@ -118,9 +124,14 @@ def default_split(dataset: Dataset, *, named: bool) -> SplitName:
     return "all" if named and not dataset.has_own_splits else "test"
 
 
-def check_same_data(checkpoint: Checkpoint, dataset: Dataset, advice: str = "") -> None:
-    """Raise `InputError` where a data set is not the one that a checkpoint was trained on."""
-    if dataset.fingerprint != checkpoint.data.fingerprint:
+def check_same_data(
+    checkpoint: Checkpoint, dataset: Dataset, advice: str = "", *, pixels: bool = True
+) -> None:
+    """Raise `InputError` where a data set is not the one that a checkpoint was trained on.
+
+    Without `pixels`, which are all read for it, splits and labels alone are compared.
+    """
+    if pixels and dataset.fingerprint != checkpoint.data.fingerprint:
         raise InputError(
             f"{dataset.source.location} is not the data that the run was trained on, "
             f"{checkpoint.data.name}: its pixels differ{advice}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aecli.clock import seconds_since
 from aecli.config import SplitName
 from aecli.errors import InputError
+from aecli.extras import require_extra
 from aecli.printable import plural
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 # A method is fitted on at most this many images.
 MOST_FITTED = 100_000
-# The extra of this package that installs the packages of all methods.
-_EXTRA = "aecli[against]"
+# The extra that installs the packages of all methods.
+_EXTRA = "against"
 _ROWS_AT_A_TIME = 4_096
 # Images placed before the clock starts: what is compiled once does not count.
 _WARM_UP = 100
@@ -158,15 +159,9 @@ def known_baselines(names: Iterable[str]) -> tuple[str, ...]:
 
 def check_installed(names: Iterable[str], dimensions: int) -> None:
     """Raise `InputError` where a method is not installed, or makes no maps of these dimensions."""
-    from importlib.util import find_spec
-
     for name in names:
         baseline = BASELINES[name]
-        if find_spec(baseline.module) is None:
-            raise InputError(
-                f"--against {name} needs {baseline.package}, which is not installed: "
-                f"pip install '{_EXTRA}'"
-            )
+        require_extra(f"--against {name}", _EXTRA, **{baseline.module: baseline.package})
         if baseline.dimensions is not None and dimensions not in baseline.dimensions:
             makes = " or ".join(map(str, baseline.dimensions))
             raise InputError(

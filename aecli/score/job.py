@@ -25,8 +25,10 @@ from aecli.files import kind_of
 from aecli.labels import UNKNOWN, Labels
 from aecli.printable import plural
 from aecli.run.checkpoint import Checkpoint, load
-from aecli.run.codes import Codes, default_codes_path, is_codes, labels_path, read_codes
+from aecli.run.codes import Codes, default_codes_path, is_codes, labels_path
 from aecli.run.folder import RunFolder, find_checkpoint, folder_of
+from aecli.run.part import codes_are_there, find_codes
+from aecli.run.parts import are_of, read_codes_or_parts, refuse_single_part, same_images
 from aecli.run.reopen import default_split, open_for
 from aecli.score.baselines import has_separate_train_split
 
@@ -84,19 +86,17 @@ class RunJob:
         named = [] if self.location is None else [self.location, *option_words(self.options)]
         words = [str(self.run), *named, "--split", self.split, "-o", str(self.codes_path)]
         encode = f"aecli encode {shlex.join(words)}"
-        if kind_of(self.codes_path) != "file":
+        if not codes_are_there(self.codes_path):
             raise InputError(
                 f"--per-point writes next to {self.codes_path}, which does not exist: {encode}"
             )
-        expected = {
-            "model_sha256": self.checkpoint.model_hash,
-            "fingerprint": self.dataset.fingerprint,
-            "split": self.split,
-            "rows": self.dataset.count(self.split),
-        }
-        codes = read_codes(self.codes_path)
-        provenance = codes.provenance or {}
-        if any(provenance.get(name) != value for name, value in expected.items()):
+        codes = read_codes_or_parts(self.codes_path)
+        provenance = codes.provenance
+        if (
+            provenance is None
+            or provenance.get("model_sha256") != self.checkpoint.model_hash
+            or not are_of(provenance, self.dataset, self.split)
+        ):
             raise InputError(
                 f"{self.codes_path} does not hold this run's codes of these images: "
                 f"{encode} --force"
@@ -160,6 +160,7 @@ def score_job(
         InputError: there is no such run, there are no such codes, or the data do not belong to it.
 
     """
+    path = find_codes(path)
     if is_codes(path):
         if seeds is not None:
             raise InputError(STABILITY_NEEDS_RUN)
@@ -231,7 +232,9 @@ def codes_job(
         InputError: the codes or the data cannot be read, or do not belong together.
 
     """
-    codes = read_codes(path)
+    path = find_codes(path)
+    codes = read_codes_or_parts(path)
+    refuse_single_part(path, codes)
     provenance = codes.provenance or {}
     own = Source.from_json(provenance["source"]) if provenance else None
     source = choose_source(location, options or {}, like=own)
@@ -289,7 +292,7 @@ def _renumbered(labels: Labels, names: Sequence[str], among: Sequence[str]) -> L
 def _reopen(path: Path, provenance: Mapping[str, Any], bar: Bar) -> Dataset:
     """Return the data set that codes are of; `InputError` where it has changed."""
     data = reopen_dataset(Source.from_json(provenance["source"]), bar)
-    if provenance["fingerprint"] != data.fingerprint:
+    if not same_images(provenance, data):
         raise InputError(
             f"{data.source.location} has changed since {path} was made: name the DATASET to take "
             "it all the same"
@@ -325,7 +328,9 @@ def _read_voters(path: Path, job: CodesJob) -> Codes:
         InputError: the file cannot be read, or these codes cannot predict those labels.
 
     """
-    voters = read_codes(path)
+    path = find_codes(path)
+    voters = read_codes_or_parts(path)
+    refuse_single_part(path, voters)
     check_count(path, voters, job.dataset, "train")
     if not has_separate_train_split(job.dataset, job.split):
         raise InputError(

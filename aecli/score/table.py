@@ -1,7 +1,5 @@
 """A row for each code of a split: whose it is, and what is known of it."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aecli.csv_text import csv_bytes
 from aecli.labels import UNKNOWN, Labels
 from aecli.printable import significant
 from aecli.run.points import PerPointMetric
@@ -24,7 +23,7 @@ class PointTable:
     `labels`: int64 (n,), None without labels, and `predicted` those that the nearest codes predict,
     None where they predict none. `class_names`: what both index. `points`: numbers by their name,
     float32 (n,). `duplicate_of`: the row of the first equal or nearly equal image, -1 for none;
-    None where none were looked for.
+    None where none were looked for. `codes`: float32 (n, d), None where they are not to be shown.
     """
 
     rows: int
@@ -32,33 +31,53 @@ class PointTable:
     labels: Labels | None
     predicted: Labels | None
     class_names: Sequence[str] | None
-    points: Mapping[PerPointMetric, Floats]
+    points: Mapping[PerPointMetric, Floats] | Mapping[str, Floats]
     duplicate_of: Labels | None = None
+    codes: Floats | None = None
 
     @property
     def columns(self) -> list[str]:
         """The names of the columns; those of what is rarely there come last."""
-        more: list[str] = [name for name in self.points if name not in ("trust", "error")]
+        more = [name for name in self.points if name not in ("trust", "error")]
         more += ["duplicate_of"] if self.duplicate_of is not None else []
-        return ["row", "file", "label", "predicted", "trust", "error", *more]
+        return ["row", "file", "label", "predicted", "trust", "error", *more, *self._code_columns]
 
-    def to_csv(self) -> bytes:
-        """Return the table as CSV in UTF-8, with a head; a cell is empty where nothing is known."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        for row in range(self.rows):
-            cells = self.row(row)
-            writer.writerow("" if cells[name] is None else cells[name] for name in self.columns)
-        # Names of files are bytes, and not always text.
-        return text.getvalue().encode("utf-8", "surrogateescape")
+    @property
+    def known_columns(self) -> list[str]:
+        """Those of the columns in which something is known."""
+        unknown = {
+            name
+            for name, values in (
+                ("file", self.files),
+                ("label", self.labels),
+                ("predicted", self.predicted),
+                ("trust", self.points.get("trust")),
+                ("error", self.points.get("error")),
+            )
+            if values is None
+        }
+        return [name for name in self.columns if name not in unknown]
+
+    @property
+    def _code_columns(self) -> list[str]:
+        dimensions = 0 if self.codes is None else self.codes.shape[1]
+        return [f"code_{number}" for number in range(1, dimensions + 1)]
+
+    def to_csv(self, columns: Sequence[str] | None = None) -> bytes:
+        """Return the table as CSV; a cell is empty where nothing is known.
+
+        `columns`: those to write, all unless given.
+        """
+        columns = self.columns if columns is None else columns
+        rows = (self.row(row) for row in range(self.rows))
+        return csv_bytes(columns, ([cells[name] for name in columns] for cells in rows))
 
     def row(self, row: int) -> dict[str, Any]:
         """Return the cells of a row by column, in JSON's types; None where nothing is known."""
         duplicate = UNKNOWN if self.duplicate_of is None else int(self.duplicate_of[row])
-        numbers: dict[str, float] = {
-            name: float(str(values[row])) for name, values in self.points.items()
-        }
+        numbers = {name: _number(values[row]) for name, values in self.points.items()}
+        if self.codes is not None:
+            numbers |= zip(self._code_columns, map(_number, self.codes[row]), strict=True)
         known: dict[str, Any] = {
             "row": row,
             "file": self.files[row] if self.files else None,
@@ -92,6 +111,11 @@ class PointTable:
             return None
         label = int(labels[row])
         return self.class_names[label] if self.class_names else label
+
+
+def _number(value: np.float32) -> float | None:
+    """Return a float32 with its own digits, not those of the float64 beside it; None for NaN."""
+    return None if np.isnan(value) else float(str(value))
 
 
 def _text(cell: Any) -> str:

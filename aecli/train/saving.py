@@ -1,12 +1,10 @@
 """What a training writes into the run's folder, and when."""
 
-import csv
-import io
 import math
 import platform
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 
 from aecli import files, neighbors
 from aecli.config import Config
+from aecli.csv_text import csv_bytes
 from aecli.data import DataDescription
 from aecli.errors import AecliError
 from aecli.model.parameters import Parameters
@@ -171,7 +170,9 @@ class Saver:
             together.write(folder.metrics, files.json_lines_bytes(metrics))
             together.write(folder.config, files.json_bytes(settings))
             if self._broken:
-                together.write(folder.left_out, _csv(("file", "reason"), self._broken.items()))
+                together.write(
+                    folder.left_out, csv_bytes(("file", "reason"), list(self._broken.items()))
+                )
             for path in self._stale:
                 together.remove(path)
             together.write(folder.last, to_bytes(last))
@@ -228,14 +229,6 @@ class Saver:
                 f"{self._folder.path} was moved or removed while it was trained: the training ends "
                 "here; where the folder was moved to, aecli train --resume -o FOLDER resumes it"
             )
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _versions() -> dict[str, Any]:

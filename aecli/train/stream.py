@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aecli.data import Dataset, Rows, count_of, rows_at, rows_between
+from aecli.data import Dataset, Rows, StoredImages, count_of, rows_at, rows_between
 from aecli.errors import InputError
 from aecli.pixels import Images
 from aecli.run.states import ShuffleLayout
@@ -103,8 +103,11 @@ def shuffle_buffers(
         images = np.empty((group, layout.buffer_rows, *dataset.image_shape), dataset.images.dtype)
         positions = np.zeros(layout.buffer_rows, np.int64)
         filled = 0
-        for start in starts[first : first + layout.buffer_blocks].tolist():
-            stop = min(start + layout.block_rows, count)
+        own = starts[first : first + layout.buffer_blocks].tolist()
+        blocks = [(start, min(start + layout.block_rows, count)) for start in own]
+        if isinstance(dataset.images, StoredImages):
+            dataset.images.announce(rows_between(rows, *block) for block in blocks)
+        for start, stop in blocks:
             positions[filled : filled + stop - start] = np.arange(start, stop)
             images[0, filled : filled + stop - start] = dataset.images[
                 rows_between(rows, start, stop)

@@ -26,6 +26,8 @@ _COMMANDS: dict[str, str] = {
     "plot": "plot run -o p.png",
     "plot reconstructions": "plot run --kind reconstructions -o p.svg",
     "score": "score run --per-point --force --picture p.png",
+    "export": "export run -o e",
+    "train --tensorboard": f"{_LONG} --tensorboard b -o new",
     "score --stability": "score run --stability 50",
     "show": "show run --shapes",
     "data show": "data show pictures --picture p.png",

@@ -76,6 +76,8 @@ _EXISTING = {
     "score run --picture p.svg": ("p.svg",),
     "score run --per-point": ("run/codes.trust.npy", "run/codes.error.npy"),
     "data show --picture p.png": ("p.png",),
+    "export run --format csv -o e": ("e/codes.csv",),
+    "export run --format torch": ("run/torch/load.py", "run/torch/README.md"),
     f"{_TRAIN} -o run": ("run/last.safetensors", "run/summary.json"),
 }
 
@@ -104,6 +106,7 @@ _OWN = (
     "score run pictures --size 8 --picture pictures/cat/00.png",
     "score run pictures --size 8 --picture pictures/cat/new.png",
     "encode run pictures --size 8 --grayscale -o pictures/cat/c.npy",
+    "export run --format hub -o run",
     "train images.npy -o images.npy",
     "train images.npy --epochs 1 --hidden 4 --profile images.npy -o new",
     "train pictures --size 8 -o pictures/cat/00.png",

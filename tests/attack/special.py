@@ -59,8 +59,14 @@ _WRITTEN: dict[str, tuple[str, str]] = {
     "--picture of data show": ("p.png", "data show --picture p.png"),
     "numbers of score": ("run/codes.trust.npy", "score run --per-point"),
     "-o of train": ("new", f"train digits {SETTINGS} -o new"),
+    "-o of export": ("e", "export run --format csv -o e"),
+    "a file of an export": ("e/codes.csv", "export run --format csv -o e"),
+    "--tensorboard": ("b", f"train digits {SETTINGS} --tensorboard b -o new"),
     "--profile": ("trace", f"train digits {SETTINGS} --profile trace -o new"),
 }
+
+# Where a folder is expected.
+_FOLDERS = ("-o of train", "-o of export", "--tensorboard", "--profile")
 
 # What nobody names: locks, temporary files and what the cache folder keeps.
 _HIDDEN: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -118,13 +124,13 @@ def _rows() -> Iterator[Case]:
             for force in (" --force", ""):
                 if turn and (turn + number + bool(force)) % 4:
                     continue
-                folder_expected = kind == "a folder" and what in ("-o of train", "--profile")
+                folder_expected = kind == "a folder" and what in _FOLDERS
                 yield Case(
                     f"{what}: {kind}{force}",
                     command + force,
                     (_prepared, special(kind, path)),
                     GOOD if folder_expected else REFUSED,
-                    leaves=("new/*", "trace/*") if folder_expected else (),
+                    leaves=("new/*", "trace/*", "e/*", "b/*") if folder_expected else (),
                     own_process=folder_expected,
                     short=turn == 0 and "train" not in command and bool(force),
                 )

@@ -51,6 +51,7 @@ _COMMANDS = {
     "decode": "decode run -o d.npy",
     "data show": "data show pictures",
     "score": "score run --per-point --force",
+    "export": "export run --format torch -o e",
 }
 
 

@@ -15,6 +15,7 @@ _NUMBERS = {
     "plot run -o p.png": "--count",
     "score run": "--sample --stability",
     "show run --shapes": "--rows",
+    "export run --format projector -o e": "--sample --seed",
 }
 _NO_NUMBERS = ("x", "", "0x10", "1e", "--", "\x1b[31m", "nan", "9" * 5_000, "\udcff", "½", "1,5")
 _CHOICES = (
@@ -30,6 +31,8 @@ _CHOICES = (
     "plot run -o p.png --color-by",
     "score run --split",
     "score run --against",
+    "export run -o e --format",
+    "export run -o e --input",
 )
 _NO_CHOICES = (
     "x",
@@ -78,6 +81,18 @@ _WHOLE = (
     "train ./none -o new",
     "train digits --config none.toml -o new",
     "encode none",
+    "encode run -o c.npy --part x",
+    "encode run -o c.npy --part 2/2",
+    "encode run -o c.npy --part 0/0",
+    "encode run -o c.npy --part -1/2",
+    "encode run -o c.npy --part auto",
+    "encode run -o c.npy --part 0/99999",
+    "encode run -o c.npy --part 1/2/3",
+    "encode --merge none.npy",
+    "encode --merge .",
+    "encode --merge run",
+    "encode run --merge none.npy",
+    "encode --merge none.npy --part 0/2",
     "encode run none -o c.npy",
     "encode run --split validation,test -o c.npy",
     "encode run --labels labels.npy -o c.npy",

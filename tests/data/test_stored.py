@@ -9,8 +9,7 @@ import pytest
 from aecli import npy
 from aecli.data import StoredImages, extremes, stored
 from aecli.errors import InputError
-from aecli.npy import StoredArray, open_npy
-from aecli.pixels import Images
+from aecli.npy import Array, StoredArray, open_npy
 
 IMAGES = np.random.default_rng(0).integers(0, 65536, (50, 3, 4), np.uint16)
 
@@ -29,7 +28,7 @@ def test_rows_are_those_of_the_array(
     images: StoredImages, monkeypatch: pytest.MonkeyPatch, read_bytes: int, gap_bytes: int
 ) -> None:
     monkeypatch.setattr(stored, "_READ_BYTES", read_bytes)
-    monkeypatch.setattr(stored, "_GAP_BYTES", gap_bytes)
+    monkeypatch.setattr(StoredArray, "gap_bytes", gap_bytes)
     for rows in (slice(3, 9), slice(0, 50), np.array([0]), np.array([1, 2, 3, 9, 20, 21, 49])):
         np.testing.assert_array_equal(images[rows][..., 0], IMAGES[rows])
     assert images[np.array([], np.int64)].shape == (0, 3, 4, 1)
@@ -41,15 +40,15 @@ def test_rows_far_apart_are_read_separately(
     images: StoredImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A row has 24 bytes: gaps of up to 4 rows are read.
-    monkeypatch.setattr(stored, "_GAP_BYTES", 100)
+    monkeypatch.setattr(StoredArray, "gap_bytes", 100)
     reads: list[tuple[int, int]] = []
-    read = StoredImages._read
+    read = StoredArray.__getitem__
 
-    def count(images: StoredImages, rows: slice) -> Images:
+    def count(array: StoredArray, rows: slice) -> Array:
         reads.append((rows.start, rows.stop))
-        return read(images, rows)
+        return read(array, rows)
 
-    monkeypatch.setattr(StoredImages, "_read", count)
+    monkeypatch.setattr(StoredArray, "__getitem__", count)
     images[np.array([0, 4, 9, 40])]
     assert reads == [(0, 5), (9, 10), (40, 41)]
 

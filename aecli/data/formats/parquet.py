@@ -14,11 +14,11 @@ from aecli.data.encoded import EncodedImage
 from aecli.data.encoded_dataset import FoundImages, read_found
 from aecli.data.format import Format
 from aecli.data.layout import Layout, split_of, splits_of_layout
-from aecli.data.parquet_file import MAGIC, label_kind, open_table
+from aecli.data.parquet_file import MAGIC, label_kind, open_table, parquet_spans
 from aecli.data.progress import Bar
 from aecli.data.reading import FileState, changed, reading, state_of
 from aecli.data.rows import Rows
-from aecli.data.source import Source
+from aecli.data.source import Source, shards
 from aecli.data.splits import SPLIT_WORDS, split_parts
 from aecli.errors import InputError
 from aecli.files import kind_of
@@ -157,6 +157,22 @@ def read_parquet(paths: Sequence[Path], source: Source, bar: Bar) -> Dataset:
     return dataset
 
 
+def needed_spans(file: IO[bytes], path: Path, size: int) -> list[tuple[int, int]]:
+    """Return which bytes of a Parquet file of images are read; see `parquet_spans`.
+
+    Raises:
+        InputError: it is damaged, or has no images.
+
+    """
+
+    def leaves(schema: Any) -> list[str]:
+        columns = _columns(schema, path)
+        fields = (columns.data, columns.path, columns.label)
+        return [".".join(filter(None, field)) for field in fields if field is not None]
+
+    return parquet_spans(file, path, size, leaves)
+
+
 def _splits_of_files(layout: Layout, source: Source) -> Mapping[str, Rows]:
     return split_parts(layout.rows, source.location)
 
@@ -167,7 +183,8 @@ def _split_paths(
     """Return the files of each split, and what splits are called where one stands for another."""
     found: dict[str, list[Path]] = {}
     for path in paths:
-        folders = path.relative_to(location).parts[:-1] if path != location else ()
+        inside = path.is_relative_to(location) and path != location
+        folders = path.relative_to(location).parts[:-1] if inside else ()
         words = {split_of(word) for word in re.split(r"[^a-z]+", path.stem.lower())}
         words |= {split_of(name) for name in folders}
         splits = [word for word in words if word is not None]
@@ -369,11 +386,12 @@ def _matches(path: Path, first_bytes: bytes) -> bool:
 
 def _read(source: Source, bar: Bar) -> Dataset:
     path = Path(source.location)
-    return read_parquet(find_parquet(path) if path.is_dir() else [path], source, bar)
+    return read_parquet(find_parquet(path) if path.is_dir() else shards(path), source, bar)
 
 
 FORMAT = Format(
     description="Parquet or saved Arrow",
     matches=_matches,
     read=_read,
+    has_shards=True,
 )

@@ -13,7 +13,7 @@ from aecli.data.image_file import SUFFIXES
 from aecli.data.layout import split_of
 from aecli.data.progress import Bar
 from aecli.data.reading import first_bytes, reading
-from aecli.data.source import Source
+from aecli.data.source import Source, shards
 from aecli.data.tar_file import BLOCK, MAGIC_PLACE, tar_entries
 from aecli.errors import InputError
 from aecli.files import kind_of
@@ -58,7 +58,7 @@ def _matches(path: Path, start: bytes) -> bool:
 
 def _read(source: Source, bar: Bar) -> Dataset:
     location = Path(source.location)
-    paths = _shards(location) if location.is_dir() else [location]
+    paths = _shards(location) if location.is_dir() else shards(location)
     archives = {}
     for path in paths:
         start = first_bytes(path, 6)
@@ -79,4 +79,5 @@ FORMAT = Format(
     matches=_matches,
     read=_read,
     priority=1,
+    has_shards=True,
 )

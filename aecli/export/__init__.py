@@ -1,0 +1,1 @@
+"""A trained map for other programs: ONNX, TensorBoard's projector, CSV, PyTorch, model hubs."""

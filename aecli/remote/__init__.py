@@ -1,0 +1,1 @@
+"""Data elsewhere: over HTTP, and in the object storage of clouds."""
