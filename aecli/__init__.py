@@ -7,7 +7,7 @@ __all__ = ["Autoencoder", "open_dataset", "plot_map", "score_map"]
 # Where each public name is; it is imported when it is asked for.
 _PLACES = {
     "Autoencoder": "aecli.estimator",
-    "open_dataset": "aecli.data",
+    "open_dataset": "aecli.datasets",
     "plot_map": "aecli.plot.on_axes",
     "score_map": "aecli.score.on_arrays",
 }
@@ -15,7 +15,7 @@ _PLACES = {
 # To import typing takes as long as all else here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from aecli.data import open_dataset
+    from aecli.datasets import open_dataset
     from aecli.estimator import Autoencoder
     from aecli.plot.on_axes import plot_map
     from aecli.score.on_arrays import score_map

@@ -8,7 +8,7 @@ from aecli.config import SETTINGS
 from aecli.errors import AecliError, InputError
 
 # Keywords of the estimator and of functions that are no settings.
-_KEYWORDS = (*SETTINGS, "validation", "split_seed", "rescale", "sample")
+_KEYWORDS = (*SETTINGS, "validation", "test", "split_seed", "rescale", "size", "sample")
 
 
 @contextmanager

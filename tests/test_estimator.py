@@ -297,6 +297,19 @@ def test_other_processes_place_the_same(of_digits: Autoencoder, images: Array) -
     np.testing.assert_array_equal(np.concatenate(halves), of_digits.transform(images))
 
 
+def test_data_sets_are_opened_as_by_the_shell(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", np.eye(9, dtype=np.uint8).reshape(9, 3, 3))
+    np.save(tmp_path / "y.npy", np.arange(9) % 2)
+    opened = aecli.open_dataset(tmp_path / "X.npy", labels=tmp_path / "y.npy", test=0, size=(4, 4))
+    assert opened.split("all").images.shape == (9, 4, 4, 1)
+    assert opened.labels_of("train") is not None
+    assert opened.count("train") == 8
+    with pytest.raises(ValueError, match=r"^size 0x4: expected lengths"):
+        aecli.open_dataset("digits", size=(0, 4))
+    with pytest.raises(ValueError, match="no data set, file or folder is called 'digit'"):
+        aecli.open_dataset("digit")
+
+
 def test_importing_aecli_imports_nothing_heavy() -> None:
     program = (
         "import sys, time; start = time.process_time(); import aecli; print(aecli.__version__);"

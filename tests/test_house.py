@@ -64,7 +64,7 @@ export.graph export.proof export.points
 export.onnx_files export.torch_files export.projector
 export.hub
 export.formats
-estimator score.on_arrays
+estimator datasets score.on_arrays
 cli.stdout
 cli.console
 cli.options cli.warnings cli.environment
