@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test attack torture check fix docs bench clean
+.PHONY: help install demo test attack torture check fix docs bench dist wheel clean
 
 help:  ## Show what make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -52,6 +52,19 @@ $(BENCH)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --editable '.[bench]'
 	touch $@
+
+dist:  ## Build the wheel and the sdist, and check them as the package index would
+	rm -rf dist build/publish
+	$(PYTHON) -m venv build/publish
+	build/publish/bin/python -m pip install --quiet build twine
+	build/publish/bin/python -m build --outdir dist
+	build/publish/bin/python -m twine check --strict dist/*
+
+wheel: dist  ## Install the wheel into an empty environment, and train on the digits there
+	rm -rf build/wheel
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet dist/*.whl
+	cd build/wheel && bin/aecli train --recipe plain --epochs 2 -o run && bin/aecli encode run
 
 clean:  ## Remove the virtual environments, caches and demo runs
 	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis runs/demo
