@@ -10,6 +10,7 @@ import numpy as np
 from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
+from aecli.device import Devices
 from aecli.losses import pixel_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
@@ -88,6 +89,8 @@ class Evaluation:
     def __init__(self, step: TrainStep, smoother: Smoother | None = None) -> None:
         """Take what the encoder looks through, None where it sees the images themselves."""
         self._step, self._smoother = step, smoother
+        # Of several processes one evaluates, by itself.
+        self._devices = Devices(own=True)
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
@@ -104,7 +107,7 @@ class Evaluation:
         self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure
     ) -> list[Any]:
         """Return a measure of each batch of a split."""
-        replicated = self._step.devices.replicated
+        replicated = self._devices.replicated
         parameters, smoother = jax.device_put((parameters, self._smoother), replicated)
         return [
             jax.tree.map(
@@ -134,6 +137,6 @@ class Evaluation:
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
                 parameters,
                 batch,
-                jax.device_put(smoother, step.devices.replicated),
+                jax.device_put(smoother, self._devices.replicated),
             )
         return self._programs[measure, len(batch)]

@@ -117,6 +117,7 @@ def new_job(
     bar: Bar = no_bar,
     *,
     force: bool = False,
+    writes: bool = True,
 ) -> TrainJob:
     """Return the job of a new run; the cheap checks come before the data are read.
 
@@ -126,6 +127,7 @@ def new_job(
         source: the data; None for the embedded digits.
         bar: shows the reading.
         force: whether to replace a run.
+        writes: whether this process is the one that writes it.
 
     Raises:
         InputError: a setting is wrong, the folder holds a run, the data cannot be read, or memory
@@ -136,8 +138,9 @@ def new_job(
     if not isinstance(recipe, str):
         raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
     config = with_settings(choose_recipe(recipe), settings)
-    refuse_file(folder.path, "-o expects the folder of a run")
-    folder.refuse_existing(force=force)
+    if writes:
+        refuse_file(folder.path, "-o expects the folder of a run")
+        folder.refuse_existing(force=force)
     with importing(_TRAINING):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     refuse_data_files(folder.files, data)
@@ -185,6 +188,7 @@ def resume_job(
     location: str | None = None,
     options: Mapping[str, Any] | None = None,
     bar: Bar = no_bar,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainJob:
     """Return the job that resumes a run from its last checkpoint.
 
@@ -194,19 +198,15 @@ def resume_job(
         location: where the data are now; None for where they were.
         options: fields of `Source`; the others are as the run has them.
         bar: shows the reading.
+        checkpoint: the last one, where it was read already.
 
     Raises:
         InputError: there is no run, a setting differs from its own, the data do, or memory is too
             small for the model.
 
     """
-    if kind_of(folder.last) != "file":
-        named = [] if location is None else [location, *option_words(options or {})]
-        raise InputError(
-            f"nothing to resume: {folder.path} has no {folder.last.name}; "
-            f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
-        )
-    checkpoint = load(folder.last)
+    if checkpoint is None:
+        checkpoint = last_checkpoint(folder, location, options)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
     source = choose_source(location, options or {}, like=checkpoint.data.source, as_split=True)
     with importing(_TRAINING):
@@ -217,6 +217,24 @@ def resume_job(
             check_same_data(checkpoint, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data, checkpoint)
+
+
+def last_checkpoint(
+    folder: RunFolder, location: str | None = None, options: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """Return the checkpoint that a run is resumed from.
+
+    Raises:
+        InputError: there is none, or it is damaged; the message says how the run would begin.
+
+    """
+    if kind_of(folder.last) != "file":
+        named = [] if location is None else [location, *option_words(options or {})]
+        raise InputError(
+            f"nothing to resume: {folder.path} has no {folder.last.name}; "
+            f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
+        )
+    return load(folder.last)
 
 
 def _refuse_beyond_memory(config: Config, data: Dataset) -> None:

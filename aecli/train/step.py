@@ -149,8 +149,20 @@ class TrainStep:
         if seen is not None:
             coordinates = jax.lax.with_sharding_constraint(seen.coordinates[rows], split)
             inputs = seen.images(coordinates, self.image_shape)
-        step = state.optimizer[-1].count
         labels = None if labels is None else labels[rows[0]]
+        return self.update(state, batch, pixel_variance, seed, labels, inputs)
+
+    def update(
+        self,
+        state: TrainState,
+        batch: jax.Array,
+        pixel_variance: jax.Array | None,
+        seed: jax.Array,
+        labels: jax.Array | None,
+        inputs: jax.Array | None,
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Update the state from a batch whose arrays are those of `loss`."""
+        step = state.optimizer[-1].count
         gradients, losses = jax.grad(self.loss, has_aux=True)(
             state.parameters,
             batch,
