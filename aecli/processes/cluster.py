@@ -77,9 +77,7 @@ def find_cluster(
     if mode not in get_args(Mode):
         raise InputError(f"--distributed {mode}: expected {', '.join(get_args(Mode))}")
     if not (math.isfinite(timeout) and timeout >= _LEAST_TIMEOUT):
-        raise InputError(
-            f"--timeout {timeout:g}: expected seconds, at least {_LEAST_TIMEOUT:g}"
-        )
+        raise InputError(f"--timeout {timeout:g}: expected seconds, at least {_LEAST_TIMEOUT:g}")
     if mode == "off":
         return None
     if coordinator is None and processes is None and process is None:

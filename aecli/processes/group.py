@@ -152,7 +152,7 @@ class Processes:
 
         """
 
-        def compare(given: list[Mapping[str, str]]) -> str | None:
+        def compare(given: list[dict[str, str]]) -> str | None:
             for name, theirs in zip(self.names[1:], given[1:], strict=True):
                 for key in {**given[0], **theirs}:
                     expected, got = given[0].get(key), theirs.get(key)
@@ -173,9 +173,7 @@ def _short(value: str | None) -> str:
 
 
 @contextmanager
-def joined(
-    cluster: Cluster, say: Callable[[str], None], resume: str
-) -> Iterator[Processes | None]:
+def joined(cluster: Cluster, say: Callable[[str], None], resume: str) -> Iterator[Processes | None]:
     """Join the other processes, for the block; None where a scheduler has started only this one.
 
     At its end all wait for each other. Where one process ends before, for whatever reason, the

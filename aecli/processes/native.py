@@ -23,8 +23,12 @@ class NativeOutput:
 
     def __init__(self) -> None:
         self._taken: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
-        sys.stdout = sys.__stdout__ = _moved(sys.stdout, 1)  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = _moved(sys.stderr, 2)  # type: ignore[misc]
+        for name, descriptor in (("stdout", 1), ("stderr", 2)):
+            stream = getattr(sys, name)
+            if stream is not None and stream.fileno() == descriptor:
+                moved = _moved(stream, descriptor)
+                setattr(sys, name, moved)
+                setattr(sys, f"__{name}__", moved)
         for descriptor in (1, 2):
             os.dup2(self._taken.fileno(), descriptor)
 
@@ -37,15 +41,10 @@ class NativeOutput:
 
 
 def _moved(stream: TextIO, descriptor: int) -> TextIO:
-    """Return a stream of Python that writes where the descriptor leads now, whatever comes of it.
-
-    What another program has put in the stream's place stays.
-    """
-    if stream is None or stream.fileno() != descriptor:
-        return stream
+    """Return a stream of Python that writes where the descriptor leads now, whatever comes of it."""
     stream.flush()
     copy = os.dup(descriptor)
-    return open(  # noqa: SIM115,PTH123
+    return open(  # noqa: PTH123
         copy,
         "w",
         encoding=stream.encoding,

@@ -1,16 +1,20 @@
 """What to train and from where: a new run, or one to resume. Importing this imports no jax."""
 
 import shlex
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from aecli.background_import import importing
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
     RECIPES,
+    SETTINGS,
     Config,
     choose_recipe,
     fit_to_data,
@@ -34,10 +38,13 @@ from aecli.files import kind_of, refuse_file
 from aecli.model import network
 from aecli.model.conv import PATCH
 from aecli.printable import plural
-from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.checkpoint import Checkpoint, load, to_bytes
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
 from aecli.train.supervision import labelled_count, training_labels
+
+if TYPE_CHECKING:
+    from aecli.processes.group import Processes
 
 # What is imported while the data are read.
 _TRAINING = "aecli.train.loop"
@@ -86,6 +93,19 @@ class TrainJob:
             f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
             f"{plural(rows, kind.removesuffix('s'))} of {dataset.name}{few}{start}"
         )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What has to be the same in all processes that train together, by names for people."""
+        settings = {one.flag: one.show(getattr(self.config, one.name)) for one in SETTINGS.values()}
+        data = self.dataset
+        return {
+            **settings,
+            "images of the shape": str(data.images.shape),
+            "pixels with the digest": data.fingerprint,
+            "splits with the digest": data.splits_digest,
+            "labels with the digest": data.labels_digest,
+        }
 
     @property
     def note(self) -> str | None:
@@ -235,6 +255,31 @@ def last_checkpoint(
             f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
         )
     return load(folder.last)
+
+
+def checkpoint_of_first(
+    processes: "Processes",
+    folder: RunFolder,
+    location: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Return the first process's `last_checkpoint`: the others may not see its folder.
+
+    Involves all processes.
+
+    Raises:
+        InputError: in the first process as `last_checkpoint` does.
+
+    """
+    if processes.first:
+        checkpoint = last_checkpoint(folder, location, options)
+        processes.share({"checkpoint": np.frombuffer(to_bytes(checkpoint), np.uint8)})
+        return checkpoint
+    data = processes.share(None)["checkpoint"]
+    with tempfile.TemporaryDirectory(prefix="aecli-") as temporary:
+        copy = Path(temporary) / folder.last.name
+        copy.write_bytes(data.tobytes())
+        return load(copy)
 
 
 def _refuse_beyond_memory(config: Config, data: Dataset) -> None:

@@ -30,9 +30,9 @@ _SEEN = "seen."
 class Prepared:
     """The neighbours that the loss asks for, and what the encoder looks through, if anything.
 
-    `seconds`: the wall time of finding both, or of reading them. `coordinates`: float32 (n, q), what
-    the encoder sees of the training and of the validation images; None where it sees the images, or
-    where that is not found here.
+    `seconds`: the wall time of finding both, or of reading them. `coordinates`: what the encoder
+    sees of the training and of the validation images, float32 (n, q); None where it sees the images
+    themselves, or where each epoch finds it.
     """
 
     found: FoundNeighbors | None
@@ -91,7 +91,7 @@ def prepare_together(
     if processes.first:
         made = prepare(dataset, config, folder, checkpoint, bar)
         if (graph := made.graph) is not None:
-            arrays |= {"neighbors": graph.neighbors, "variance": np.float64(graph.variance)[None]}
+            arrays |= {"neighbors": graph.neighbors, "variance": np.array([graph.variance])}
         if (smoother := made.smoother) is not None:
             arrays |= smoother.tensors()
             arrays |= {

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.sharding import PartitionSpec as P
 
 from aecli.compile_cache import compiled
 from aecli.config import SplitName
@@ -42,7 +43,7 @@ class Chunk(NamedTuple):
     """
 
     pixels: jax.Array
-    steps: int
+    steps: Any
     labels: jax.Array | None
     coordinates: jax.Array | None
 
@@ -298,7 +299,9 @@ class _Validation:
 
     _SPLIT: SplitName = "validation"
 
-    def __init__(self, step: TrainStep, dataset: Dataset, prepared: Prepared, *, keep: bool) -> None:
+    def __init__(
+        self, step: TrainStep, dataset: Dataset, prepared: Prepared, *, keep: bool
+    ) -> None:
         """Take what is evaluated; `keep` it on the devices, or read it anew each time."""
         self._step, self._dataset = step, dataset
         self._coordinates = (prepared.coordinates or {}).get(self._SPLIT)
@@ -338,7 +341,7 @@ class _Validation:
         components: jax.Array | None,
     ) -> jax.Array:
         """Return the loss of each row, float32 (n,), in all processes."""
-        spec, everywhere = jax.P("data"), jax.P()
+        spec, everywhere = P("data"), P()
 
         def own(parameters: Any, pixels: Any, coordinates: Any, components: Any) -> jax.Array:
             seen = None if coordinates is None else Seen(coordinates, components)
