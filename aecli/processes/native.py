@@ -41,7 +41,7 @@ class NativeOutput:
 
 
 def _moved(stream: TextIO, descriptor: int) -> TextIO:
-    """Return a stream of Python that writes where the descriptor leads now, whatever comes of it."""
+    """Return a stream of Python that writes where the descriptor leads now."""
     stream.flush()
     copy = os.dup(descriptor)
     return open(  # noqa: PTH123

@@ -220,12 +220,13 @@ class EpochSharded:
 
         def body(index: jax.Array, carry: Carry) -> Carry:
             state, losses = carry
-            constrain, split = jax.lax.with_sharding_constraint, step.devices.split_batch
-            batch = constrain(chunk.pixels[index], split)
+            split = step.devices.split_batch
+            batch = jax.lax.with_sharding_constraint(chunk.pixels[index], split)
             labels = None if chunk.labels is None else chunk.labels[index]
             inputs = None
             if chunk.coordinates is not None:
-                coordinates = constrain(chunk.coordinates[index], split)
+                coordinates = chunk.coordinates[index]
+                coordinates = jax.lax.with_sharding_constraint(coordinates, split)
                 inputs = Seen(None, components).images(coordinates, step.image_shape)
             state, values = step.update(state, batch, variance, seed, labels, inputs)
             return state, {name: losses[name].at[index].set(values[name]) for name in losses}
