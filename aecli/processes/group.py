@@ -1,7 +1,7 @@
 """The processes of a training: how they join, agree, hand things around, and end together."""
 
+import atexit
 import json
-import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from aecli.compile_cache import source_digest
 from aecli.errors import AecliError, InputError
 from aecli.printable import one_line
 from aecli.processes.cluster import Cluster
-from aecli.processes.native import NativeOutput
+from aecli.processes.native import NativeOutput, call_on_abort
 from aecli.processes.watch import End, Watch
 
 Value = TypeVar("Value")
@@ -30,6 +30,8 @@ _MILLISECONDS_AT_A_TIME = 3_600_000
 # Of arrays that are handed around at a time.
 _PART_BYTES = 1_000_000
 _PARTS_AT_A_TIME = 64
+# As others mostly fail for the same reason at the same time.
+_SECONDS_FOR_THE_FIRST = 3.0
 # What jax raises where a connection breaks in the middle of a computation.
 _BROKEN = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "onnection")
 
@@ -185,14 +187,11 @@ def joined(cluster: Cluster, say: Callable[[str], None], resume: str) -> Iterato
 
     """
     native = NativeOutput()
-    index, count = _connect(cluster, native)
+    index, count = _connect(cluster, say)
     if count == 1:
         yield None
         return
-    from jax._src import distributed
-
-    state = distributed.global_state
-    client = state.client
+    client = _state().client
     hosts = _hosts(client, index, count)
     watch = Watch(
         client,
@@ -214,26 +213,31 @@ def joined(cluster: Cluster, say: Callable[[str], None], resume: str) -> Iterato
             word in str(error) for word in _BROKEN
         ):
             watch.suspect()
-        # It cannot be closed without the others.
-        state.client = state.service = None
-        _KEPT.append((client, watch))
+        _keep_open()
         _leave_with(error, watch, processes)
         raise
     watch.stop()
     jax.distributed.shutdown()
 
 
-# Nothing may close these before the process ends.
-_KEPT: list[Any] = []
-
-
-def _connect(cluster: Cluster, native: NativeOutput) -> tuple[int, int]:
+def _connect(cluster: Cluster, native: NativeOutput, say: Callable[[str], None]) -> tuple[int, int]:
     """Connect to the first process; return the number of this one, and how many there are."""
+    seconds = round(cluster.timeout)
+    where = "" if cluster.coordinator is None else f" at {cluster.coordinator}"
+    failure = f"cannot join the other processes{where} within {seconds} s (--timeout)"
+    missing = "process 0 does not answer there" if cluster.process else "not all of them came"
+    if cluster.process == 0 and cluster.coordinator is not None:
+        _check_port(cluster.coordinator)
+
+    def aborted() -> None:
+        # Where not all come in time, jax ends the process.
+        say(f"{failure}: {missing}")
+        signals.end_at_once(1)
+
+    handler = call_on_abort(aborted)
+    _OPEN.append(handler)
     # It would take SIGTERM for itself.
     jax.config.update("jax_enable_preemption_service", False)
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"
-    seconds = round(cluster.timeout)
     try:
         jax.distributed.initialize(
             cluster.coordinator,
@@ -246,15 +250,46 @@ def _connect(cluster: Cluster, native: NativeOutput) -> tuple[int, int]:
             cluster_detection_method=None if cluster.coordinator is None else "deactivate",
         )
     except (RuntimeError, ValueError) as error:
-        where = "" if cluster.coordinator is None else f" at {cluster.coordinator}"
-        who = "" if cluster.process is None else f" as process {cluster.process}"
         reason = one_line(str(error).partition("\n")[0], 120)
-        raise AecliError(
-            f"cannot join the others{where}{who} within {seconds} s (--timeout): {reason}"
-        ) from error
+        raise AecliError(f"{failure}: {reason}") from error
+    return _state().process_id, _state().num_processes
+
+
+def _check_port(coordinator: str) -> None:
+    """Raise `InputError` where another program listens on the port already: jax would crash."""
+    port = int(coordinator.rpartition(":")[2])
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("", port))
+        except OSError as error:
+            raise InputError(
+                f"--coordinator {coordinator}: process 0 cannot listen on port {port}: "
+                f"{error.strerror}; name another one, for all"
+            ) from error
+
+
+def _state() -> Any:
+    """Return what jax has of the processes: it has no public name for the store."""
     from jax._src import distributed
 
-    return distributed.global_state.process_id, distributed.global_state.num_processes
+    return distributed.global_state
+
+
+def _keep_open() -> None:
+    """Keep jax from closing what connects the processes, when this one ends before the others.
+
+    It would wait for them, and where they are gone end this process without a word.
+    """
+    from jax._src import api
+
+    atexit.unregister(api.clean_up)
+    state = _state()
+    _OPEN.append((state.client, state.service))
+
+
+# What nothing may close before the process ends.
+_OPEN: list[Any] = []
 
 
 def _hosts(client: Any, index: int, count: int) -> list[str]:
@@ -303,7 +338,7 @@ def _leave_with(error: BaseException, watch: Watch, processes: Processes) -> Non
         watch.leave(end)
         return
     watch.leave(End(end.code, f"{processes.name}: {end.text}"))
-    said = watch.end_of(0, 2.0)
+    said = watch.end_of_first(_SECONDS_FOR_THE_FIRST)
     if said is not None and said.text == end.text:
         quiet = AecliError("")
         quiet.exit_code = end.code

@@ -70,7 +70,8 @@ class Watch:
         self._beats = 0
         self._saved: str | None = None
         self._end: End | None = None
-        self._over = self._suspecting = False
+        # With the work done nothing is said any more; with this process's own end, nothing judged.
+        self._done = self._over = self._suspecting = False
         now = time.monotonic()
         # When each process, and the store itself, was heard of last.
         self._heard = [now] * len(names)
@@ -92,7 +93,7 @@ class Watch:
 
     def stop(self) -> None:
         """Watch no more: the work is done, and the others may leave."""
-        self._over = True
+        self._done = self._over = True
 
     def suspect(self) -> None:
         """Take notice of a broken connection; where a process is gone, this does not return."""
@@ -109,19 +110,18 @@ class Watch:
         if self._index == 0:
             self._wait_for_others()
 
-    def end_of(self, index: int, seconds: float) -> End | None:
-        """Return why a process ends, if it says so within so many seconds."""
+    def end_of_first(self, seconds: float) -> End | None:
+        """Return why the first process ends, if it says so within so many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self._listen()
-            word = self._words[index]
+            word = self._words[0]
             if word is not None and word.end:
                 return End(**word.end)
             time.sleep(self._interval / 4)
         return None
 
     def _beat(self) -> None:
-        while not self._over:
+        while not self._done:
             with suppress(jax.errors.JaxRuntimeError):
                 self._speak()
                 self._listen()

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 # What is imported while the data are read.
 _TRAINING = "aecli.train.loop"
+# Of a SHA-256 in hex, as many as tell data sets apart.
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,9 @@ class TrainJob:
         return {
             **settings,
             "images of the shape": str(data.images.shape),
-            "pixels with the digest": data.fingerprint,
-            "splits with the digest": data.splits_digest,
-            "labels with the digest": data.labels_digest,
+            "pixels with the digest": data.fingerprint[:_DIGITS],
+            "splits with the digest": data.splits_digest[:_DIGITS],
+            "labels with the digest": data.labels_digest[:_DIGITS],
         }
 
     @property
