@@ -220,7 +220,7 @@ def joined(cluster: Cluster, say: Callable[[str], None], resume: str) -> Iterato
     jax.distributed.shutdown()
 
 
-def _connect(cluster: Cluster, native: NativeOutput, say: Callable[[str], None]) -> tuple[int, int]:
+def _connect(cluster: Cluster, say: Callable[[str], None]) -> tuple[int, int]:
     """Connect to the first process; return the number of this one, and how many there are."""
     seconds = round(cluster.timeout)
     where = "" if cluster.coordinator is None else f" at {cluster.coordinator}"
