@@ -96,8 +96,7 @@ class EpochSharded:
             self._components,
             donate=(0,),
         )
-        self._mean = jax.jit(jnp.mean)
-        self._learning_rate = jax.jit(step.learning_rate)
+        self._summarize = jax.jit(self._summarize_epoch)
         self._validation = _Validation(step, dataset, prepared, keep=layout is None)
 
     def __call__(
@@ -135,16 +134,13 @@ class EpochSharded:
             done += 1
             if not finite.all():
                 break
-        if self._layout is None:
-            means = {name: self._mean(np.concatenate(parts)) for name, parts in losses.items()}
-        else:
+        of_steps = {name: np.concatenate(parts) for name, parts in losses.items()}
+        validation = self._validation(state.parameters)
+        means, validation_loss, rate = self._summarize(of_steps, validation, np.uint32(epoch))
+        if self._layout is not None:
             means = {name: np.float32(total / step.per_epoch) for name, total in sums.items()}
-        return state, EpochResult(
-            means,
-            self._validation(state.parameters, self._mean if self._layout is None else np.mean),
-            self._learning_rate(np.uint32(epoch * step.per_epoch - 1)),
-            np.int32(finite_steps),
-        )
+            validation_loss = validation.mean()
+        return state, EpochResult(means, validation_loss, rate, np.int32(finite_steps))
 
     def _steps_of_chunk(self) -> int:
         step = self._step
@@ -237,6 +233,14 @@ class EpochSharded:
         placed: Carry = jax.lax.with_sharding_constraint(result, step.devices.replicated)
         return placed
 
+    def _summarize_epoch(
+        self, losses: dict[str, jax.Array], validation: jax.Array, epoch: jax.Array
+    ) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
+        """Return the means of the losses, and the learning rate, as one process computes them."""
+        means = {name: values.mean() for name, values in losses.items()}
+        rate = self._step.learning_rate(epoch * self._step.per_epoch - 1)
+        return means, validation.mean(), rate
+
 
 class _Pixels:
     """Training images by their numbers, (steps, group, batch size), read where they are indexed.
@@ -252,8 +256,9 @@ class _Pixels:
         numbers = self._numbers[part[:3]]
         pixels = np.zeros((*numbers.shape, *self.shape[3:]), self._dataset.images.dtype)
         wanted = numbers[: self._steps]
-        found = read_rows(self._dataset, self._dataset.rows("train"), wanted.reshape(-1))
-        pixels[: self._steps] = found.reshape(*wanted.shape, *self.shape[3:])
+        if wanted.size:
+            found = read_rows(self._dataset, self._dataset.rows("train"), wanted.reshape(-1))
+            pixels[: self._steps] = found.reshape(*wanted.shape, *self.shape[3:])
         return pixels
 
 
@@ -315,13 +320,13 @@ class _Validation:
         self._kept = list(self._rounds()) if keep else None
         self._program = jax.jit(self._evaluate)
 
-    def __call__(self, parameters: Any, mean: Callable[..., Any]) -> Any:
-        """Return the mean loss over all pixels of the split."""
+    def __call__(self, parameters: Any) -> npt.NDArray[np.float32]:
+        """Return the mean loss over the pixels of each image of the split, (n,)."""
         rounds = prefetched(self._rounds()) if self._kept is None else self._kept
         losses = [
             np.asarray(self._program(parameters, *round, self._components)) for round in rounds
         ]
-        return mean(np.concatenate(losses)[: self._count])
+        return np.concatenate(losses)[: self._count]
 
     def _rounds(self) -> Iterator[tuple[jax.Array, jax.Array | None]]:
         """Read this process's share of the rows that are evaluated in one call."""
