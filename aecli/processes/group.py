@@ -69,14 +69,16 @@ class Processes:
         folder = self._next_round()
         if not self.first:
             self._client.key_value_set(f"{folder}/{self.index}", json.dumps(mine))
-            decided: Decision = json.loads(self._get(f"{folder}/decision"))
+            decided: Decision
+            decided, self._watch.saved = json.loads(self._get(f"{folder}/decision"))
             return decided
         others = (json.loads(self._get(f"{folder}/{index}")) for index in range(1, self.count))
-        text = json.dumps(decision([mine, *others]))
+        # What is saved goes along: where this process dies, the others say it.
+        text = json.dumps([decision([mine, *others]), self._watch.saved])
         self._client.key_value_set(f"{folder}/decision", text)
         # Who has given to this round has read the one before.
         self._client.key_value_delete(f"{_FOLDER}/{self._round - 2}")
-        answer: Decision = json.loads(text)
+        answer: Decision = json.loads(text)[0]
         return answer
 
     def wait(self) -> None:
@@ -109,7 +111,7 @@ class Processes:
 
     def announce_saved(self, what: str) -> None:
         """Have all say, where the work ends before its time, what is saved by now."""
-        self._watch.announce_saved(what)
+        self._watch.saved = what
 
     def _share_bytes(
         self, array: Array | None, kind: np.dtype[Any], shape: tuple[int, ...]

@@ -34,10 +34,9 @@ class End:
 
 @dataclass(frozen=True)
 class _Word:
-    """What a process says of itself: a number that rises, what it has saved, and why it ends."""
+    """What a process says of itself: a number that rises, and why it ends."""
 
     beat: int
-    saved: str | None
     end: dict[str, Any] | None
 
 
@@ -68,7 +67,8 @@ class Watch:
         self._interval = min(_SECONDS_BETWEEN_BEATS, timeout / _BEATS_IN_TIMEOUT)
         self._lock = threading.Lock()
         self._beats = 0
-        self._saved: str | None = None
+        # What the first process has said to be saved.
+        self.saved: str | None = None
         self._end: End | None = None
         # With the work done nothing is said any more; with this process's own end, nothing judged.
         self._done = self._over = self._suspecting = False
@@ -80,16 +80,6 @@ class Watch:
         self._handler = call_on_abort(self._aborted)
         for work in (self._beat, self._judge):
             threading.Thread(target=work, name=f"aecli{work.__name__}", daemon=True).start()
-
-    def announce_saved(self, what: str) -> None:
-        """Tell the others what is saved of the work by now."""
-        self._saved = what
-
-    @property
-    def saved(self) -> str | None:
-        """What the first process has said to be saved, or None."""
-        first = self._words[0]
-        return self._saved if self._index == 0 or first is None else first.saved
 
     def stop(self) -> None:
         """Watch no more: the work is done, and the others may leave."""
@@ -129,7 +119,7 @@ class Watch:
 
     def _speak(self) -> None:
         self._beats += 1
-        word = _Word(self._beats, self._saved, asdict(self._end) if self._end else None)
+        word = _Word(self._beats, asdict(self._end) if self._end else None)
         place = f"{_FOLDER}/{self._index}"
         self._client.key_value_set(place, json.dumps(asdict(word)), allow_overwrite=True)
 
@@ -196,8 +186,12 @@ class Watch:
                 time.sleep(_SECONDS_OF_GOODBYE)
             self._over, self._end = True, end
         self._try_to_speak()
-        saved = f"; {self.saved or 'nothing is saved yet'}; {self._resume}"
-        self._say(end.text + (saved if end.code == 1 else ""))
+        saved = f"{self.saved}; {self._resume}" if self.saved else "nothing is saved: begin again"
+        if end.code == 1:
+            self._say(f"{end.text}; {saved}")
+        elif self._index == 0:
+            # Wrong input, or a signal: it is enough that one says it.
+            self._say(end.text)
         if self._index == 0:
             self._wait_for_others()
         signals.end_at_once(end.code)
