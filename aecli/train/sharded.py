@@ -223,7 +223,7 @@ class EpochSharded:
             if chunk.coordinates is not None:
                 coordinates = chunk.coordinates[index]
                 coordinates = jax.lax.with_sharding_constraint(coordinates, split)
-                inputs = Seen(None, components).images(coordinates, step.image_shape)
+                inputs = step.inputs(Seen(None, components), coordinates)
             state, values = step.update(state, batch, variance, seed, labels, inputs)
             return state, {name: losses[name].at[index].set(values[name]) for name in losses}
 

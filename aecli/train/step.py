@@ -148,7 +148,7 @@ class TrainStep:
         batch = jax.lax.with_sharding_constraint(batch, split)
         if seen is not None:
             coordinates = jax.lax.with_sharding_constraint(seen.coordinates[rows], split)
-            inputs = seen.images(coordinates, self.image_shape)
+            inputs = self.inputs(seen, coordinates)
         labels = None if labels is None else labels[rows[0]]
         return self.update(state, batch, pixel_variance, seed, labels, inputs)
 
@@ -177,6 +177,12 @@ class TrainStep:
             updates, optimizer = self.optimizer.update(gradients, state.optimizer)
         return TrainState(optax.apply_updates(state.parameters, updates), optimizer), losses
 
+    def inputs(self, seen: Seen, coordinates: jax.Array) -> jax.Array:
+        """Return what the encoder sees of coordinates (group, n, q) as images (group, n, h, w, c)."""
+        if self.devices.count == 1:
+            return seen.images(coordinates, self.image_shape)
+        return _swapped(seen.images(_swapped(coordinates), self.image_shape))
+
     @staticmethod
     def random_key(seed: jax.Array, step: jax.Array) -> jax.Array:
         """Return the random key of a step: a function of the seed and the step, from 0."""
@@ -204,11 +210,27 @@ class TrainStep:
         codes = model.encoder(images if inputs is None else inputs[0])
         positives = None
         if self.group > 1:
-            neighbors = (batch if inputs is None else inputs)[1:].reshape(-1, *self.image_shape)
+            neighbors = (batch if inputs is None else inputs)[1:]
+            several = self.devices.count > 1
+            if several:
+                neighbors = _swapped(neighbors)
+            places = neighbors.shape[:2]
+            neighbors = neighbors.reshape(-1, *self.image_shape)
             if inputs is None:
                 neighbors = to_unit_range(neighbors)
-            positives = model.encoder(neighbors).reshape(self.group - 1, *codes.shape)
+            positives = model.encoder(neighbors).reshape(*places, codes.shape[1])
+            if several:
+                positives = _swapped(positives)
         forward = Forward(
             images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels
         )
         return weighted_sum(self.terms, step, forward)
+
+
+def _swapped(arrays: jax.Array) -> jax.Array:
+    """Return arrays (group, n, ...) as (n, group, ...), or the other way round.
+
+    Where each device has some of the n, both axes become one on each device for itself in this
+    order alone: in the other, all devices would compute with all rows.
+    """
+    return arrays.swapaxes(0, 1)
