@@ -45,6 +45,8 @@ _EAGER = [
     "from aecli.cli import main; sys.exit(main(sys.argv[1:]))",
 ]
 _EPOCHS = 30
+# Of several processes, which take their time where each has no core of its own.
+_EPOCHS_TOGETHER = 8
 _SETTINGS = [
     "--recipe",
     "plain",
@@ -597,7 +599,7 @@ def kill_many(golden: Golden, train: int, encode: int, plot: int) -> dict[str, i
 
 def kill_processes(folder: Path, seeds: Iterable[int]) -> None:
     """Kill one of two processes at random times, and resume on two, one and four."""
-    settings = ["digits", *_SETTINGS]
+    settings = ["digits", *_SETTINGS, "--epochs", str(_EPOCHS_TOGETHER)]
     golden = never_lost(folder, settings)
     for seed in seeds:
         print(f"{seed}: {lose_one(folder, settings, golden, seed)}", flush=True)

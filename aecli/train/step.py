@@ -178,7 +178,7 @@ class TrainStep:
         return TrainState(optax.apply_updates(state.parameters, updates), optimizer), losses
 
     def inputs(self, seen: Seen, coordinates: jax.Array) -> jax.Array:
-        """Return the images (group, n, h, w, c) that the encoder sees at coordinates (group, n, q)."""
+        """Return what the encoder sees, (group, n, h, w, c), of coordinates (group, n, q)."""
         if self.devices.count == 1:
             return seen.images(coordinates, self.image_shape)
         return _swapped(seen.images(_swapped(coordinates), self.image_shape))

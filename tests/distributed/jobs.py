@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-_PATIENCE = 120
+# Of a test, in seconds, for machines that are busy.
+_PATIENCE = 300
 
 
 class Job:
