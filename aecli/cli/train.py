@@ -327,7 +327,7 @@ def _train(
     reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
     if processes is not None:
-        reporter.say(_together(processes))
+        reporter.say(_together(processes, job))
     if job.note:
         reporter.say(job.note)
     if not first:
@@ -337,12 +337,15 @@ def _train(
         return _run(job, asked, reporter, processes), job
 
 
-def _together(processes: "Processes") -> str:
-    """Return in a line how many train together."""
+def _together(processes: "Processes", job: "TrainJob") -> str:
+    """Return in a line how many train together, and whether that continues a run bit for bit."""
     import jax
 
     hosts, devices = plural(processes.count_hosts, "host"), plural(jax.device_count(), "device")
-    return f"{processes.count} processes on {hosts} train together, on {devices}"
+    together = f"{processes.count} processes on {hosts} train together, on {devices}"
+    if job.checkpoint and job.checkpoint.environment and not job.note:
+        together += " as before: bit for bit as if the run had never been stopped"
+    return together
 
 
 def _run(
