@@ -339,8 +339,9 @@ def _leave_with(error: BaseException, watch: Watch, processes: Processes) -> Non
     if processes.first:
         watch.leave(end)
         return
-    watch.leave(End(end.code, f"{processes.name}: {end.text}"))
+    # The first one stays until all others have said that they end.
     said = watch.end_of_first(_SECONDS_FOR_THE_FIRST)
+    watch.leave(End(end.code, f"{processes.name}: {end.text}"))
     if said is not None and said.text == end.text:
         quiet = AecliError("")
         quiet.exit_code = end.code
