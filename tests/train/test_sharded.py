@@ -4,16 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import Dataset
 from aecli.processes.group import Processes
-from aecli.run.checkpoint import load
 from aecli.run.folder import RunFolder
+from aecli.run.states import PartialEpoch, ShuffleLayout
 from aecli.train import sharded
-from aecli.train.loop import train
+from aecli.train.epochs import EpochInMemory, EpochResult, EpochStreamed
+from aecli.train.prepare import prepare_together
+from aecli.train.sharded import EpochSharded
+from aecli.train.step import TrainState, TrainStep
 from tests.distributed.store import Store
 from tests.helpers import tiny_dataset
 
@@ -40,24 +44,43 @@ def _map(smoothing: float) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("config", "memory"),
-    [(_map(0.3), None), (_map(0), 8_000)],
+    ("config", "layout"),
+    [(_map(0.3), None), (_map(0), ShuffleLayout(block_rows=16, buffer_blocks=3))],
     ids=["smoothed, in memory", "streamed"],
 )
 def test_an_epoch_in_shares_is_that_of_one_process(
-    config: Config, memory: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, layout: ShuffleLayout | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Five steps at a time, of twelve.
     monkeypatch.setattr(sharded, "_CHUNK_BYTES", 5 * 16 * 16)
-    one, shares = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "shares")
-    train(_labelled(), config, one, memory=memory)
-    train(_labelled(), config, shares, memory=memory, processes=_alone())
-    expected, got = load(one.last), load(shares.last)
-    assert (got.layout is None) == (memory is None)
-    assert got.layout == expected.layout
-    for name, tensor in expected.tensors.items():
-        np.testing.assert_allclose(got.tensors[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
-    for epoch, of_one in zip(got.history, expected.history, strict=True):
-        assert epoch.losses == pytest.approx(of_one.losses, rel=1e-6)
-        assert epoch.validation_loss == pytest.approx(of_one.validation_loss, rel=1e-6)
-        assert epoch.learning_rate == of_one.learning_rate
+    dataset = _labelled()
+    step = TrainStep(config, dataset.image_shape, dataset.count("train"))
+    prepared = prepare_together(_alone(), dataset, config, RunFolder(tmp_path))
+    graph, smoother = prepared.graph, prepared.smoother
+
+    def first() -> TrainState:
+        return step.devices.replicate(step.initial_state(dataset.mean_image("train")))
+
+    one = (
+        EpochInMemory(step, dataset, first(), graph, smoother)
+        if layout is None
+        else EpochStreamed(step, dataset, first(), layout, graph, smoother)
+    )
+    shares = EpochSharded(step, dataset, first(), layout, prepared, _alone())
+    expected, losses = one(first(), 1, None, lambda: False)
+    got, our_losses = shares(first(), 1, None, lambda: False)
+    assert isinstance(losses, EpochResult)
+    assert isinstance(our_losses, EpochResult)
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(jax.tree.leaves(our_losses), jax.tree.leaves(losses), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    if layout is not None:
+        (_, ours_stopped), (_, theirs_stopped) = (
+            run(first(), 1, None, iter([False, False, True]).__next__) for run in (shares, one)
+        )
+        assert isinstance(ours_stopped, PartialEpoch)
+        assert isinstance(theirs_stopped, PartialEpoch)
+        assert ours_stopped.buffers == theirs_stopped.buffers == 2
+        assert ours_stopped.finite_steps == theirs_stopped.finite_steps > 0
+        assert ours_stopped.losses == pytest.approx(theirs_stopped.losses, rel=1e-6)
