@@ -28,7 +28,7 @@ attack: install  ## Throw all that is bad at aecli: it must end in one line or i
 	$(BIN)/python -m tests.attack
 
 torture: install  ## Kill aecli hundreds of times, let commands race, and check that nothing is lost; takes half an hour
-	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50 --races 100
+	$(BIN)/python -m tests.torture --calls --train 200 --encode 100 --plot 50 --races 100 --processes 40
 
 check: install  ## Lint, format check, strict types, whether the page of commands is stale, and the map's scripts
 	$(BIN)/ruff check .

@@ -50,7 +50,8 @@ def compiled(
     """Return `function`, compiled for arguments of these shapes, types and places.
 
     It is traced only where the cache folder does not have the program of an earlier start, so that
-    what tracing alone imports should be imported in the function.
+    what tracing alone imports should be imported in the function. Of several processes none keeps
+    any.
 
     Args:
         function: a pure function of arrays, as for `jax.jit`.
@@ -63,6 +64,9 @@ def compiled(
     """
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         # The user has told jax to keep programs elsewhere, or with "" nowhere.
+        return _compile(function, arguments, donate, single_threaded)
+    if jax.process_count() > 1:
+        # A program is for one place among them all.
         return _compile(function, arguments, donate, single_threaded)
     leaves, structure = jax.tree.flatten(arguments)
     whole_key = {

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any, TypeVar
 
 import jax
 from jax.sharding import AxisType, NamedSharding
@@ -15,31 +16,62 @@ from jax.sharding import PartitionSpec as P
 from aecli.cores import usable_cores
 from aecli.errors import AecliError, InputError
 
+Tree = TypeVar("Tree")
+
 # With less it aborts as it starts its threads.
 _FEWEST_BYTES_OF_ADDRESSES = 10**9
 
 
 class Devices:
-    """All devices as a mesh of one axis, over which batches are split."""
+    """Devices as a mesh of one axis, over which batches are split.
+
+    All of all processes, or with `own` those of this process alone.
+    """
+
+    def __init__(self, *, own: bool = False) -> None:
+        self._devices = jax.local_devices() if own else jax.devices()
 
     @property
     def count(self) -> int:
         """How many devices there are."""
-        return jax.device_count()
+        return len(self._devices)
 
     @cached_property
     def replicated(self) -> NamedSharding:
         """The sharding of parameters and data sets: a copy on every device."""
-        return NamedSharding(self._mesh, P())
+        return NamedSharding(self.mesh, P())
 
     @cached_property
     def split_batch(self) -> NamedSharding:
         """The sharding of batches of groups, (group, n, ...): each device has some of the n."""
-        return NamedSharding(self._mesh, P(None, "data"))
+        return self.split(1)
+
+    def split(self, axis: int) -> NamedSharding:
+        """Return the sharding of arrays of which each device has some along an axis."""
+        return NamedSharding(self.mesh, P(*[None] * axis, "data"))
 
     @cached_property
-    def _mesh(self) -> jax.sharding.Mesh:
-        return jax.make_mesh((self.count,), ("data",), axis_types=(AxisType.Auto,))
+    def mesh(self) -> jax.sharding.Mesh:
+        """The devices, along the axis `data`."""
+        axes = (AxisType.Auto,)
+        return jax.make_mesh((self.count,), ("data",), axis_types=axes, devices=self._devices)
+
+    def replicate(self, tree: Tree) -> Tree:
+        """Return arrays of the host, the same in all processes, as arrays on all devices."""
+        if jax.process_count() == 1:
+            copied: Tree = jax.device_put(tree, self.replicated)
+            return copied
+        place = self.replicated
+        result: Tree = jax.tree.map(lambda leaf: place_parts(leaf, place), tree)
+        return result
+
+
+def place_parts(array: Any, place: NamedSharding) -> jax.Array:
+    """Return an array of the host, or what is indexed like one, on the devices of a sharding.
+
+    This process places, and asks for, what its own devices have of it.
+    """
+    return jax.make_array_from_callback(array.shape, place, lambda part: array[part])
 
 
 def max_concurrent_calls() -> int:

@@ -59,6 +59,17 @@ def requested() -> bool:
     return _arrived != 0
 
 
+def arrived() -> int:
+    """Return the number of the signal that has asked the program to end, 0 for none."""
+    return _arrived
+
+
+def note(number: int) -> None:
+    """Take a signal that has come to another process of the same work for one of our own."""
+    global _arrived
+    _arrived = _arrived or number
+
+
 def exit_code() -> int:
     """Return the exit code of a process that the signal ended."""
     return 128 + _arrived
@@ -97,18 +108,17 @@ def undoing(cleanup: Callable[[], None]) -> Iterator[None]:
 
 
 def _note(number: int, frame: FrameType | None = None) -> None:
-    global _arrived
-    _arrived = _arrived or number
+    note(number)
 
 
 def _watch(pipe: int) -> None:
     """End the process once a second signal arrives, or nothing has followed from the first."""
-    _note(os.read(pipe, 1)[0])
+    note(os.read(pipe, 1)[0])
     select.select([pipe], [], [], None if _patient else _SECONDS_TO_A_SAFE_POINT)
-    _end_at_once()
+    end_at_once(exit_code())
 
 
-def _end_at_once() -> NoReturn:
+def end_at_once(code: int) -> NoReturn:
     """End the process and its workers without a word; what it was about to write is removed."""
     for cleanup in list(_CLEANUPS):
         cleanup()
@@ -116,4 +126,4 @@ def _end_at_once() -> NoReturn:
     processes = sys.modules.get("multiprocessing.process")
     for process in processes.active_children() if processes else ():
         process.kill()
-    os._exit(exit_code())
+    os._exit(code)

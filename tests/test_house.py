@@ -26,9 +26,11 @@ data.source tensor_file run.array_job
 npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points
 plot.names plot.planes
 model.layers plot.colors plot.limits plot.tiles score.metrics
+processes.cluster processes.native
+processes.watch
 device compile_cache schedules data.splits data.stored data.encoded data.fetch run.folder
 data.idx data.npz_file data.tar_file data.parquet_file data.workers run.provenance
-plot.raster plot.legend model.references data.image_file
+plot.raster plot.legend model.references data.image_file processes.group
 data.label_files data.feature_file data.decoding
 data.survey
 run.codes
@@ -56,6 +58,7 @@ explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
 train.tensorboard
 score.scores train.epochs train.saving score.job explore.job
+train.sharded
 train.loop score.stability
 score.seeds score.points score.table score.duplicates
 score.report export.options
@@ -74,7 +77,7 @@ __main__
 """
 ROWS = {module: row for row, modules in enumerate(HOUSE.split("\n")) for module in modules.split()}
 # Folders whose `__init__.py` is a docstring alone.
-ROOMS = ("explore", "export", "plot", "remote", "run", "score", "train")
+ROOMS = ("explore", "export", "plot", "processes", "remote", "run", "score", "train")
 
 
 def _module(path: Path) -> str:

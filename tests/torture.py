@@ -3,7 +3,7 @@
 `python -m tests.torture --train 200 --encode 100 --plot 50` kills the real command at random times;
 `--calls` kills it at every single write, fsync and rename that it makes. `--races 100` kills
 nothing: it lets two commands work on the same files at once; `--signals 300` asks politely, at
-random times.
+random times. `--processes 40` kills one of two that train together.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from aecli.errors import InputError
 from aecli.run.checkpoint import load
 from aecli.run.codes import labels_path, provenance_path, read_codes
 from aecli.run.folder import RunFolder
+from tests.distributed.torture import lose_one, never_lost
 
 # Real programs; the second saves after every epoch instead of every other second.
 _REAL = [sys.executable, "-m", "aecli"]
@@ -44,6 +45,8 @@ _EAGER = [
     "from aecli.cli import main; sys.exit(main(sys.argv[1:]))",
 ]
 _EPOCHS = 30
+# Of several processes, which take their time where each has no core of its own.
+_EPOCHS_TOGETHER = 8
 _SETTINGS = [
     "--recipe",
     "plain",
@@ -594,6 +597,14 @@ def kill_many(golden: Golden, train: int, encode: int, plot: int) -> dict[str, i
     return survived
 
 
+def kill_processes(folder: Path, seeds: Iterable[int]) -> None:
+    """Kill one of two processes at random times, and resume on two, one and four."""
+    settings = ["digits", *_SETTINGS, "--epochs", str(_EPOCHS_TOGETHER)]
+    golden = never_lost(folder, settings)
+    for seed in seeds:
+        print(f"{seed}: {lose_one(folder, settings, golden, seed)}", flush=True)
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -603,6 +614,8 @@ def main() -> None:
     parser.add_argument("--calls", action="store_true", help="kill at every call")
     parser.add_argument("--every", type=int, default=1, help="or at every so many-th")
     parser.add_argument("--signals", type=int, default=0, help="signals at random times")
+    parser.add_argument("--processes", type=int, default=0, help="kills of one of two processes")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first one's number")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -619,6 +632,8 @@ def main() -> None:
             _politely_ended(["encode", run], None, 0)
             ended = signal_commands(folder, run, asked.signals)
             print(f"signals: {asked.signals}, of which {ended} ended a command", flush=True)
+        if asked.processes:
+            kill_processes(folder, range(asked.first, asked.first + asked.processes))
         if asked.train or asked.encode or asked.plot or asked.races:
             golden = prepare(folder, streamed=asked.train > 2)
             if asked.train or asked.encode or asked.plot:

@@ -2,7 +2,9 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,13 +35,21 @@ from aecli.config import (
 )
 from aecli.errors import InputError
 from aecli.files import refuse_existing, refuse_file
+from aecli.printable import plural
+from aecli.processes.cluster import DEFAULT_TIMEOUT, find_cluster
 
 if TYPE_CHECKING:
     from aecli.cli.console import Reporter
+    from aecli.processes.cluster import Cluster
+    from aecli.processes.group import Processes
     from aecli.run.checkpoint import Checkpoint
+    from aecli.run.folder import RunFolder
+    from aecli.run.states import EpochMetrics
     from aecli.train.job import TrainJob
-    from aecli.train.loop import Stopped, Summary, Watch
+    from aecli.train.loop import Report, Stopped, Summary, Watch
     from aecli.train.tensorboard import TensorBoard
+
+_PROCESSES = "Many processes"
 
 
 @with_setting_options(before="out")
@@ -148,6 +158,57 @@ def train(
             rich_help_panel="Run",
         ),
     ] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            envvar="AECLI_COORDINATOR",
+            show_envvar=False,
+            help="Where the first of several processes listens; the same for all.",
+            rich_help_panel=_PROCESSES,
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AECLI_PROCESSES",
+            show_envvar=False,
+            help="How many processes train together.",
+            show_default="as the scheduler says, else 1",
+            rich_help_panel=_PROCESSES,
+        ),
+    ] = None,
+    process: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AECLI_PROCESS",
+            show_envvar=False,
+            help="Which of them this is, from 0; the first writes the run.",
+            show_default="as the scheduler says",
+            rich_help_panel=_PROCESSES,
+        ),
+    ] = None,
+    distributed: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE",
+            envvar="AECLI_DISTRIBUTED",
+            show_envvar=False,
+            help="Train as one of several processes: auto (where srun, mpirun, Kubernetes or a TPU "
+            "pod started them), on, off.",
+            rich_help_panel=_PROCESSES,
+        ),
+    ] = "auto",
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            envvar="AECLI_TIMEOUT",
+            show_envvar=False,
+            help="How long to wait for the others to start, and for one that has fallen silent.",
+            rich_help_panel=_PROCESSES,
+        ),
+    ] = DEFAULT_TIMEOUT,
     force: Annotated[bool, force_option("Run")] = False,
     as_json: Annotated[bool, json_option("Run")] = False,
     quiet: Annotated[bool, quiet_option("Run")] = False,
@@ -179,11 +240,8 @@ def train(
       AECLI_EPOCHS=20 aecli train ~/data/fashion
     """
     from aecli.cli.console import Reporter
-    from aecli.data import choose_source, refuse_data_files
-    from aecli.data.describe import first_facts
     from aecli.memory import parse_memory
     from aecli.run.folder import RunFolder
-    from aecli.train.job import new_job, resume_job
 
     chosen = read_toml(config) if config else {}
     chosen |= {name: value for name, value in settings.items() if value is not None}
@@ -211,72 +269,153 @@ def train(
         skip_broken=skip_broken,
         features=features,
     )
-    reporter = Reporter(quiet, as_json)
-    pictures = folder.pictures if plot else ()
+    cluster = find_cluster(distributed, coordinator, processes, process, timeout, os.environ)
+    asked = _Asked(
+        folder,
+        chosen,
+        dataset,
+        options,
+        allowed,
+        profile,
+        plot,
+        plot_every,
+        tensorboard,
+        resume,
+    )
+    with _joined(cluster, folder) as others:
+        talks = others is None or others.first
+        reporter = Reporter(quiet or not talks, as_json)
+        summary, job = _train(asked, reporter, others, force=force)
+        from aecli.train.loop import Stopped
+
+        if talks and not isinstance(summary, Stopped):
+            if plot:
+                from aecli.train.pictures import draw_end
+
+                draw_end(folder, job.dataset)
+                reporter.say(f"drew {' and '.join(map(str, folder.pictures))}")
+            _report(summary, job, reporter, profile)
+    if isinstance(summary, Stopped):
+        if talks:
+            _report_stopped(summary, job, reporter)
+        raise typer.Exit(signals.exit_code())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the options ask for."""
+
+    folder: "RunFolder"
+    settings: Mapping[str, Any]
+    dataset: str | None
+    options: Mapping[str, Any]
+    memory: int | None
+    profile: Path | None
+    plot: bool
+    plot_every: int | None
+    tensorboard: Path | None
+    resume: bool
+
+
+def _joined(
+    cluster: "Cluster | None", folder: "RunFolder"
+) -> "AbstractContextManager[Processes | None]":
+    """Return a context in which the other processes are joined; it gives None without any."""
+    if cluster is None:
+        return nullcontext()
+    from aecli.cli.console import error
+    from aecli.processes.group import joined
+
+    resume = shlex.join(["aecli", "train", "--resume", "-o", str(folder.path)])
+    return joined(cluster, error, f"start all again with {resume}")
+
+
+def _train(
+    asked: _Asked, reporter: "Reporter", processes: "Processes | None", *, force: bool
+) -> "tuple[Summary | Stopped, TrainJob]":
+    """Read the data and train, alone or with other processes."""
+    from aecli.data import choose_source, refuse_data_files
+    from aecli.data.describe import first_facts
+    from aecli.train.job import checkpoint_of_first, new_job, resume_job
+
+    first = processes is None or processes.first
+    folder, dataset, options = asked.folder, asked.dataset, asked.options
+    pictures = folder.pictures if asked.plot and first else ()
     # Those of a run that is resumed are its own.
-    refuse_existing(*pictures, force=force or resume)
-    if resume:
-        job = resume_job(folder, chosen, dataset, options, reporter.bar)
+    refuse_existing(*pictures, force=force or asked.resume)
+    if asked.resume:
+        checkpoint = None
+        if processes is not None:
+            checkpoint = checkpoint_of_first(processes, folder, dataset, options)
+        job = resume_job(folder, asked.settings, dataset, options, reporter.bar, checkpoint)
     else:
-        job = new_job(folder, chosen, choose_source(dataset, options), reporter.bar, force=force)
+        source = choose_source(dataset, options)
+        job = new_job(folder, asked.settings, source, reporter.bar, force=force, writes=first)
     refuse_data_files(pictures, job.dataset)
-    if tensorboard is not None:
-        refuse_data_files([tensorboard / "events"], job.dataset)
+    if asked.tensorboard is not None:
+        refuse_data_files([asked.tensorboard / "events"], job.dataset)
+    if processes is not None:
+        processes.refuse_differences(job.facts, "give all the same options and the same data")
     reporter.facts(first_facts(job.dataset))
     reporter.say(job.headline)
+    if processes is not None:
+        reporter.say(_together(processes, job))
     if job.note:
         reporter.say(job.note)
+    if not first:
+        return _run(job, asked, reporter, processes), job
     with folder.locked():
         job.check_unchanged(force=force)
-        summary = _run(job, reporter, allowed, profile, plot_every, tensorboard)
+        return _run(job, asked, reporter, processes), job
 
-    from aecli.train.loop import Stopped
 
-    if isinstance(summary, Stopped):
-        _report_stopped(summary, job, reporter)
-        raise typer.Exit(signals.exit_code())
-    if plot:
-        from aecli.train.pictures import draw_end
+def _together(processes: "Processes", job: "TrainJob") -> str:
+    """Return in a line how many train together, and whether that continues a run bit for bit."""
+    import jax
 
-        draw_end(folder, job.dataset)
-        reporter.say(f"drew {' and '.join(map(str, folder.pictures))}")
-    _report(summary, job, reporter, profile)
+    hosts, devices = plural(processes.count_hosts, "host"), plural(jax.device_count(), "device")
+    together = f"{processes.count} processes on {hosts} train together, on {devices}"
+    if job.checkpoint and job.checkpoint.environment and not job.note:
+        together += " as before: bit for bit as if the run had never been stopped"
+    return together
 
 
 def _run(
-    job: "TrainJob",
-    reporter: "Reporter",
-    memory: int | None,
-    profile: Path | None,
-    plot_every: int | None,
-    tensorboard: Path | None,
+    job: "TrainJob", asked: _Asked, reporter: "Reporter", processes: "Processes | None"
 ) -> "Summary | Stopped":
     """Find the neighbours that the loss and the encoder need, and train."""
     from aecli.train.loop import train as run_training
-    from aecli.train.prepare import prepare
+    from aecli.train.prepare import prepare, prepare_together
 
-    prepared = prepare(job.dataset, job.config, job.folder, reporter.bar)
+    look = (job.dataset, job.config, job.folder, reporter.bar)
+    if processes is None:
+        prepared, stop = prepare(*look), signals.requested
+    else:
+        prepared, stop = prepare_together(processes, *look), processes.stop_requested
     if prepared.graph and not prepared.graph.exact:
         reporter.say(
             "too many images to compare them all: neighbours are looked for in nearby cells only"
         )
-    signals.end_if_requested()
+    if processes is None:
+        signals.end_if_requested()
+    first = processes is None or processes.first
     with (
         signals.finishing_work(),
         reporter.epochs(job.config.epochs, job.epochs_done) as report,
-        _board(job, tensorboard) as board,
+        _board(job, asked.tensorboard if first else None) as board,
     ):
         return run_training(
             job.dataset,
             job.config,
             job.folder,
             resume_from=job.checkpoint,
-            report=board.reporting(report) if board else report,
-            stop=signals.requested,
-            memory=memory,
-            profile=profile,
+            report=_announced(board.reporting(report) if board else report, job, processes),
+            stop=stop,
+            memory=asked.memory,
+            profile=asked.profile if first else None,
             prepared=prepared,
-            watch=_watch(job, plot_every, board),
+            watch=_watch(job, asked.plot_every, board) if first else None,
+            processes=processes,
         )
 
 
@@ -287,6 +426,22 @@ def _board(job: "TrainJob", folder: Path | None) -> "AbstractContextManager[Tens
     from aecli.train.tensorboard import tensorboard
 
     return tensorboard(folder, job.dataset, job.config.epochs, job.epochs_done)
+
+
+def _announced(report: "Report", job: "TrainJob", processes: "Processes | None") -> "Report":
+    """Return a report that also has the other processes know what is saved."""
+    if processes is None or not processes.first:
+        return report
+    announce = processes.announce_saved
+    if job.epochs_done:
+        announce(f"epoch {job.epochs_done} is saved")
+
+    def announced(metrics: "EpochMetrics", saved: bool) -> None:
+        if saved:
+            announce(f"epoch {metrics.epoch} is saved")
+        report(metrics, saved)
+
+    return announced
 
 
 def _watch(job: "TrainJob", every: int | None, board: "TensorBoard | None") -> "Watch | None":

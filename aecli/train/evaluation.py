@@ -11,6 +11,7 @@ import numpy as np
 from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
+from aecli.device import Devices
 from aecli.losses import pixel_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
@@ -91,6 +92,8 @@ class Evaluation:
     def __init__(self, step: TrainStep, references: References | None = None) -> None:
         """Take what decoded images are placed among; losses are the encoder's own."""
         self._step, self._references = step, references
+        # Of several processes one evaluates, by itself.
+        self._devices = Devices(own=True)
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
@@ -107,9 +110,8 @@ class Evaluation:
         self, parameters: Parameters, dataset: Dataset, split: SplitName, measure: Measure
     ) -> list[Any]:
         """Return a measure of each batch of a split."""
-        step = self._step
-        arguments = jax.device_put((parameters, self._references), step.devices.replicated)
-        rows = evaluation_rows(step)
+        arguments = jax.device_put((parameters, self._references), self._devices.replicated)
+        rows = evaluation_rows(self._step)
         features: Iterator[Any] = repeat(None)
         if self._references is not None and dataset.source.features is not None:
             features = dataset.feature_batches(split, rows)

@@ -1,16 +1,20 @@
 """What to train and from where: a new run, or one to resume. Importing this imports no jax."""
 
 import shlex
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from aecli.background_import import importing
 from aecli.config import (
     DEFAULT_DATASET,
     DEFAULT_RECIPE,
     RECIPES,
+    SETTINGS,
     Config,
     choose_recipe,
     fit_to_data,
@@ -34,13 +38,18 @@ from aecli.files import kind_of, refuse_file
 from aecli.model import network
 from aecli.printable import plural
 from aecli.run.by_features import check_same_features
-from aecli.run.checkpoint import Checkpoint, load
+from aecli.run.checkpoint import Checkpoint, load, to_bytes
 from aecli.run.folder import RunFolder
 from aecli.run.reopen import check_same_data, reopen
 from aecli.train.supervision import labelled_count, training_labels
 
+if TYPE_CHECKING:
+    from aecli.processes.group import Processes
+
 # What is imported while the data are read.
 _TRAINING = "aecli.train.loop"
+# Of a SHA-256 in hex, as many as tell data sets apart.
+_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,19 @@ class TrainJob:
         )
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What has to be the same in all processes that train together, by names for people."""
+        settings = {one.flag: one.show(getattr(self.config, one.name)) for one in SETTINGS.values()}
+        data = self.dataset
+        return {
+            **settings,
+            "images of the shape": str(data.images.shape),
+            "pixels with the digest": data.fingerprint[:_DIGITS],
+            "splits with the digest": data.splits_digest[:_DIGITS],
+            "labels with the digest": data.labels_digest[:_DIGITS],
+        }
+
+    @property
     def note(self) -> str | None:
         """What the user should know before the training, in a line; None where there is nothing.
 
@@ -119,6 +141,7 @@ def new_job(
     bar: Bar = no_bar,
     *,
     force: bool = False,
+    writes: bool = True,
 ) -> TrainJob:
     """Return the job of a new run; the cheap checks come before the data are read.
 
@@ -128,6 +151,7 @@ def new_job(
         source: the data; None for the embedded digits.
         bar: shows the reading.
         force: whether to replace a run.
+        writes: whether this process is the one that writes it.
 
     Raises:
         InputError: a setting is wrong, the folder holds a run, the data cannot be read, or memory
@@ -135,8 +159,9 @@ def new_job(
 
     """
     _chosen_config(settings)
-    refuse_file(folder.path, "-o expects the folder of a run")
-    folder.refuse_existing(force=force)
+    if writes:
+        refuse_file(folder.path, "-o expects the folder of a run")
+        folder.refuse_existing(force=force)
     with importing(_TRAINING):
         data = open_dataset(source, bar) if source else reopen_dataset(Source(DEFAULT_DATASET))
     refuse_data_files(folder.files, data)
@@ -197,6 +222,7 @@ def resume_job(
     location: str | None = None,
     options: Mapping[str, Any] | None = None,
     bar: Bar = no_bar,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainJob:
     """Return the job that resumes a run from its last checkpoint.
 
@@ -206,19 +232,15 @@ def resume_job(
         location: where the data are now; None for where they were.
         options: fields of `Source`; the others are as the run has them.
         bar: shows the reading.
+        checkpoint: the last one, where it was read already.
 
     Raises:
         InputError: there is no run, a setting differs from its own, the data do, or memory is too
             small for the model.
 
     """
-    if kind_of(folder.last) != "file":
-        named = [] if location is None else [location, *option_words(options or {})]
-        raise InputError(
-            f"nothing to resume: {folder.path} has no {folder.last.name}; "
-            f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
-        )
-    checkpoint = load(folder.last)
+    if checkpoint is None:
+        checkpoint = last_checkpoint(folder, location, options)
     config = resume_config(checkpoint.config, settings, checkpoint.epoch)
     source = choose_source(location, options or {}, like=checkpoint.data.source, as_split=True)
     with importing(_TRAINING):
@@ -230,6 +252,49 @@ def resume_job(
     check_same_features(checkpoint, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data, checkpoint)
+
+
+def last_checkpoint(
+    folder: RunFolder, location: str | None = None, options: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """Return the checkpoint that a run is resumed from.
+
+    Raises:
+        InputError: there is none, or it is damaged; the message says how the run would begin.
+
+    """
+    if kind_of(folder.last) != "file":
+        named = [] if location is None else [location, *option_words(options or {})]
+        raise InputError(
+            f"nothing to resume: {folder.path} has no {folder.last.name}; "
+            f"{shlex.join(['aecli', 'train', *named, '-o', str(folder.path)])} begins a run"
+        )
+    return load(folder.last)
+
+
+def checkpoint_of_first(
+    processes: "Processes",
+    folder: RunFolder,
+    location: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Return the first process's `last_checkpoint`: the others may not see its folder.
+
+    Involves all processes.
+
+    Raises:
+        InputError: in the first process as `last_checkpoint` does.
+
+    """
+    if processes.first:
+        checkpoint = last_checkpoint(folder, location, options)
+        processes.share({"checkpoint": np.frombuffer(to_bytes(checkpoint), np.uint8)})
+        return checkpoint
+    data = processes.share(None)["checkpoint"]
+    with tempfile.TemporaryDirectory(prefix="aecli-") as temporary:
+        copy = Path(temporary) / folder.last.name
+        copy.write_bytes(data.tobytes())
+        return load(copy)
 
 
 def _refuse_beyond_memory(config: Config, data: Dataset) -> None:

@@ -7,8 +7,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -25,16 +26,19 @@ from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.printable import significant
 from aecli.references import fit_references
-from aecli.run.checkpoint import Checkpoint
+from aecli.run.checkpoint import Checkpoint, flatten, unflatten
 from aecli.run.folder import RunFolder
 from aecli.run.states import EpochMetrics, PartialEpoch, ShuffleLayout
 from aecli.train.epochs import EpochInMemory, EpochResult, EpochStreamed
 from aecli.train.evaluation import Evaluation
-from aecli.train.prepare import Prepared, prepare
-from aecli.train.saving import Progress, Saver, restore
-from aecli.train.step import TrainStep
+from aecli.train.prepare import Prepared, prepare, prepare_together
+from aecli.train.saving import NotSaving, Progress, Saver, restore
+from aecli.train.step import TrainState, TrainStep
 from aecli.train.stream import bytes_in_memory, bytes_streamed, choose_shuffle_layout
 from aecli.train.verdict import Evidence, verdict
+
+if TYPE_CHECKING:
+    from aecli.processes.group import Processes
 
 # Rows that the errors of PCA are taken over at a time.
 _PCA_ROWS_AT_A_TIME = 5_000
@@ -42,6 +46,11 @@ _PCA_ROWS_AT_A_TIME = 5_000
 # Called after each epoch with its metrics, and whether it is safely on the disk.
 Report = Callable[[EpochMetrics, bool], None]
 Watch = Callable[[Checkpoint], None]
+# What trains for an epoch; see `EpochStreamed`.
+RunEpoch = Callable[
+    [TrainState, int, PartialEpoch | None, Callable[[], bool]],
+    tuple[TrainState, EpochResult | PartialEpoch],
+]
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ def train(
     profile: Path | None = None,
     prepared: Prepared | None = None,
     watch: Watch | None = None,
+    processes: "Processes | None" = None,
 ) -> Summary | Stopped:
     """Train an autoencoder into a run's folder.
 
@@ -117,6 +127,8 @@ def train(
         profile: a folder for a trace of one epoch, `traced_epoch`.
         prepared: what `prepare` returns, where that was called already.
         watch: called after each epoch with the model as it is then.
+        processes: all that train together, each by calling this; the first one writes. `stop` has
+            to give the same answer in all, and only the first one takes `profile` and `watch`.
 
     Returns:
         The final numbers, or that `stop` ended the training.
@@ -132,24 +144,27 @@ def train(
     # What the epochs before took.
     started -= sum(one.seconds for one in resume_from.history) if resume_from else 0
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
-    layout = _shuffle_layout(dataset, step, memory, resume_from)
+    layout = _shuffle_layout(dataset, step, memory, resume_from, processes)
     step.refuse_beyond_memory(pixels=_pixel_bytes(dataset, step, layout))
-    progress = _first_progress(dataset, step, resume_from)
-    prepared = prepared or prepare(dataset, config, folder)
-    saver = Saver(
-        folder,
-        config,
-        dataset.describe(),
-        layout,
-        prepared,
-        broken=dataset.broken,
-        resumed_at=None if resume_from is None else resume_from.epoch,
-    )
-    run_epoch = (
-        EpochInMemory(step, dataset, progress.state, prepared.graph)
-        if layout is None
-        else EpochStreamed(step, dataset, progress.state, layout, prepared.graph)
-    )
+    progress = _first_progress(dataset, step, resume_from, processes)
+    if prepared is None:
+        prepared = (
+            prepare(dataset, config, folder)
+            if processes is None
+            else prepare_together(processes, dataset, config, folder)
+        )
+    saver: Saver | NotSaving = NotSaving()
+    if processes is None or processes.first:
+        saver = Saver(
+            folder,
+            config,
+            dataset.describe(),
+            layout,
+            prepared,
+            broken=dataset.broken,
+            resumed_at=None if resume_from is None else resume_from.epoch,
+        )
+    run_epoch = _run_epoch(step, dataset, progress.state, layout, prepared, processes)
     if resume_from is not None and progress.ended(config):
         # The end may have come between two of its files.
         saver.save(progress)
@@ -157,15 +172,38 @@ def train(
         return Stopped(saver.has_saved)
     # Free the images on the device.
     del run_epoch
-    references = None
-    if config.placing == "neighbors":
-        model = load_model(saver.best_model(progress))
-        references = fit_references(dataset, model, prepared.features)
-        saver.add_references(progress, references)
-    evaluation = Evaluation(step, references)
-    summary = _summarize(dataset, step, folder, layout, progress, evaluation, started)
-    saver.write_summary(summary)
-    return summary
+
+    def summarize() -> dict[str, Any]:
+        assert isinstance(saver, Saver)
+        references = None
+        if config.placing == "neighbors":
+            model = load_model(saver.best_model(progress))
+            references = fit_references(dataset, model, prepared.features)
+            saver.add_references(progress, references)
+        evaluation = Evaluation(step, references)
+        summary = _summarize(dataset, step, folder, layout, progress, evaluation, started)
+        saver.write_summary(summary)
+        return asdict(summary)
+
+    return Summary(**(summarize() if processes is None else processes.from_first(summarize)))
+
+
+def _run_epoch(
+    step: TrainStep,
+    dataset: Dataset,
+    state: TrainState,
+    layout: ShuffleLayout | None,
+    prepared: Prepared,
+    processes: "Processes | None",
+) -> RunEpoch:
+    """Return what trains for an epoch, ready to run."""
+    if processes is not None:
+        from aecli.train.sharded import EpochSharded
+
+        return EpochSharded(step, dataset, state, layout, prepared.graph, processes)
+    if layout is None:
+        return EpochInMemory(step, dataset, state, prepared.graph)
+    return EpochStreamed(step, dataset, state, layout, prepared.graph)
 
 
 def traced_epoch(config: Config, epochs_done: int) -> int:
@@ -177,11 +215,11 @@ def traced_epoch(config: Config, epochs_done: int) -> int:
 
 
 def _train_epochs(
-    run_epoch: EpochInMemory | EpochStreamed,
+    run_epoch: RunEpoch,
     progress: Progress,
     step: TrainStep,
     layout: ShuffleLayout | None,
-    saver: Saver,
+    saver: Saver | NotSaving,
     report: Report,
     stop: Callable[[], bool],
     profile: Path | None,
@@ -210,13 +248,17 @@ def _train_epochs(
         if stopped or progress.ended(config) or saver.is_due():
             saver.save(progress)
         report(progress.history[-1], saver.is_saved(epoch))
-        if watch is not None:
+        if watch is not None and isinstance(saver, Saver):
             watch(saver.current_model(progress))
     return stopped
 
 
 def _shuffle_layout(
-    dataset: Dataset, step: TrainStep, memory: int | None, resume_from: Checkpoint | None
+    dataset: Dataset,
+    step: TrainStep,
+    memory: int | None,
+    resume_from: Checkpoint | None,
+    processes: "Processes | None",
 ) -> ShuffleLayout | None:
     """Return how the images are streamed, or None where they fit into memory.
 
@@ -224,7 +266,10 @@ def _shuffle_layout(
     """
     row_bytes = _row_bytes(dataset, step)
     if resume_from is None:
-        memory = default_memory() if memory is None else memory
+        if memory is None:
+            memory = default_memory()
+            if processes is not None:
+                memory = processes.decide(memory // processes.count_here, min)
         if bytes_in_memory(dataset.nbytes) <= memory:
             return None
         return choose_shuffle_layout(row_bytes, step.batch_size, memory)
@@ -250,13 +295,31 @@ def _row_bytes(dataset: Dataset, step: TrainStep) -> int:
     return step.group * dataset.image_bytes
 
 
-def _first_progress(dataset: Dataset, step: TrainStep, resume_from: Checkpoint | None) -> Progress:
-    if resume_from is None:
+def _first_progress(
+    dataset: Dataset,
+    step: TrainStep,
+    resume_from: Checkpoint | None,
+    processes: "Processes | None",
+) -> Progress:
+    if resume_from is not None:
+        progress = restore(step.initial_state(np.zeros(dataset.image_shape)), resume_from)
+    elif processes is None:
         progress = Progress(step.initial_state(dataset.mean_image("train")))
     else:
-        progress = restore(step.initial_state(np.zeros(dataset.image_shape)), resume_from)
-    progress.state = jax.device_put(progress.state, step.devices.replicated)
+        progress = Progress(_initial_state_of_first(dataset, step, processes))
+    progress.state = step.devices.replicate(progress.state)
     return progress
+
+
+def _initial_state_of_first(
+    dataset: Dataset, step: TrainStep, processes: "Processes"
+) -> TrainState:
+    """Return the first process's state: the others need not read all images for it."""
+    state = step.initial_state(
+        dataset.mean_image("train") if processes.first else np.zeros(dataset.image_shape)
+    )
+    shared = processes.share(flatten(state.parameters, "") if processes.first else None)
+    return state._replace(parameters=unflatten(state.parameters, "", shared))
 
 
 def _check_finite(result: EpochResult, epoch: int, step: TrainStep) -> None:

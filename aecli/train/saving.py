@@ -231,6 +231,23 @@ class Saver:
             )
 
 
+class NotSaving:
+    """What a process has in place of a `Saver` where another one saves."""
+
+    has_saved = False
+
+    def is_due(self) -> bool:
+        """Return that it is not."""
+        return False
+
+    def is_saved(self, epoch: int) -> bool:
+        """Return that whoever saves sees to it."""
+        return True
+
+    def save(self, progress: Progress) -> None:
+        """Do nothing."""
+
+
 def _versions() -> dict[str, Any]:
     """Return the command line and the versions that this process runs."""
     from importlib.metadata import version

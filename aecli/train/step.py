@@ -140,8 +140,19 @@ class TrainStep:
 
         """
         batch = jax.lax.with_sharding_constraint(images[rows], self.devices.split_batch)
-        step = state.optimizer[-1].count
         labels = None if labels is None else labels[rows[0]]
+        return self.update(state, batch, pixel_variance, seed, labels)
+
+    def update(
+        self,
+        state: TrainState,
+        batch: jax.Array,
+        pixel_variance: jax.Array | None,
+        seed: jax.Array,
+        labels: jax.Array | None,
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Update the state from a batch whose arrays are those of `loss`."""
+        step = state.optimizer[-1].count
         gradients, losses = jax.grad(self.loss, has_aux=True)(
             state.parameters, batch, pixel_variance, step, self.random_key(seed, step), labels
         )
@@ -175,9 +186,24 @@ class TrainStep:
         codes = model.encoder(images)
         positives = None
         if self.group > 1:
-            neighbors = to_unit_range(batch[1:].reshape(-1, *self.image_shape))
-            positives = model.encoder(neighbors).reshape(self.group - 1, *codes.shape)
+            neighbors, several = batch[1:], self.devices.count > 1
+            if several:
+                neighbors = _swapped(neighbors)
+            places = neighbors.shape[:2]
+            neighbors = to_unit_range(neighbors.reshape(-1, *self.image_shape))
+            positives = model.encoder(neighbors).reshape(*places, codes.shape[1])
+            if several:
+                positives = _swapped(positives)
         forward = Forward(
             images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels
         )
         return weighted_sum(self.terms, step, forward)
+
+
+def _swapped(arrays: jax.Array) -> jax.Array:
+    """Return arrays (group, n, ...) as (n, group, ...), or the other way round.
+
+    Where each device has some of the n, both axes become one on each device for itself in this
+    order alone: in the other, all devices would compute with all rows.
+    """
+    return arrays.swapaxes(0, 1)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,62 @@ class ShuffleBuffer(NamedTuple):
     labels: npt.NDArray[np.int32] | None
 
 
+class BufferOrder(NamedTuple):
+    """Which training images a shuffle buffer has, and how they come.
+
+    `blocks`: their numbers from where to where, in the order in which they are read. `order`:
+    int64 (w,), a permutation of them. `drawn`: int32 (k, w), neighbours of the images as they are
+    read.
+    """
+
+    blocks: list[tuple[int, int]]
+    order: npt.NDArray[np.int64]
+    drawn: npt.NDArray[np.int32]
+
+    @property
+    def positions(self) -> npt.NDArray[np.int64]:
+        """The numbers of the training images as they are read, int64 (w,)."""
+        return np.concatenate([np.arange(start, stop) for start, stop in self.blocks])
+
+    def batches(self, batch_size: int) -> npt.NDArray[np.int64]:
+        """Return the training images of each whole batch, int64 (steps, 1 + k, batch size)."""
+        steps = len(self.order) // batch_size
+        rows = np.vstack([self.positions, self.drawn])[:, self.order[: steps * batch_size]]
+        return rows.reshape(-1, steps, batch_size).swapaxes(0, 1)
+
+
+def buffer_orders(
+    count: int,
+    layout: ShuffleLayout,
+    neighbors: npt.NDArray[np.int32] | None = None,
+    *,
+    positives: int = 0,
+    seed: int,
+    epoch: int,
+    shuffle: bool,
+    skip: int = 0,
+) -> Iterator[BufferOrder]:
+    """Yield the order of `count` training images in one epoch; see `shuffle_buffers`."""
+    starts = np.arange(0, count, layout.block_rows)
+    if shuffle:
+        np.random.default_rng((seed, epoch)).shuffle(starts)
+    for first in range(skip * layout.buffer_blocks, len(starts), layout.buffer_blocks):
+        own = starts[first : first + layout.buffer_blocks].tolist()
+        blocks = [(start, min(start + layout.block_rows, count)) for start in own]
+        filled = sum(stop - start for start, stop in blocks)
+        # An order of its own, so that an epoch can begin with any buffer.
+        generator = np.random.default_rng((seed, epoch, first))
+        order = np.arange(filled)
+        if shuffle:
+            generator.shuffle(order)
+        drawn = np.empty((0, filled), np.int32)
+        buffer = BufferOrder(blocks, order, drawn)
+        if neighbors is not None:
+            chosen = generator.integers(neighbors.shape[1], size=(positives, filled))
+            buffer = buffer._replace(drawn=neighbors[buffer.positions, chosen])
+        yield buffer
+
+
 def shuffle_buffers(
     dataset: Dataset,
     layout: ShuffleLayout,
@@ -94,35 +150,29 @@ def shuffle_buffers(
     `labels`, int32 (n,) of the training images, it comes with its own.
     """
     rows = dataset.rows("train")
-    count = count_of(rows)
     group = 1 + positives
-    starts = np.arange(0, count, layout.block_rows)
-    if shuffle:
-        np.random.default_rng((seed, epoch)).shuffle(starts)
-    for first in range(skip * layout.buffer_blocks, len(starts), layout.buffer_blocks):
+    for buffer in buffer_orders(
+        count_of(rows),
+        layout,
+        neighbors,
+        positives=positives,
+        seed=seed,
+        epoch=epoch,
+        shuffle=shuffle,
+        skip=skip,
+    ):
         images = np.empty((group, layout.buffer_rows, *dataset.image_shape), dataset.images.dtype)
         positions = np.zeros(layout.buffer_rows, np.int64)
-        filled = 0
-        own = starts[first : first + layout.buffer_blocks].tolist()
-        blocks = [(start, min(start + layout.block_rows, count)) for start in own]
+        filled, order, drawn = len(buffer.order), buffer.order, buffer.drawn
+        positions[:filled] = buffer.positions
         if isinstance(dataset.images, StoredImages):
-            dataset.images.announce(rows_between(rows, *block) for block in blocks)
-        for start, stop in blocks:
-            positions[filled : filled + stop - start] = np.arange(start, stop)
-            images[0, filled : filled + stop - start] = dataset.images[
-                rows_between(rows, start, stop)
-            ]
-            filled += stop - start
-        # An order of its own, so that an epoch can begin with any buffer.
-        generator = np.random.default_rng((seed, epoch, first))
-        order = np.arange(filled)
-        if shuffle:
-            generator.shuffle(order)
-        if neighbors is not None:
-            chosen = generator.integers(neighbors.shape[1], size=(positives, filled))
-            drawn = neighbors[positions[:filled], chosen]
-            for images_of_positive, wanted in zip(images[1:], drawn, strict=True):
-                _read_rows(dataset, rows, wanted, images_of_positive[:filled])
+            dataset.images.announce(rows_between(rows, *block) for block in buffer.blocks)
+        done = 0
+        for start, stop in buffer.blocks:
+            images[0, done : done + stop - start] = dataset.images[rows_between(rows, start, stop)]
+            done += stop - start
+        for images_of_positive, wanted in zip(images[1:], drawn, strict=True):
+            images_of_positive[:filled] = read_rows(dataset, rows, wanted)
         # The rest is never looked at, but should not be chance.
         images[:, filled:] = 0
         steps = filled // batch_size
@@ -134,10 +184,11 @@ def shuffle_buffers(
         yield ShuffleBuffer(images.reshape(-1, *dataset.image_shape), batches, steps, own_labels)
 
 
-def _read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.int32], into: Images) -> None:
-    """Read training images in any order, some of them more than once."""
+def read_rows(dataset: Dataset, rows: Rows, wanted: npt.NDArray[np.integer[Any]]) -> Images:
+    """Read training images, (n,), in any order, some of them more than once."""
     ascending, places = np.unique(wanted.astype(np.int64), return_inverse=True)
-    into[:] = dataset.images[rows_at(rows, ascending)][places]
+    images: Images = dataset.images[rows_at(rows, ascending)][places]
+    return images
 
 
 def prefetched(items: Iterable[Item]) -> Iterator[Item]:

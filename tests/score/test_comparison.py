@@ -94,7 +94,7 @@ def test_seeds_are_trained_with_the_neighbours_of_the_run(
     prepared = Prepared(TrainingFeatures(job.dataset))
 
     def find(*arguments: object) -> Prepared:
-        assert arguments == (job.dataset, config, RunFolder(digits_run), checkpoint, no_bar)
+        assert arguments == (job.dataset, config, RunFolder(digits_run), no_bar)
         return prepared
 
     monkeypatch.setattr("aecli.train.prepare.prepare", find)
