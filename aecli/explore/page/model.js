@@ -109,6 +109,10 @@ function nearestReferences(references, pixels) {
   return nearest;
 }
 
+function sumOf(values) {
+  return values.reduce((a, b) => a + b, 0);
+}
+
 // Where an image lies: the mode of the codes of its neighbours and of its own; see `References` of
 // model/references.py.
 function placeAmong(references, pixels, code) {
@@ -118,7 +122,7 @@ function placeAmong(references, pixels, code) {
   // What is the image itself counts as the nearest other does.
   const [least] = nearest.find(([squared]) => squared > 0) ?? [Infinity];
   const weights = nearest.map(([squared]) => Math.exp(Math.min(least - squared, 0) / bandwidth));
-  const total = weights.reduce((a, b) => a + b, 0);
+  const total = sumOf(weights);
   for (let i = 0; i < weights.length; i++) weights[i] /= total;
   const points = nearest.map(([, m]) => codes.subarray(m * d, (m + 1) * d));
   points.push(code);
@@ -128,12 +132,11 @@ function placeAmong(references, pixels, code) {
     for (let j = 0; j < d; j++) squared += (point[j] - centre[j]) ** 2;
     return weights[i] * Math.exp(-squared / spread);
   });
-  const sum = (values) => values.reduce((a, b) => a + b, 0);
-  const densities = points.map((point) => sum(kernels(point)));
+  const densities = points.map((point) => sumOf(kernels(point)));
   let centre = Float32Array.from(points[densities.indexOf(Math.max(...densities))]);
   for (let step = 0; step < steps; step++) {
     const near = kernels(centre);
-    const all = sum(near);
+    const all = sumOf(near);
     centre = centre.map((_, j) => points.reduce((value, point, i) => value + near[i] * point[j], 0) / all);
   }
   return centre;
@@ -181,7 +184,7 @@ function readModel(fact) {
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, nearestReferences, placeAmong,
+    activate, standardize, denseProduct, patchesProduct, applyLayer, nearestReferences, sumOf, placeAmong,
     encodePixels, decodeCode,
   ];
   return `"use strict";
