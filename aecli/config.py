@@ -30,8 +30,8 @@ SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
 # What a setting decides: what the encoder and decoder compute; what a training step computes; what
-# compiled programs take as an argument: where training starts, what the encoder sees; when it
-# stops.
+# compiled programs take as an argument: where training starts, what images are placed among; when
+# it stops.
 Affects = Literal["model", "training", "start", "stopping"]
 
 DEFAULT_DATASET = "digits"

@@ -383,7 +383,7 @@ def _together(processes: "Processes", job: "TrainJob") -> str:
 def _run(
     job: "TrainJob", asked: _Asked, reporter: "Reporter", processes: "Processes | None"
 ) -> "Summary | Stopped":
-    """Find the neighbours that the loss and the encoder need, and train."""
+    """Find the neighbours that the loss needs, and train."""
     from aecli.train.loop import train as run_training
     from aecli.train.prepare import prepare, prepare_together
 

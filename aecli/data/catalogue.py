@@ -102,7 +102,10 @@ def _with_features_elsewhere(source: Source, bar: Bar) -> Dataset:
     """Read a data set whose features are at an address."""
     address = source.features or ""
     copy = staged(address, bar, whole=True)
-    dataset = open_dataset(replace(source, features=str(copy)), bar)
+    with _saying(address, copy):
+        dataset = open_dataset(replace(source, features=str(copy)), bar)
+        # They are read when they are asked for, where an error would name the copy.
+        _ = dataset.features
     named = replace(dataset.source, features=address)
     return replace(dataset, source=named, features_file=copy)
 

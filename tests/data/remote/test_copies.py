@@ -149,6 +149,9 @@ def test_labels_and_features_may_be_elsewhere_too(
     assert (dataset.source.labels, dataset.source.features) == (labels, features)
     assert dataset.features is not None
     assert dataset.features.shape == (12, 3)
+    few = bucket.put("few.npy", npy(np.ones((3, 3), np.float32)))
+    with pytest.raises(InputError, match=rf"--features {few} has 3 rows"):
+        open_dataset(Source(images, features=few))
     bucket.put("short.csv", b"label\na\n")
     with pytest.raises(InputError, match=rf"{labels[:9]}.*short.csv has 1 rows of labels"):
         open_dataset(Source(images, labels=labels.replace("labels", "short")))
