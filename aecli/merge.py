@@ -1,6 +1,5 @@
 """Put the parts of codes together, once they are proven to be of one model and one data set."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from aecli.run.codes import (
     provenance_path,
     read_provenance,
     refuse_existing_codes,
+    sha256_of,
     write_codes,
 )
 from aecli.run.parts import complete_parts, joined, made_on_note, part_files
@@ -104,7 +104,7 @@ def _labels(
     for path, provenance in zip(paths, told, strict=True):
         about = provenance["part"]
         mine = None if labels is None else labels[about["start"] : about["stop"]]
-        if provenance["labels_sha256"] != (None if mine is None else _sha256(mine)):
+        if provenance["labels_sha256"] != (None if mine is None else sha256_of(mine)):
             raise InputError(
                 f"the labels of {dataset.source.location} have changed since {path} was made: "
                 "encode the parts again with --force"
@@ -182,7 +182,3 @@ def _changed(dataset: Dataset, path: Path) -> InputError:
         f"{dataset.source.location} has changed since {path} was made: encode its parts again; "
         "those of older images need --force"
     )
-
-
-def _sha256(values: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()

@@ -47,7 +47,7 @@ class Codes:
     @property
     def sha256(self) -> str:
         """SHA-256 over the values, as hexadecimal digits."""
-        return _hash(self.values)
+        return sha256_of(self.values)
 
     def refuse_other_model(self, path: Path, model_sha256: str) -> None:
         """Raise `InputError` where codes, which lie at `path`, say that another model made them."""
@@ -144,7 +144,7 @@ def read_point_values(codes: Path, what: PerPointMetric, values: CodeArray) -> C
             f"{path} is {numbers.dtype} {numbers.shape}: expected a finite number for each of the "
             f"{len(values):,} codes of {codes}; {made_by} --force makes it anew"
         )
-    if files.read_json(note) != _point_note(_hash(values), numbers):
+    if files.read_json(note) != _point_note(sha256_of(values), numbers):
         raise InputError(
             f"{path} belongs to other codes than {codes}: {made_by} --force makes it anew"
         )
@@ -210,7 +210,7 @@ def point_files(codes: Path, metrics: Iterable[PerPointMetric] = PER_POINT) -> l
 
 
 def _point_note(codes_sha256: str, numbers: npt.NDArray[Any]) -> dict[str, str]:
-    return {"codes_sha256": codes_sha256, "values_sha256": _hash(numbers)}
+    return {"codes_sha256": codes_sha256, "values_sha256": sha256_of(numbers)}
 
 
 def codes_files(path: Path) -> list[Path]:
@@ -238,7 +238,7 @@ def refuse_foreign_labels(path: Path, labels: Labels | None) -> None:
     if labels is not None or files.kind_of(beside) == "nothing":
         return
     older = read_provenance(provenance_path(path)) or {}
-    if older.get("labels_sha256") != _hash(read_npy(beside)):
+    if older.get("labels_sha256") != sha256_of(read_npy(beside)):
         raise InputError(
             f"{beside} is not known to be of older codes, and the new ones have no labels: move "
             "it, or give the codes another name"
@@ -270,7 +270,7 @@ def write_codes(path: Path, codes: CodeBlocks, *, replace: bool = False) -> list
             add_npy(together, labels_path(path), labels.dtype, labels.shape, [labels])
         hashes = {
             "codes_sha256": digest.hexdigest(),
-            "labels_sha256": None if labels is None else _hash(labels),
+            "labels_sha256": None if labels is None else sha256_of(labels),
         }
         provenance = {**codes.provenance, **codes.late(), **hashes}
         signed = provenance | {"sha256": _hash_of_json(provenance)}
@@ -301,7 +301,7 @@ def read_codes(path: Path, labels: str | Path | None = None) -> Codes:
 def _read_codes(path: Path, labels: str | Path | None) -> Codes:
     values = read_matrix(path)
     provenance = read_provenance(provenance_path(path))
-    if provenance is not None and provenance["codes_sha256"] != _hash(values):
+    if provenance is not None and provenance["codes_sha256"] != sha256_of(values):
         raise InputError(
             f"{provenance_path(path)} belongs to other codes than {path}: encode again"
         )
@@ -315,7 +315,7 @@ def _read_codes(path: Path, labels: str | Path | None) -> Codes:
         return Codes(values, None, provenance)
     found = _read_labels(labels_path(path), len(values))
     if provenance is not None and (
-        found.labels is None or provenance["labels_sha256"] != _hash(found.labels)
+        found.labels is None or provenance["labels_sha256"] != sha256_of(found.labels)
     ):
         raise InputError(f"{labels_path(path)} belongs to other codes than {path}: encode again")
     return Codes(values, found.labels, provenance, found.class_names, found.numbers, found.left_out)
@@ -406,5 +406,6 @@ def _hash_of_json(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _hash(values: npt.NDArray[Any]) -> str:
+def sha256_of(values: npt.NDArray[Any]) -> str:
+    """Return SHA-256 over the bytes of an array, as hexadecimal digits: what provenance has."""
     return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
