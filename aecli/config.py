@@ -20,6 +20,7 @@ from aecli.files import open_regular
 from aecli.printable import printable
 
 Encoder = Literal["dense", "conv"]
+Decoder = Literal["dense", "conv"]
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
 Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
@@ -44,6 +45,8 @@ _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
 # A run holds so many training images at most by default: some 60 bytes of each.
 _MOST_REFERENCES = 100_000
 _MOST_TOML_BYTES = 1_000_000
+# Places along the shorter side of the grid between convolutions and dense layers, about.
+_GRID_SIDE = 4
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
 # A checkpoint has some 350 bytes for each epoch before its tensors, where safetensors takes 100 MB.
@@ -122,6 +125,21 @@ class Config:
         panel="Model",
         affects=("model",),
         since=4,
+    )
+    decoder: Decoder = setting(
+        "dense",
+        "What makes the image: a product of all hidden units, or convolutions of a growing grid.",
+        panel="Model",
+        affects=("model",),
+        since=9,
+    )
+    channels: tuple[int, ...] = setting(
+        (),
+        "Features of the convolutions, each of which halves the image; the decoder mirrors them.",
+        panel="Model",
+        affects=("model",),
+        valid=WIDTH,
+        since=9,
     )
     hidden: tuple[int, ...] = setting(
         (128, 64, 10),
@@ -210,6 +228,11 @@ class Config:
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
             one.check(getattr(self, one.name))
+        if self.channels and "conv" not in (self.encoder, self.decoder):
+            raise InputError(
+                "--channels are of convolutions: add --encoder conv or --decoder conv, or leave "
+                "them out with --channels ''"
+            )
         if self.loss == "bce" and self.output == "linear":
             raise InputError(
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "
@@ -296,7 +319,7 @@ class Setting:
 
         """
         if self.type == tuple[int, ...] and isinstance(value, str):
-            value = parse_widths(value)
+            value = parse_widths(value, self.flag)
         if self.type == tuple[int, ...]:
             if isinstance(value, list | tuple) and all(type(width) is int for width in value):
                 return tuple(value)
@@ -438,6 +461,15 @@ def fit_to_data(
     return replace(config, batch_size=batch_size)
 
 
+def fit_channels(channels: tuple[int, ...], side: int) -> tuple[int, ...]:
+    """Return the channels of as many convolutions as leave a grid of about 4 places a side.
+
+    `side`: pixels of the shorter side of the images. Where there are more the last one is repeated.
+    """
+    count = max(1, round(math.log2(max(side, 1) / _GRID_SIDE)))
+    return channels[:count] + channels[-1:] * (count - len(channels))
+
+
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     """Return `config` with some fields replaced and checked again.
 
@@ -524,8 +556,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     return settings
 
 
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Parse `"128,64,10"`; an empty text means no hidden layer.
+def parse_widths(text: str, name: str = "--hidden") -> tuple[int, ...]:
+    """Parse `"128,64,10"`, the value of an option; an empty text means no layer.
 
     Raises:
         InputError: a part is not a whole number.
@@ -534,7 +566,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if not all(re.fullmatch(r"[-+]?\d{1,300}", part, re.ASCII) for part in parts):
         raise InputError(
-            f"--hidden {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
+            f"{name} {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
         )
     return tuple(map(int, parts))
 

@@ -14,6 +14,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": ("classic", {}),
     "plain": ("plain", {}),
     "map": ("map", {"neighbors": 5}),
+    "conv both ways": (
+        "plain",
+        {"encoder": "conv", "decoder": "conv", "channels": (4, 6), "normalize": True},
+    ),
 }
 # So small that what takes time is compiling.
 _SMALL: dict[str, Any] = {"hidden": (12, 9), "epochs": 2, "batch_size": 8}

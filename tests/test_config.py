@@ -22,6 +22,8 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
     assert choose_recipe("classic").to_json() == {
         "recipe": "classic",
         "encoder": "dense",
+        "decoder": "dense",
+        "channels": [],
         "hidden": [128, 64, 10],
         "latent": 2,
         "activation": "sigmoid",
@@ -159,6 +161,8 @@ def test_a_bad_toml_file_is_refused(tmp_path: Path, text: str, words: str) -> No
 OTHER: dict[str, Any] = {
     "recipe": "plain",
     "encoder": "dense",
+    "decoder": "conv",
+    "channels": (4, 8),
     "hidden": (192, 128, 128),
     "latent": 3,
     "activation": "tanh",
@@ -198,7 +202,8 @@ def test_keys_change_with_what_a_setting_affects_and_with_nothing_else(name: str
 
 def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None:
     """A setting that is missing here lets models that differ share a compiled program."""
-    names = ["encoder", "hidden", "latent", "activation", "normalize", "output"]
+    names = ["encoder", "decoder", "channels", "hidden", "latent"]
+    names += ["activation", "normalize", "output"]
     assert list(choose_recipe("map").affecting("model")) == names
 
 

@@ -27,7 +27,8 @@ class Layer(ABC):
     `output` are shapes of one image's values, without the axis of the images. `kernel` ends with
     the number of outputs, which is the length of the bias. `activation` is a name in `jax.nn`, or
     `linear`. With `normalize` the activations of an image are then brought to mean 0 and variance 1
-    (layer normalization without scale and shift, which the next layer has; Ba et al., 2016).
+    (layer normalization without scale and shift, which the next layer has; Ba et al., 2016), those
+    of a grid at each place of it.
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
     """
 
@@ -43,7 +44,8 @@ class Layer(ABC):
     def title(self) -> str:
         """What the layer is called for people: `encoder 1`, or `encoder patches`."""
         part, group, *index = self.path
-        return f"{part} {int(index[0]) + 1}" if index else f"{part} {group}"
+        name = part if group == "layers" else f"{part} {str(group).removesuffix('s' * bool(index))}"
+        return f"{name} {int(index[0]) + 1}" if index else str(name)
 
     @property
     def bias(self) -> Shape:

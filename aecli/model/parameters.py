@@ -58,7 +58,11 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
         for layer in network(config, image_shape).layers:
             if layer.starts_at_mean:
                 own = reduce(getitem, layer.path, parameters)
-                own["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
+                own["bias"] = _before_activation(
+                    # A convolution has one number for each channel.
+                    mean_image.reshape(-1, *layer.bias).mean(axis=0),
+                    layer.activation,
+                )
     return parameters
 
 
