@@ -62,8 +62,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     vectors that are no pixels are standardised by column. Later X have the same unit.
 
     Parameters:
-        recipe: the set of defaults to start from: `map`, `plain` or `classic`.
+        recipe: the set of defaults to start from: `map`, `plain`, `photos` or `classic`.
         encoder: what the encoder's hidden layers see: `dense` (pixels) or `conv` (patches).
+        decoder: what makes the image: `dense` layers alone, or `conv` (a growing grid).
+        channels: features of the convolutions, each of which halves the image.
         hidden: widths of the hidden layers from image to code; the decoder mirrors them.
         latent: numbers in a code.
         activation: function after each hidden layer.
@@ -104,6 +106,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         recipe: str = DEFAULT_RECIPE,
         *,
         encoder: Literal["dense", "conv"] | None = None,
+        decoder: Literal["dense", "conv"] | None = None,
+        channels: Sequence[int] | None = None,
         hidden: Sequence[int] | None = None,
         latent: int | None = None,
         activation: str | None = None,
@@ -131,6 +135,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     ) -> None:
         self.recipe = recipe
         self.encoder = encoder
+        self.decoder = decoder
+        self.channels = channels
         self.hidden = hidden
         self.latent = latent
         self.activation = activation

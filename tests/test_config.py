@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -123,7 +124,7 @@ def test_few_images_get_smaller_batches_and_more_epochs(
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(InputError, match="expected one of map, plain, classic"):
+    with pytest.raises(InputError, match="expected one of map, plain, photos, classic"):
         choose_recipe("clasic")
 
 
@@ -253,6 +254,19 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=True).encoder == "dense"
     assert fit_to_data(config, 55_000, ("encoder",), vectors=True).encoder == "conv"
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
+
+
+def test_photographs_get_convolutions_by_their_size_and_vectors_none() -> None:
+    config = choose_recipe("photos")
+    fit = partial(fit_to_data, config, 20_000)
+    assert fit((), vectors=False, side=32).channels == (16, 32, 64)
+    assert fit((), vectors=False, side=64).channels == (16, 32, 64, 64)
+    assert fit(("channels",), vectors=False, side=64).channels == (16, 32, 64)
+    dense = fit((), vectors=True, side=1)
+    assert (dense.encoder, dense.decoder, dense.channels) == ("dense", "dense", ())
+    assert fit(("encoder",), vectors=True, side=1).channels == (16, 32, 64)
+    with pytest.raises(InputError, match="leave them out with --channels ''"):
+        with_settings(config, {"encoder": "dense", "decoder": "dense"})
 
 
 def test_many_images_are_placed_by_the_encoder_alone() -> None:

@@ -348,7 +348,6 @@ def _same_name(operator: str) -> Callable[[Graph, str], str]:
 _PRODUCTS: dict[str, Callable[[Graph, str, Any], str]] = {
     "Dense": _dense,
     "Patches": _patches,
-    "Convolution": _patches,
     "Upconvolution": _upconvolution,
 }
 _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {

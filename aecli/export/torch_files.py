@@ -212,9 +212,7 @@ def _add_convolution(
 def _add_ending(modules: Sequential, layer: Layer) -> None:
     if layer.activation != "linear":
         modules.add(_ACTIVATIONS[layer.activation])
-    if layer.normalize and len(layer.output) > 1:
-        modules.add("PlaceNorm()")
-    elif layer.normalize:
+    if layer.normalize:
         modules.add(f"nn.LayerNorm({layer.output[-1]}, eps=1e-5, elementwise_affine=False)")
 
 

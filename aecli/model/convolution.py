@@ -2,7 +2,8 @@
 
 Upwards each place of a grid becomes two by two, and a convolution of 3x3 follows: no pixel has more
 terms than its neighbours, as with transposed convolutions, whose images show checkerboards (Odena
-et al., *Deconvolution and checkerboard artifacts*, 2016).
+et al., *Deconvolution and checkerboard artifacts*, 2016). Grids are not normalized: a place has few
+features, and its brightness would be lost.
 """
 
 import math
@@ -23,9 +24,6 @@ CHANNELS = (32, 64, 128)
 # Pixels of a strided convolution. Each is half over the next one.
 _DOWN = 4
 _UP = 3
-# Of so few channels the product of patches is quicker than XLA's convolution: images.
-_FEW_CHANNELS = 4
-_AXES = ("NHWC", "HWIO", "NHWC")
 _GROUP = "convolutions"
 
 
@@ -39,7 +37,8 @@ def grids(channels: tuple[int, ...], image_shape: ImageShape) -> list[ImageShape
     height, width, _ = image_shape
     fitting = (min(height, width) - 1).bit_length()
     if len(channels) > fitting:
-        advice = "expected fewer --channels" if fitting else "choose --encoder dense --decoder dense"
+        dense = "choose --encoder dense --decoder dense"
+        advice = "expected fewer --channels" if fitting else dense
         raise InputError(
             f"convolutions halve the image {len(channels)} times, but images of {height}x{width} "
             f"have room for {fitting or 'none'}: {advice}"
@@ -55,13 +54,12 @@ def encoder_stack(config: Config, image_shape: ImageShape) -> tuple[Layer, ...]:
     """Return the layers from the pixels to the code: strided convolutions, then dense ones."""
     shapes = grids(config.channels, image_shape)
     convolutions = tuple(
-        Convolution(
+        Patches(
             ("encoder", _GROUP, index),
             before,
             after,
             (_DOWN, _DOWN, before[2], after[2]),
             config.activation,
-            normalize=config.normalize,
         )
         for index, (before, after) in enumerate(pairwise(shapes))
     )
@@ -87,7 +85,6 @@ def decoder_stack(config: Config, image_shape: ImageShape) -> tuple[Layer, ...]:
             after,
             (_UP, _UP, before[2], after[2]),
             config.output if index == last else config.activation,
-            normalize=config.normalize and index < last,
             starts_at_mean=index == last,
         )
         for index, (before, after) in enumerate(pairwise(shapes))
@@ -98,9 +95,9 @@ def decoder_stack(config: Config, image_shape: ImageShape) -> tuple[Layer, ...]:
 class Patches(Layer):
     """Features of small squares of an image, each half over the next one: a convolution.
 
-    The image lies in the middle of black pixels, half a patch or more of them, both sides together:
-    the padding SAME of a strided convolution. XLA's convolution of images takes up to four times as
-    long on a processor as the product here.
+    The image, or grid of features, lies in the middle of zeros, half a patch or more of them, both
+    sides together: the padding SAME of a strided convolution. XLA's convolution takes up to four
+    times as long on a processor as the product here, and twenty times within a loop.
     """
 
     @property
@@ -142,38 +139,17 @@ class Patches(Layer):
 
 
 @dataclass(frozen=True)
-class Convolution(Patches):
-    """The same, of images or of the features of a layer before; a normalization is by place."""
-
-    @property
-    def cost(self) -> int:
-        """How many numbers an image is at most; XLA's convolution has no patches in memory."""
-        return super().cost if self.input[-1] <= _FEW_CHANNELS else Layer.cost.__get__(self)
-
-    def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
-        """Return the products of the patches of values (n, h, w, c): (n, rows, columns, f)."""
-        import jax
-
-        if self.input[-1] <= _FEW_CHANNELS:
-            return super().product(values, kernel)
-        strides = (self.stride, self.stride)
-        return jax.lax.conv_general_dilated(
-            values, kernel, strides, self.margins, dimension_numbers=_AXES
-        )
-
-
-@dataclass(frozen=True)
 class Upconvolution(Layer):
     """A grid of features made twice as large, each place two by two, then a convolution of 3x3.
 
-    What is beyond the output, where that has an odd side, is cut off. A normalization is by place.
+    What is beyond the output, where that has an odd side, is cut off.
     """
 
     @property
     def cost(self) -> int:
-        """How many numbers an image is at most, before what is beyond the output is cut off."""
-        rows, columns, _ = self.input
-        return max(math.prod(self.input), 4 * (rows + 1) * (columns + 1) * self.output[-1])
+        """How many numbers an image is at most: as patches, or before the borders are cut off."""
+        rows, columns, channels = self.input
+        return 4 * (rows + 1) * (columns + 1) * max(channels, self.output[-1])
 
     @property
     def margins(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -188,7 +164,6 @@ class Upconvolution(Layer):
         Around a corner where four places meet, the four pixels see these places alone: one product
         with the sums of those weights that meet in a place, of 4/9 of the enlarged grid's size.
         """
-        import jax
         import jax.numpy as jnp
 
         count, rows, columns, channels = values.shape
@@ -202,11 +177,11 @@ class Upconvolution(Layer):
 
         # (3, 3, c, f), (place, pixel, 3, c, f), then the same for the columns before them.
         kernel = summed(jnp.moveaxis(summed(kernel), 2, 0))
-        kernel = kernel.transpose(2, 0, 4, 3, 1, 5).reshape(2, 2, channels, 4 * features)
-        around = ((1, 1), (1, 1))
-        pixels = jax.lax.conv_general_dilated(
-            values, kernel, (1, 1), around, dimension_numbers=_AXES
-        )
+        kernel = kernel.transpose(2, 0, 4, 3, 1, 5).reshape(4 * channels, 4 * features)
+        padded = jnp.pad(values, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        corners = [(top, left) for top in (0, 1) for left in (0, 1)]
+        places = [padded[:, y : y + rows + 1, x : x + columns + 1] for y, x in corners]
+        pixels = jnp.concatenate(places, axis=-1) @ kernel
         pixels = pixels.reshape(count, rows + 1, columns + 1, 2, 2, features).swapaxes(2, 3)
         pixels = pixels.reshape(count, 2 * rows + 2, 2 * columns + 2, features)
         return pixels[:, 1 : 1 + height, 1 : 1 + width]

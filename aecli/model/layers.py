@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ class Layer(ABC):
     `output` are shapes of one image's values, without the axis of the images. `kernel` ends with
     the number of outputs, which is the length of the bias. `activation` is a name in `jax.nn`, or
     `linear`. With `normalize` the activations of an image are then brought to mean 0 and variance 1
-    (layer normalization without scale and shift, which the next layer has; Ba et al., 2016), those
-    of a grid at each place of it.
+    (layer normalization without scale and shift, which the next layer has; Ba et al., 2016).
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
     """
 
@@ -128,13 +128,23 @@ class Network:
         return [math.prod(shape) for shape in self._steps]
 
     def __str__(self) -> str:
-        """Return the widths for people: `784-128-2`, with a grid of features as `7x7x16`."""
+        """Return the widths for people: `784-128-2`, with a grid of features as `7x7x16`.
+
+        Grids of the decoder follow.
+        """
         pixels, *steps = self._steps
-        return "-".join([str(math.prod(pixels)), *("x".join(map(str, step)) for step in steps)])
+        grids = [one for layer in self.decoder for one in (layer.input, layer.output)]
+        grids = [grid for grid, _ in groupby(grid for grid in grids if len(grid) > 1)]
+        back = f", back by {'-'.join(map(_joined, grids))}" if grids else ""
+        return "-".join([str(math.prod(pixels)), *map(_joined, steps)]) + back
 
     @property
     def _steps(self) -> list[Shape]:
         return [self.image_shape, *(layer.output for layer in self.encoder)]
+
+
+def _joined(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def nested(values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Write two data sets of small colour images, made of packages of Debian and npm.
 
-`photos.npz`: pieces of photographs that desktops have as their backgrounds, drawn at random from 128
-pixels to the whole height and shrunk; those to test on are of photographs that no training image is
+`photos.npz`: pieces of photographs that desktops have as their backgrounds, drawn at random, from
+128 pixels to the whole height, and shrunk; those to test on are of photographs that no training image is
 of. `emoji.npz`: those of four vendors on white; those to test on show signs that no training image
 shows. Both as uint8 (n, size, size, 3), with labels: which photograph, which vendor.
 
@@ -9,12 +9,12 @@ shows. Both as uint8 (n, size, size, 3), with labels: which photograph, which ve
 """
 
 import argparse
-import json
 import math
 import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,16 @@ WALLPAPERS = (
     "plasma-workspace-wallpapers",
 )
 # What is drawn, not photographed, and small copies.
-DRAWN = ("/abstract/", "/desktop/", "Flow", "Honeywave", "PastelHills", "Volna", "Painting", "Grey")
+DRAWN: tuple[str, ...] = (
+    "/abstract/",
+    "/desktop/",
+    "Flow",
+    "Honeywave",
+    "PastelHills",
+    "Volna",
+    "Painting",
+    "Grey",
+)
 DRAWN += ("analogpattern", "SafeLanding", "Shell", "umang", "Fossa", "Infinite", "/screenshot")
 VENDORS = ("google", "twitter", "apple", "facebook")
 EMOJI_VERSION = "16.0.0"
@@ -76,7 +85,7 @@ def write_photos(folder: Path, out: Path, size: int, count: int) -> None:
 def write_emoji(folder: Path, out: Path, size: int) -> None:
     """Write the emoji of all vendors."""
     images: dict[int, list[Pixels]] = {}
-    signs: dict[int, list[int]] = {}
+    vendors: dict[int, list[int]] = {}
     numbers: dict[str, int] = {}
     for vendor_number, vendor in enumerate(VENDORS):
         package = f"emoji-datasource-{vendor}"
@@ -85,9 +94,10 @@ def write_emoji(folder: Path, out: Path, size: int) -> None:
             command = ["npm", "pack", "--silent", f"{package}@{EMOJI_VERSION}"]
             subprocess.run(command, cwd=folder, check=True)
         with tarfile.open(archive) as tar:
-            names = [name for name in tar.getnames() if f"/img/{vendor}/64/" in name]
-            for name in sorted(names):
-                file = tar.extractfile(name)
+            for name in sorted(tar.getnames()):
+                file = tar.extractfile(name) if f"/img/{vendor}/64/" in name else None
+                if file is None:
+                    continue
                 # Skin tones and the like of a sign are together.
                 sign = numbers.setdefault(Path(name).name.partition("-")[0], len(numbers))
                 drawing = Image.open(file).convert("RGBA")
@@ -95,9 +105,9 @@ def write_emoji(folder: Path, out: Path, size: int) -> None:
                 shown = Image.alpha_composite(ground, drawing).convert("RGB")
                 pixels = np.asarray(shown.resize((size, size), Image.Resampling.BOX))
                 images.setdefault(sign, []).append(pixels)
-                signs.setdefault(sign, []).append(vendor_number)
+                vendors.setdefault(sign, []).append(vendor_number)
     order = np.random.default_rng(0).permutation(len(images))
-    _save(out, images, {int(i) for i in order[: len(images) // TEST_SHARE]}, signs)
+    _save(out, images, {int(i) for i in order[: len(images) // TEST_SHARE]}, vendors)
 
 
 def _save(
@@ -106,7 +116,7 @@ def _save(
     test: set[int],
     labels: dict[int, list[int]] | None = None,
 ) -> None:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part, wanted in (("train", set(images) - test), ("test", test)):
         rows = [
             (image, number if labels is None else labels[number][i])

@@ -61,10 +61,6 @@ def _enlarged(values: Any) -> Any:
     return values.repeat(2, axis=2).repeat(2, axis=3)
 
 
-def _place_norm() -> Any:
-    return lambda x: np.moveaxis(_norm(np.moveaxis(x, 1, -1)), -1, 1)
-
-
 def _rescale(width: int) -> Any:
     return lambda x, low, span: (x - low) / span
 
@@ -117,7 +113,6 @@ def _apply(modules: Any, tensors: Any, values: Any) -> Any:
 
 def _run(modules: Sequential, values: Any) -> Any:
     names = {"nn": NN, "Rescale": _rescale, "InUnits": _in_units, "Placing": _Placing}
-    names["PlaceNorm"] = _place_norm
     made = [eval(source, names) for source in modules.modules]
     tensors = {name: tensor.astype(np.float64) for name, tensor in modules.tensors.items()}
     return _apply(made, tensors, values)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from aecli.config import choose_recipe, fit_channels, with_settings
 from aecli.errors import InputError
 from aecli.model import network
-from aecli.model.convolution import Convolution, Upconvolution
+from aecli.model.convolution import Patches, Upconvolution
 from aecli.model.layers import Layer, Network
 from aecli.model.parameters import initial_parameters
 
@@ -37,7 +37,7 @@ def test_the_products_are_convolutions(
     layers: tuple[Layer, ...] = getattr(_network((9, 6, 3), channels=(5, 4)), part)
     generator = np.random.default_rng(1)
     for layer in layers:
-        if isinstance(layer, Convolution | Upconvolution):
+        if isinstance(layer, Patches | Upconvolution):
             values, kernel = (
                 jnp.asarray(generator.standard_normal(shape, np.float32))
                 for shape in ((7, *layer.input), layer.kernel)
@@ -51,7 +51,7 @@ def test_the_products_are_convolutions(
 
 def test_the_grids_are_halved_and_doubled() -> None:
     layers = _network((33, 20, 3), channels=(5, 4))
-    assert str(layers) == "1980-17x10x5-9x5x4-9-2"
+    assert str(layers) == "1980-17x10x5-9x5x4-9-2, back by 9x5x4-17x10x5-33x20x3"
     sizes = [layer.output for layer in layers.decoder]
     assert sizes == [(9,), (9 * 5 * 4,), (17, 10, 5), (33, 20, 3)]
 
@@ -82,6 +82,12 @@ def test_too_many_halvings_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=words):
         _network(shape, channels=channels)
+
+
+def test_convolutions_are_not_normalized() -> None:
+    layers = _network((8, 8, 1), channels=(4,), normalize=True)
+    assert [layer.normalize for layer in layers.encoder] == [False, True, False]
+    assert [layer.normalize for layer in layers.decoder] == [True, True, False]
 
 
 def test_the_first_image_has_the_mean_of_each_channel() -> None:

@@ -97,7 +97,6 @@ function upconvolutionProduct(layer, values, sums) {
 const PRODUCTS = {
   dense: denseProduct,
   patches: patchesProduct,
-  convolution: patchesProduct,
   upconvolution: upconvolutionProduct,
 };
 
@@ -108,10 +107,7 @@ function applyLayer(layer, values) {
   for (let i = 0; i < size; i++) sums[i] = bias[i % bias.length];
   PRODUCTS[layer.kind](layer, values, sums);
   activate(sums, layer.activation);
-  if (layer.normalize) {
-    const width = layer.output.at(-1); // Of a grid, each place by itself.
-    for (let i = 0; i < size; i += width) standardize(sums.subarray(i, i + width));
-  }
+  if (layer.normalize) standardize(sums);
   return sums;
 }
 
