@@ -149,9 +149,9 @@ def decoder_modules(checkpoint: Checkpoint, interface: Interface, layers: Networ
             modules.add("nn.Upsample(scale_factor=2)")
             _add_convolution(modules, layer, checkpoint)
         elif isinstance(after, Upconvolution):
-            grid = after.input
-            _add_dense(modules, layer, checkpoint, outputs=_channels_first(grid))
-            modules.add(f"nn.Unflatten(1, {_channels_first_shape(grid)})")
+            rows, columns, channels = after.input
+            _add_dense(modules, layer, checkpoint, outputs=_channels_first(after.input))
+            modules.add(f"nn.Unflatten(1, {(channels, rows, columns)})")
         else:
             _add_dense(modules, layer, checkpoint, outputs=order if after is None else None)
     if layers.clips and layers.decoder[-1].activation != "sigmoid":

@@ -1,9 +1,9 @@
 """Write two data sets of small colour images, made of packages of Debian and npm.
 
 `photos.npz`: pieces of photographs that desktops have as their backgrounds, drawn at random, from
-128 pixels to the whole height, and shrunk; those to test on are of photographs that no training image is
-of. `emoji.npz`: those of four vendors on white; those to test on show signs that no training image
-shows. Both as uint8 (n, size, size, 3), with labels: which photograph, which vendor.
+128 pixels to the whole height, and shrunk; those to test on are of photographs that no training
+image is of. `emoji.npz`: those of four vendors on white; those to test on show signs that no
+training image shows. Both as uint8 (n, size, size, 3), with labels: which photograph, which vendor.
 
     python -m tests.bench.colours FOLDER
 """
@@ -27,17 +27,9 @@ WALLPAPERS = (
     "plasma-workspace-wallpapers",
 )
 # What is drawn, not photographed, and small copies.
-DRAWN: tuple[str, ...] = (
-    "/abstract/",
-    "/desktop/",
-    "Flow",
-    "Honeywave",
-    "PastelHills",
-    "Volna",
-    "Painting",
-    "Grey",
-)
-DRAWN += ("analogpattern", "SafeLanding", "Shell", "umang", "Fossa", "Infinite", "/screenshot")
+DRAWN: tuple[str, ...] = ("/abstract/", "/desktop/", "/screenshot", "Painting", "analogpattern")
+DRAWN += ("Flow", "Honeywave", "PastelHills", "Volna", "Grey", "SafeLanding", "Shell")
+DRAWN += ("umang", "Fossa", "Infinite")
 VENDORS = ("google", "twitter", "apple", "facebook")
 EMOJI_VERSION = "16.0.0"
 FLAT = 16.0  # Pieces whose pixels deviate less from their mean colour are sky or wall alone.
