@@ -416,7 +416,7 @@ _PHOTOS = replace(
     init="he",
     epochs=20,
     batch_size=64,
-    learning_rate=2e-3,
+    learning_rate=6e-3,
     code_penalty=0.0,
 )
 

@@ -79,7 +79,7 @@ def epochs_within(data: str, options: tuple[str, ...], seconds: float, folder: P
 
 def picture(images: npt.NDArray[Any], models: dict[str, Any]) -> Image.Image:
     """Return images, and below them what each model makes of their codes."""
-    rows = [images / np.float32(255)]
+    rows: list[npt.NDArray[Any]] = [images / np.float32(255)]
     rows += [decode(model, encode(model, images)) for model in models.values()]
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
     pixels = np.rint(255 * np.clip(sheet, 0, 1)).astype(np.uint8)
@@ -110,9 +110,9 @@ def main() -> None:
                 seconds = seconds or row["seconds"]
                 models.setdefault(name, model)
                 print(
-                    f"{Path(data).name}, seed {seed}, {name:13} test MSE {row['test_mse']:.5f}, PCA "
-                    f"{row['pca_mse']:.5f}, {row['epochs']} epochs, {row['seconds']:.0f} s of the "
-                    f"processor, {row['parameters']:,} parameters",
+                    f"{Path(data).name}, seed {seed}, {name:13} test MSE {row['test_mse']:.5f}, "
+                    f"PCA {row['pca_mse']:.5f}, {row['epochs']} epochs, {row['seconds']:.0f} s of "
+                    f"the processor, {row['parameters']:,} parameters",
                     flush=True,
                 )
         images = open_dataset(data).split("test").images[:SHOWN]
