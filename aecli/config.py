@@ -412,11 +412,10 @@ _PHOTOS = replace(
     channels=(16, 32, 64),
     hidden=(),
     latent=64,
-    output="linear",
     init="he",
     epochs=20,
     batch_size=64,
-    learning_rate=6e-3,
+    learning_rate=3e-3,
     code_penalty=0.0,
 )
 
