@@ -135,7 +135,7 @@ class Patches(Layer):
         patches = [cells[:, top : top + rows, left : left + columns] for top, left in corners]
         kernel = kernel.reshape(2, stride, 2, stride, channels, features)
         kernel = kernel.swapaxes(1, 2).reshape(-1, features)
-        return jnp.concatenate(patches, axis=-1) @ kernel
+        return self.multiplied(jnp.concatenate(patches, axis=-1), kernel)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Upconvolution(Layer):
         padded = jnp.pad(values, [(0, 0), (1, 1), (1, 1), (0, 0)])
         corners = [(top, left) for top in (0, 1) for left in (0, 1)]
         places = [padded[:, y : y + rows + 1, x : x + columns + 1] for y, x in corners]
-        pixels = jnp.concatenate(places, axis=-1) @ kernel
+        pixels = self.multiplied(jnp.concatenate(places, axis=-1), kernel)
         pixels = pixels.reshape(count, rows + 1, columns + 1, 2, 2, features).swapaxes(2, 3)
         pixels = pixels.reshape(count, 2 * rows + 2, 2 * columns + 2, features)
         return pixels[:, 1 : 1 + height, 1 : 1 + width]
