@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecli.errors import InputError
 from aecli.files import open_regular
+from aecli.noise import NO_NOISE, parse_noise
 from aecli.printable import printable
 
 Encoder = Literal["dense", "conv"]
@@ -197,8 +198,17 @@ class Config:
         valid=WEIGHT,
         since=7,
     )
+    noise: str = setting(
+        NO_NOISE,
+        "Noise on the images that the encoder sees in training, while the decoder is to make them "
+        "clean: gaussian:0.3 (its deviation), mask:0.25 or salt:0.1 (a share of the pixels).",
+        since=9,
+    )
     seed: int = setting(
-        0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
+        0,
+        "Seed of the initial weights, of the order and of the noise.",
+        affects=("start",),
+        valid=UINT32,
     )
     patience: int | None = setting(
         None,
@@ -210,6 +220,7 @@ class Config:
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
             one.check(getattr(self, one.name))
+        parse_noise(self.noise)
         if self.loss == "bce" and self.output == "linear":
             raise InputError(
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "

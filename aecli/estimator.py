@@ -82,7 +82,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         placing: what gives images their codes: `encoder`, or also their `neighbors`.
         neighbors: how many of each image the neighbour loss uses.
         label_weight: weight of the loss that pulls images of one class together; y has the classes.
-        seed: of the initial weights and of the order.
+        noise: what spoils the images that the encoder sees in training, such as `gaussian:0.3`.
+        seed: of the initial weights, of the order and of the noise.
         patience: stop after this many epochs without a better validation loss.
         validation: share of X to validate on, where it has no splits of its own: the best epoch is
             the one with the lowest loss there.
@@ -122,6 +123,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         placing: Literal["encoder", "neighbors"] | None = None,
         neighbors: int | None = None,
         label_weight: float | None = None,
+        noise: str | None = None,
         seed: int | None = None,
         patience: int | None = None,
         validation: float = DEFAULT_SHARE,
@@ -149,6 +151,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.placing = placing
         self.neighbors = neighbors
         self.label_weight = label_weight
+        self.noise = noise
         self.seed = seed
         self.patience = patience
         self.validation = validation
@@ -287,7 +290,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 say(job.headline)
             summary = self._run(job)
             if self.verbose:
-                _say_facts(summary.facts(job.config.loss))
+                _say_facts(summary.facts(job.config.loss, job.config.noise))
             if summary.verdict:
                 warnings.warn(with_keywords(summary.verdict), stacklevel=3)
             return read_run(job.folder.path)

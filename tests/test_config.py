@@ -40,6 +40,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "placing": "encoder",
         "neighbors": 15,
         "label_weight": 0.0,
+        "noise": "none",
         "seed": 0,
         "patience": None,
     }
@@ -177,6 +178,7 @@ OTHER: dict[str, Any] = {
     "placing": "encoder",
     "neighbors": 5,
     "label_weight": 0.5,
+    "noise": "gaussian:0.3",
     "seed": 1,
     "patience": 3,
 }
@@ -262,5 +264,5 @@ def test_many_images_are_placed_by_the_encoder_alone() -> None:
 def test_every_number_has_an_end() -> None:
     """What is larger would only take the memory, or for ever."""
     for one in SETTINGS.values():
-        is_number = one.type is not bool and not one.choices and one.name != "recipe"
+        is_number = one.type not in (bool, str) and not one.choices
         assert (one.valid is not None) == is_number, one.name

@@ -15,7 +15,7 @@ HOUSE = """
 errors cores background_import printable signals clock csv_text
 addresses memory validated extras
 json_text remote.store
-files
+files noise
 remote.http
 remote.buckets
 remote.objects
@@ -52,7 +52,7 @@ encode
 subject plot.mosaics
 plot.pictures
 plot.kinds plot.on_axes neighbors references
-train.stream train.supervision train.step train.environment
+denoise train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job

@@ -22,6 +22,7 @@ from aecli.device import out_of_memory_advice
 from aecli.encode import load_model
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
+from aecli.noise import NO_NOISE
 from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
 from aecli.printable import significant
@@ -77,10 +78,15 @@ class Summary:
     images_per_second: float
     verdict: str | None = None
 
-    def facts(self, loss: str) -> list[tuple[str, str]]:
-        """Return the numbers by name for people; `loss` is what the validation loss measures."""
+    def facts(self, loss: str, noise: str = NO_NOISE) -> list[tuple[str, str]]:
+        """Return the numbers by name for people; `loss` is what the validation loss measures.
+
+        With `noise` it measures what is made of spoilt images: nothing to compare PCA's with.
+        """
         speed = show_rate(self.images_per_second, "images/s")
         pca = f" (PCA: {significant(self.pca_validation_mse)})" if loss == "mse" else ""
+        if noise != NO_NOISE:
+            pca = f" (of images with {noise})"
         return [
             ("best epoch", f"{self.best_epoch} of {self.epochs}"),
             (f"validation {loss}", f"{significant(self.validation_loss)}{pca}"),
