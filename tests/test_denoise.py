@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ def test_neighbours_have_no_say(digits_run: Path, digits: Dataset, tmp_path: Pat
     """All images would be placed at one code among these."""
     best = load(RunFolder(digits_run).best)
     names = reference_shapes(64, 20, 4, best.config.latent)
-    ones = {name: np.ones(shape, kind) for name, (shape, kind) in names.items()}
+    ones: dict[str, Any] = {name: np.ones(shape, kind) for name, (shape, kind) in names.items()}
     config = with_settings(best.config, {"placing": "neighbors"})
     among = replace(best, config=config, tensors={**best.tensors, **ones})
     run = _changed(digits_run, tmp_path / "run", among)

@@ -1,5 +1,7 @@
 """Noise: what it does to images, and what a training makes of it."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
@@ -18,13 +20,16 @@ from tests.helpers import tiny_dataset
 GREY = np.full((50, 20, 20, 3), 0.5, np.float32)
 
 
-def _spoilt(text: str, *, seed: int = 0, clip: bool = True) -> npt.NDArray[np.float32]:
+@cache
+def _program(text: str, clip: bool) -> Callable[[int], jax.Array]:
     noise = parse_noise(text)
     assert noise is not None
-    spoil = jax.jit(
-        lambda seed: noise.spoil(jax.numpy.asarray(GREY), jax.random.key(seed), clip=clip)
-    )
-    return np.asarray(spoil(seed))
+    grey = jax.numpy.asarray(GREY)
+    return jax.jit(lambda seed: noise.spoil(grey, jax.random.key(seed), clip=clip))
+
+
+def _spoilt(text: str, *, seed: int = 0, clip: bool = True) -> npt.NDArray[np.float32]:
+    return np.asarray(_program(text, clip)(seed))
 
 
 def test_gaussian_noise_has_its_mean_its_deviation_and_its_shape() -> None:
