@@ -1,8 +1,9 @@
 // The encoder and the decoder in plain JavaScript: the arithmetic of `aecli encode` and `decode`.
 // These functions also run in a worker, where only they are known.
 
-function activate(values, name) {
+function activate(values, activation) {
   const n = values.length;
+  const [name] = activation.split(" ");
   if (name === "relu") for (let i = 0; i < n; i++) values[i] = Math.max(0, values[i]);
   else if (name === "sigmoid") for (let i = 0; i < n; i++) values[i] = 1 / (1 + Math.exp(-values[i]));
   else if (name === "silu") for (let i = 0; i < n; i++) values[i] /= 1 + Math.exp(-values[i]);
