@@ -132,6 +132,14 @@ class Config:
         valid=WIDTH,
     )
     latent: int = setting(2, "Numbers in a code.", panel="Model", affects=("model",), valid=WIDTH)
+    sparsity: int | None = setting(
+        None,
+        "At most this many numbers of a code differ from 0, those of the largest size.",
+        panel="Model",
+        affects=("model",),
+        valid=WIDTH,
+        since=9,
+    )
     activation: Activation = setting(
         "sigmoid", "Function after each hidden layer.", panel="Model", affects=("model",)
     )
@@ -221,6 +229,11 @@ class Config:
         for one in SETTINGS.values():
             one.check(getattr(self, one.name))
         parse_noise(self.noise)
+        if self.sparsity is not None and self.sparsity >= self.latent:
+            raise InputError(
+                f"--sparsity {self.sparsity} of {self.latent} numbers leaves none out: expected "
+                "fewer than --latent"
+            )
         if self.loss == "bce" and self.output == "linear":
             raise InputError(
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "
@@ -423,12 +436,23 @@ def fit_to_data(
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
-    Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
-    output: they have no range. An image has at most all others as neighbours. The batch is halved
-    until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
-    such epochs.
+    Settings that the user has `chosen` stay. Many images are placed by the encoder alone, and so
+    are images with sparse codes. Vectors get a dense encoder: they have no patches. If they are
+    `standardised` they get a linear output: they have no range. An image has at most all others as
+    neighbours. The batch is halved until an epoch has 32 of them, and there are at least as many
+    epochs as give the steps of 50 such epochs.
+
+    Raises:
+        InputError: settings that were chosen contradict each other.
+
     """
+    if config.sparsity is not None and config.placing == "neighbors":
+        if "placing" in chosen:
+            raise InputError(
+                "--placing neighbors does not go with --sparsity: a code among those of neighbours "
+                "would not be sparse; leave one out"
+            )
+        config = replace(config, placing="encoder")
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")
     if vectors and "encoder" not in chosen:

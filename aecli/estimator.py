@@ -66,6 +66,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         encoder: what the encoder's hidden layers see: `dense` (pixels) or `conv` (patches).
         hidden: widths of the hidden layers from image to code; the decoder mirrors them.
         latent: numbers in a code.
+        sparsity: how many of these differ from 0 at most; None for all.
         activation: function after each hidden layer.
         normalize: layer normalization after each hidden layer.
         output: function after the last layer: `sigmoid` or `linear`.
@@ -107,6 +108,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         encoder: Literal["dense", "conv"] | None = None,
         hidden: Sequence[int] | None = None,
         latent: int | None = None,
+        sparsity: int | None = None,
         activation: str | None = None,
         normalize: bool | None = None,
         output: Literal["sigmoid", "linear"] | None = None,
@@ -135,6 +137,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.encoder = encoder
         self.hidden = hidden
         self.latent = latent
+        self.sparsity = sparsity
         self.activation = activation
         self.normalize = normalize
         self.output = output

@@ -14,6 +14,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": ("classic", {}),
     "plain": ("plain", {}),
     "map": ("map", {"neighbors": 5}),
+    "sparse": ("plain", {"latent": 6, "sparsity": 2}),
     "denoising": ("plain", {"noise": "gaussian:0.3"}),
 }
 # So small that what takes time is compiling.

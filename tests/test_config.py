@@ -24,6 +24,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "encoder": "dense",
         "hidden": [128, 64, 10],
         "latent": 2,
+        "sparsity": None,
         "activation": "sigmoid",
         "normalize": False,
         "output": "sigmoid",
@@ -162,6 +163,7 @@ OTHER: dict[str, Any] = {
     "encoder": "dense",
     "hidden": (192, 128, 128),
     "latent": 3,
+    "sparsity": 1,
     "activation": "tanh",
     "normalize": False,
     "output": "linear",
@@ -200,7 +202,7 @@ def test_keys_change_with_what_a_setting_affects_and_with_nothing_else(name: str
 
 def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None:
     """A setting that is missing here lets models that differ share a compiled program."""
-    names = ["encoder", "hidden", "latent", "activation", "normalize", "output"]
+    names = ["encoder", "hidden", "latent", "sparsity", "activation", "normalize", "output"]
     assert list(choose_recipe("map").affecting("model")) == names
 
 

@@ -323,6 +323,15 @@ def _silu(graph: Graph, values: str) -> str:
     return graph.node("Mul", values, graph.node("Sigmoid", values))
 
 
+def _largest(graph: Graph, values: str, count: int) -> str:
+    """Add rows with their largest numbers alone, by size: see `model.sparse`."""
+    smaller = graph.node("Neg", graph.node("Abs", values))
+    found, _ = graph.smallest(smaller, count + 1)
+    first_gone = graph.node("ReduceMax", found, axes=[1], keepdims=1)
+    stays = graph.node("Less", smaller, first_gone)
+    return graph.node("Where", stays, values, graph.number("zero", 0))
+
+
 def _same_name(operator: str) -> Callable[[Graph, str], str]:
     return lambda graph, values: graph.node(operator, values)
 
@@ -337,4 +346,5 @@ _ACTIVATIONS: dict[str, Callable[..., str]] = {
     "elu": _same_name("Elu"),
     "gelu": _gelu,
     "silu": _silu,
+    "largest": _largest,
 }

@@ -34,6 +34,7 @@ _ACTIVATIONS = {
     "elu": "nn.ELU()",
     "gelu": 'nn.GELU(approximate="tanh")',
     "silu": "nn.SiLU()",
+    "largest": "Largest({})",
 }
 
 _CONSTANTS = f"""\

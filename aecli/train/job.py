@@ -91,8 +91,9 @@ class TrainJob:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
         if config.noise != NO_NOISE:
             few += f", which the encoder sees with {config.noise} noise"
+        sparse = "" if config.sparsity is None else f" (at most {config.sparsity} of them not 0)"
         return (
-            f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
+            f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}{sparse}, on "
             f"{plural(rows, kind)} of {dataset.name}{few}{start}"
         )
 

@@ -3,8 +3,12 @@
 
 function activate(values, activation) {
   const n = values.length;
-  const [name] = activation.split(" ");
-  if (name === "relu") for (let i = 0; i < n; i++) values[i] = Math.max(0, values[i]);
+  const [name, count] = activation.split(" ");
+  if (name === "largest") {
+    // Those of the largest size stay: see model/sparse.py.
+    const firstGone = Float32Array.from(values, Math.abs).sort()[n - 1 - count];
+    for (let i = 0; i < n; i++) if (Math.abs(values[i]) <= firstGone) values[i] = 0;
+  } else if (name === "relu") for (let i = 0; i < n; i++) values[i] = Math.max(0, values[i]);
   else if (name === "sigmoid") for (let i = 0; i < n; i++) values[i] = 1 / (1 + Math.exp(-values[i]));
   else if (name === "silu") for (let i = 0; i < n; i++) values[i] /= 1 + Math.exp(-values[i]);
   else if (name === "tanh") for (let i = 0; i < n; i++) values[i] = Math.tanh(values[i]);
