@@ -106,6 +106,12 @@ def test_neighbours_have_no_say(digits_run: Path, digits: Dataset, tmp_path: Pat
     for folder, out in zip((digits_run, run), outs, strict=True):
         assert main(["denoise", str(folder), "-o", str(out), "--quiet"]) == 0
     np.testing.assert_array_equal(*map(np.load, outs))
+    # Nor do features, which new images need not have.
+    data = replace(among.data, source=replace(among.data.source, features="gone.npy"))
+    run = _changed(digits_run, tmp_path / "features", replace(among, data=data))
+    third = str(tmp_path / "third.npy")
+    assert main(["denoise", str(run), "digits", "--split", "test", "-o", third, "--quiet"]) == 0
+    np.testing.assert_array_equal(np.load(third), np.load(outs[0]))
     assert np.ptp(np.load(outs[0]), axis=0).max() > 0.1
 
 

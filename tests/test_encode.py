@@ -155,6 +155,7 @@ OTHER_MODEL = {
     "encoder": "dense",
     "hidden": (8, 8),
     "latent": 3,
+    "sparsity": 1,
     "activation": "tanh",
     "normalize": False,
     "output": "linear",
