@@ -10,6 +10,7 @@ from importlib import import_module
 from aecli.config import SETTINGS, Config
 from aecli.model.dense import dense_stack
 from aecli.model.layers import ImageShape, Network
+from aecli.model.sparse import sparse
 
 MODELS = {name: import_module(f"{__name__}.{name}") for name in SETTINGS["encoder"].choices}
 
@@ -18,4 +19,5 @@ def network(config: Config, image_shape: ImageShape) -> Network:
     """Return the layers of an autoencoder; the decoder has the encoder's widths in reverse."""
     widths = (config.latent, *reversed(config.hidden), math.prod(image_shape))
     decoder = dense_stack("decoder", config, widths, config.output, starts_at_mean=True)
-    return Network(MODELS[config.encoder].encoder(config, image_shape), decoder, image_shape)
+    encoder = sparse(MODELS[config.encoder].encoder(config, image_shape), config)
+    return Network(encoder, decoder, image_shape)

@@ -25,6 +25,10 @@ _BYTES = 8_000_000
 # The bytes of distances to references that are computed at a time.
 _DISTANCE_BYTES = 64_000_000
 
+# Seed of the noise of validation images, whatever the run's: runs are compared by what they make of
+# the same ones.
+_VALIDATION_NOISE = 0
+
 # The loss of the config, or the decoded images.
 Measure = Literal["loss", "decoded"]
 
@@ -37,14 +41,22 @@ class Decoded(NamedTuple):
 
 
 def evaluate(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> jax.Array:
-    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,)."""
+    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,).
+
+    With noise the encoder sees them spoilt, as in training: what it is to make of such is measured.
+    Each has the same noise in every epoch.
+    """
     from aecli.model.autoencoder import to_unit_range
 
     model, config = step.model(parameters), step.config
 
     def of_image(image: jax.Array) -> jax.Array:
         images = to_unit_range(image[jnp.newaxis])
-        logits = model.decoder.logits(model.encoder(images))
+        seen = images
+        if step.noise is not None:
+            pixels = image[jnp.newaxis]
+            seen = step.noise.spoil_each(pixels, images, _VALIDATION_NOISE, clip=step.clips)
+        logits = model.decoder.logits(model.encoder(seen))
         return pixel_loss(logits, images, config.loss, config.output).mean()
 
     values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
@@ -143,7 +155,8 @@ class Evaluation:
                 return decoded(step, parameters, pixels, features, references)
 
             # Other settings would only keep trainings from sharing these programs.
-            settings = step.config.affecting("model") | {"loss": step.config.loss}
+            measured = {"loss": step.config.loss, "noise": step.config.noise}
+            settings = step.config.affecting("model") | measured
             self._programs[measure, len(pixels)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},
