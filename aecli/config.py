@@ -19,6 +19,7 @@ from aecli.errors import InputError
 from aecli.files import open_regular
 from aecli.printable import printable
 
+Kind = Literal["plain", "vae"]
 Encoder = Literal["dense", "conv"]
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
 Initializer = Literal["normal", "glorot", "he", "lecun"]
@@ -116,6 +117,13 @@ class Config:
     """The resolved settings of a run; every value is set, none is looked up elsewhere."""
 
     recipe: str = setting("", "The set of defaults to start from.", panel="Model", affects=())
+    kind: Kind = setting(
+        "plain",
+        "What an image is to the model: a code, or a Gaussian of codes, which can be drawn from.",
+        panel="Model",
+        affects=("model",),
+        since=9,
+    )
     encoder: Encoder = setting(
         "dense",
         "What the encoder's hidden layers see: pixels, or features of patches.",
@@ -165,6 +173,12 @@ class Config:
     schedule: Schedule = setting("constant", "How the learning rate changes over the steps.")
     shuffle: bool = setting(False, "Shuffle the images each epoch.")
     loss: Loss = setting("mse", "Reconstruction loss: mean squared error, or binary cross-entropy.")
+    beta: float = setting(
+        1.0, "Weight of a vae's KL divergence; 1 is the bound.", valid=WEIGHT, since=9
+    )
+    beta_warmup: float = setting(
+        0.0, "Share of the steps in which beta rises from 0.", valid=SHARE, since=9
+    )
     code_penalty: float = setting(
         0.0, "Weight of the mean fourth power of the codes' length; 0 is off.", valid=WEIGHT
     )
@@ -215,6 +229,14 @@ class Config:
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "
                 "use --loss mse with it"
             )
+
+    @property
+    def validation_measure(self) -> str:
+        """What the validation loss measures, for people; see `losses.validation_loss`."""
+        if self.kind == "plain":
+            return self.loss
+        weight = "" if self.beta == 1 else f" of beta {self.beta:g}"
+        return f"bound{weight}, nats" if self.loss == "bce" else f"mse with KL{weight}"
 
     def ended(self, epoch: int, best_epoch: int) -> bool:
         """Return whether a training has as many epochs as asked for, or has waited long enough."""

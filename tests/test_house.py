@@ -37,7 +37,7 @@ run.codes
 plot.options
 plot.values
 data.cache data.dataset data.remote_array data.arrays data.layout data.hdf5_file
-model.dense plot.save
+model.dense model.vae plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
 model.conv plot.images plot.history
 data.single_array data.archive

@@ -477,7 +477,7 @@ def _report(
     from aecli.run.codes import codes_files, default_codes_path
 
     folder = job.folder.path
-    reporter.facts(summary.facts(job.config.loss))
+    reporter.facts(summary.facts(job.config.validation_measure))
     if summary.verdict:
         reporter.say(summary.verdict)
     if profile is not None:

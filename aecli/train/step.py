@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Epochs count from 1 and fold the order of the images from the seed; this folds the keys of steps.
 _KEYS_OF_STEPS = 0
+# Of the key of a step: folds the key of the codes that are drawn in it.
+_KEY_OF_SAMPLES = 7
 # Adam counts steps, and the steps' keys are told apart, in int32.
 _MOST_STEPS = 2**31 - 1
 
@@ -183,7 +185,14 @@ class TrainStep:
 
         model = self.model(parameters)
         images = to_unit_range(batch[0])
-        codes = model.encoder(images)
+        if model.encoder.spread is None:
+            gaussians, codes = None, model.encoder(images)
+            decoded = codes
+        else:
+            gaussians = model.encoder.gaussians(images)
+            codes = gaussians.means
+            noise = jax.random.normal(jax.random.fold_in(key, _KEY_OF_SAMPLES), codes.shape)
+            decoded = gaussians.sample(noise)
         positives = None
         if self.group > 1:
             neighbors, several = batch[1:], self.devices.count > 1
@@ -194,9 +203,8 @@ class TrainStep:
             positives = model.encoder(neighbors).reshape(*places, codes.shape[1])
             if several:
                 positives = _swapped(positives)
-        forward = Forward(
-            images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels
-        )
+        logits = model.decoder.logits(decoded)
+        forward = Forward(images, codes, logits, positives, pixel_variance, key, labels, gaussians)
         return weighted_sum(self.terms, step, forward)
 
 
