@@ -434,12 +434,24 @@ def fit_to_data(
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
+    Settings that the user has `chosen` stay. Many images are placed by the encoder alone, and so
+    are those of a vae, whose code is the mean of what the encoder gives.
     Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
     output: they have no range. An image has at most all others as neighbours. The batch is halved
     until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
     such epochs.
+
+    Raises:
+        InputError: settings that were chosen contradict each other.
+
     """
+    if config.kind == "vae" and config.placing == "neighbors":
+        if "placing" in chosen:
+            raise InputError(
+                "--placing neighbors does not go with --kind vae, whose code is the mean of what "
+                "the encoder gives: leave it out"
+            )
+        config = replace(config, placing="encoder")
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")
     if vectors and "encoder" not in chosen:

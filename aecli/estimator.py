@@ -297,6 +297,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             summary = self._run(job)
             if self.verbose:
                 _say_facts(summary.facts(job.config.validation_measure))
+                for note in filter(None, [summary.note]):
+                    say(with_keywords(note))
             if summary.verdict:
                 warnings.warn(with_keywords(summary.verdict), stacklevel=3)
             return read_run(job.folder.path)

@@ -71,7 +71,7 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"neighbor_final": float("nan")}, "--neighbor-final must be a share"),
         ({"kind": "gan"}, "--kind 'gan' is unknown: expected one of plain, vae"),
         ({"beta": -1.0}, "--beta must be 0 or a positive number, got -1"),
-        ({"beta_warmup": 1.5}, "--beta-warmup must be a share in 0..1, got 1.5"),
+        ({"beta_warmup": 1.5}, "--beta-warmup must be at most 1, got 1.5"),
         ({"encoder": "vit"}, "--encoder 'vit' is unknown: expected one of dense, conv"),
         ({"neighbors": 0}, "--neighbors must be at least 1"),
         ({"seed": -1}, "--seed must be in 0..4294967295, got -1"),

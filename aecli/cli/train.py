@@ -478,8 +478,9 @@ def _report(
 
     folder = job.folder.path
     reporter.facts(summary.facts(job.config.validation_measure))
-    if summary.verdict:
-        reporter.say(summary.verdict)
+    for line in (summary.note, summary.verdict):
+        if line:
+            reporter.say(line)
     if profile is not None:
         from aecli.train.loop import traced_epoch
 

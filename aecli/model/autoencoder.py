@@ -11,7 +11,7 @@ from aecli.losses import image_losses
 from aecli.model import network
 from aecli.model.layers import ImageShape, Layer, Network, Path, nested
 from aecli.model.parameters import Parameters
-from aecli.model.vae import Gaussians, image_noise
+from aecli.model.vae import Gaussians, image_keys, noise
 from aecli.pixels import scale_of
 
 
@@ -144,5 +144,5 @@ def losses_of(model: Autoencoder, pixels: jax.Array, config: Config) -> jax.Arra
     if model.encoder.spread is None:
         return image_losses(model.decoder.logits(model.encoder(images)), images, None, config)
     gaussians = model.encoder.gaussians(images)
-    noise = jax.vmap(lambda image: image_noise(image, 0, config.latent))(pixels)
-    return image_losses(model.decoder.logits(gaussians.sample(noise)), images, gaussians, config)
+    codes = gaussians.sample(noise(image_keys(pixels), 0, config.latent))
+    return image_losses(model.decoder.logits(codes), images, gaussians, config)

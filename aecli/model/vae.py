@@ -60,21 +60,30 @@ def spread_layer(last: Layer) -> Layer:
     return replace(last, path=("encoder", "spread"), starts_at=_FIRST_LOG_VARIANCE)
 
 
-def image_noise(pixels: "jax.Array", sample: "jax.Array | int", width: int) -> "jax.Array":
-    """Return standard normal noise (width,) that the pixels of an image and a number choose.
+def image_keys(pixels: "jax.Array") -> "jax.Array":
+    """Return a random key for each of the images (n, ...), (n,), which its pixels alone choose.
 
-    Wherever an image lies among others, it gets the same noise.
+    So an image gets the same noise wherever it lies among others.
     """
     import jax
     import jax.numpy as jnp
 
-    flat = pixels.reshape(-1)
-    if jnp.issubdtype(flat.dtype, jnp.floating):
-        flat = jax.lax.bitcast_convert_type(flat.astype(jnp.float32), jnp.uint32)
-    places = 2 * jnp.arange(flat.size, dtype=jnp.uint32) + jnp.uint32(1)
-    digest = (flat.astype(jnp.uint32) * (places * jnp.uint32(_MIX))).sum(dtype=jnp.uint32)
-    key = jax.random.fold_in(jax.random.key(digest), sample)
-    return jax.random.normal(key, (width,))
+    rows = pixels.reshape(len(pixels), -1)
+    if jnp.issubdtype(rows.dtype, jnp.floating):
+        rows = jax.lax.bitcast_convert_type(rows.astype(jnp.float32), jnp.uint32)
+    places = 2 * jnp.arange(rows.shape[1], dtype=jnp.uint32) + jnp.uint32(1)
+    mixed = rows.astype(jnp.uint32) * (places * jnp.uint32(_MIX))[None, :]
+    return jax.vmap(jax.random.key)(mixed.sum(axis=1, dtype=jnp.uint32))
+
+
+def noise(keys: "jax.Array", sample: "jax.Array | int", width: int) -> "jax.Array":
+    """Return standard normal noise, float32 (n, width), for a sample of each of n keys."""
+    import jax
+
+    def of_key(key: "jax.Array") -> "jax.Array":
+        return jax.random.normal(jax.random.fold_in(key, sample), (width,))
+
+    return jax.vmap(of_key)(keys)
 
 
 def prior_codes(config: Config, count: int, seed: int = 0) -> Floats:

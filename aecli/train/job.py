@@ -88,9 +88,11 @@ class TrainJob:
             few += f", neighbours by {Path(dataset.source.features).name}"
         if (labels := training_labels(dataset, config)) is not None:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
+        layers = network(config, dataset.image_shape)
+        variational = ", variational" if config.kind == "vae" else ""
         return (
-            f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}, on "
-            f"{plural(rows, kind)} of {dataset.name}{few}{start}"
+            f"{config.recipe} recipe{encoder}{variational}, {layers}, on {plural(rows, kind)} of "
+            f"{dataset.name}{few}{start}"
         )
 
     @property
