@@ -119,7 +119,8 @@ class Config:
     recipe: str = setting("", "The set of defaults to start from.", panel="Model", affects=())
     kind: Kind = setting(
         "plain",
-        "What an image is to the model: a code, or a Gaussian of codes, which can be drawn from.",
+        "What an image becomes: a code, or a Gaussian of codes that new images can be drawn from; "
+        "without neighbours by default.",
         panel="Model",
         affects=("model",),
         since=9,
@@ -435,7 +436,8 @@ def fit_to_data(
     """Return `config` fitted to the number of training images, and to vectors.
 
     Settings that the user has `chosen` stay. Many images are placed by the encoder alone, and so
-    are those of a vae, whose code is the mean of what the encoder gives.
+    are those of a vae, whose code is the mean of what the encoder gives. Nor has a vae a neighbour
+    loss, which draws codes far out, where the prior has none.
     Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
     output: they have no range. An image has at most all others as neighbours. The batch is halved
     until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
@@ -452,6 +454,8 @@ def fit_to_data(
                 "the encoder gives: leave it out"
             )
         config = replace(config, placing="encoder")
+    if config.kind == "vae" and "neighbor_weight" not in chosen:
+        config = replace(config, neighbor_weight=0.0)
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")
     if vectors and "encoder" not in chosen:

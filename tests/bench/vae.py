@@ -26,7 +26,7 @@ _SETTINGS = {
     "hidden": (400,),
     "latent": 20,
     "activation": "relu",
-    "init": "he",
+    "init": "glorot",
     "batch_size": 128,
     "learning_rate": 1e-3,
     "schedule": "constant",
