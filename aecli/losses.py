@@ -209,9 +209,10 @@ def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output)
     the pixel as a probability and stays finite for any logit.
     """
     if loss == "bce":
-        # In rows: where the last axis has a single channel, XLA makes loops of one turn of it.
+        # In rows: of a last axis with a single channel XLA makes loops of one turn.
         rows, pixels = logits.reshape(len(logits), -1), images.reshape(len(images), -1)
-        entropy = jnp.maximum(rows, 0) - rows * pixels + jnp.log1p(jnp.exp(-jnp.abs(rows)))
+        size = jnp.abs(rows)
+        entropy = (rows + size) / 2 - rows * pixels + jnp.log1p(jnp.exp(-size))
         return entropy.reshape(images.shape)
     reconstruction = jax.nn.sigmoid(logits) if output == "sigmoid" else logits
     return jnp.square(reconstruction - images)

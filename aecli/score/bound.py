@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from aecli.config import Config
 from aecli.model.vae import COLLAPSED
-from aecli.printable import plural, significant
+from aecli.printable import plural
 
 Floats = npt.NDArray[np.float32]
 
@@ -41,20 +41,11 @@ class Bound:
         return sum(value < COLLAPSED for value in self.divergences)
 
     @property
-    def in_words(self) -> str:
-        """The bound and its parts."""
-        divergence = f"KL {significant(self.divergence)}"
-        if self.nats is None:
-            return f"{divergence} nats an image"
-        parts = f"reconstruction {significant(self.reconstruction)}, {divergence}"
-        return f"{self.nats:.2f} nats an image ({parts})"
-
-    @property
     def note(self) -> str:
         """A line about the numbers of the code that are unused."""
         count = len(self.divergences)
         if not self.collapsed:
-            return f"none of the {plural(count, 'number')} of the code is collapsed"
+            return "no number of the code is collapsed"
         are = "is" if self.collapsed == 1 else "are"
         return (
             f"{self.collapsed} of the {plural(count, 'number')} of the code {are} collapsed, equal "
