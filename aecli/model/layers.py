@@ -30,6 +30,7 @@ class Layer(ABC):
     image are then brought to mean 0 and variance 1 (layer normalization without scale and shift,
     which the next layer has; Ba et al., 2016).
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
+    `starts_at`: the first result, of any image; None where the parameters are drawn.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Layer(ABC):
     activation: str
     normalize: bool = False
     starts_at_mean: bool = False
+    starts_at: float | None = None
 
     @property
     def title(self) -> str:
@@ -103,23 +105,29 @@ class Dense(Layer):
         return values @ kernel
 
 
-def dense(path: Path, inputs: int, outputs: int, activation: str, **options: bool) -> Dense:
+def dense(path: Path, inputs: int, outputs: int, activation: str, **options: Any) -> Dense:
     """Return the description of a dense layer."""
     return Dense(path, (inputs,), (outputs,), (inputs, outputs), activation, **options)
 
 
 @dataclass(frozen=True)
 class Network:
-    """The layers from image to code, and those back."""
+    """The layers from image to code, and those back.
+
+    `spread` gives the log variances of codes that are Gaussians, from what the encoder's last layer
+    sees; None where codes are points.
+    """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     image_shape: ImageShape
+    spread: Layer | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, in the order in which an image goes through them."""
-        return self.encoder + self.decoder
+        spread = () if self.spread is None else (self.spread,)
+        return self.encoder + spread + self.decoder
 
     @property
     def cost(self) -> int:
