@@ -28,6 +28,7 @@ Output = Literal["sigmoid", "linear"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]
 Placing = Literal["encoder", "neighbors"]
+Precision = Literal["float32", "bf16"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
@@ -225,6 +226,11 @@ class Config:
         NO_NOISE,
         "Noise on the images that the encoder sees in training, while the decoder is to make them "
         "clean: gaussian:0.3 (its deviation), mask:0.25 or salt:0.1 (a share of the pixels).",
+        since=9,
+    )
+    precision: Precision = setting(
+        "float32",
+        "What training multiplies: float32, or coarser bf16, quicker where the processor has it.",
         since=9,
     )
     seed: int = setting(

@@ -45,6 +45,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "neighbors": 15,
         "label_weight": 0.0,
         "noise": "none",
+        "precision": "float32",
         "seed": 0,
         "patience": None,
     }
@@ -190,6 +191,7 @@ OTHER: dict[str, Any] = {
     "neighbors": 5,
     "label_weight": 0.5,
     "noise": "gaussian:0.3",
+    "precision": "bf16",
     "seed": 1,
     "patience": 3,
 }
