@@ -7,7 +7,7 @@ follow from these descriptions. They are plain data: importing them imports no j
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Layer(ABC):
     (layer normalization without scale and shift, which the next layer has; Ba et al., 2016).
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
     `starts_at`: the first result, of any image; None where the parameters are drawn.
+    `rounds`: matrices are rounded to bfloat16 before they are multiplied.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Layer(ABC):
     normalize: bool = False
     starts_at_mean: bool = False
     starts_at: float | None = None
+    rounds: bool = False
 
     @property
     def title(self) -> str:
@@ -71,6 +73,15 @@ class Layer(ABC):
     def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return the product of values, float32 (n, *input), with the kernel: (n, *output)."""
 
+    def multiplied(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
+        """Return values, float32 (..., i), times a kernel (i, o)."""
+        if not self.rounds:
+            return values @ kernel
+        from aecli.model.rounding import rounded_product
+
+        rows = rounded_product(values.reshape(-1, values.shape[-1]), kernel)
+        return rows.reshape(*values.shape[:-1], -1)
+
     def apply(
         self, values: "jax.Array", parameters: Mapping[str, "jax.Array"], *, activate: bool = True
     ) -> "jax.Array":
@@ -90,7 +101,7 @@ class Dense(Layer):
 
     def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return values, float32 (n, i), times the kernel (i, o)."""
-        return values @ kernel
+        return self.multiplied(values, kernel)
 
 
 def dense(path: Path, inputs: int, outputs: int, activation: str, **options: Any) -> Dense:
@@ -110,6 +121,15 @@ class Network:
     decoder: tuple[Layer, ...]
     image_shape: ImageShape
     spread: Layer | None = None
+
+    def rounded(self) -> "Network":
+        """Return the same layers, which round what they multiply."""
+        encoder, decoder = (
+            tuple(replace(layer, rounds=True) for layer in layers)
+            for layers in (self.encoder, self.decoder)
+        )
+        spread = None if self.spread is None else replace(self.spread, rounds=True)
+        return replace(self, encoder=encoder, decoder=decoder, spread=spread)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
