@@ -188,7 +188,7 @@ class Config:
         1.0, "Weight of a vae's KL divergence; 1 is the bound.", valid=WEIGHT, since=9
     )
     beta_warmup: float = setting(
-        0.0, "Share of the steps in which beta rises from 0.", valid=SHARE, since=9
+        0.3, "Share of the steps in which beta rises from 0.", valid=SHARE, since=9
     )
     code_penalty: float = setting(
         0.0, "Weight of the mean fourth power of the codes' length; 0 is off.", valid=WEIGHT

@@ -130,7 +130,7 @@ _ERROR = np.square(1 / (1 + np.exp(-_LOGITS)) - _PIXELS).mean()
 
 
 def _vae(**settings: object) -> Config:
-    given = {"kind": "vae", "code_penalty": 0.0, "epochs": 1, **settings}
+    given = {"kind": "vae", "code_penalty": 0.0, "beta_warmup": 0.0, **settings}
     return with_settings(choose_recipe("plain"), given)
 
 

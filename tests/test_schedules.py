@@ -44,5 +44,5 @@ def test_beta_rises_to_itself_over_its_share_of_the_steps(small_config: Config) 
     schedule = beta_schedule(with_settings(small_config, settings), 10)
     weights = [float(schedule(step)) for step in (0, 24, 49, 50, 99)]
     np.testing.assert_allclose(weights, [4 / 50, 2, 4, 4, 4], rtol=1e-5)
-    schedule = beta_schedule(with_settings(small_config, {"beta": 4.0}), 10)
+    schedule = beta_schedule(with_settings(small_config, {"beta": 4.0, "beta_warmup": 0.0}), 10)
     assert float(schedule(0)) == 4

@@ -140,7 +140,8 @@ class Network:
             tuple(replace(layer, rounds=True) for layer in layers)
             for layers in (self.encoder, self.decoder)
         )
-        return replace(self, encoder=encoder, decoder=decoder)
+        spread = None if self.spread is None else replace(self.spread, rounds=True)
+        return replace(self, encoder=encoder, decoder=decoder, spread=spread)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -32,6 +32,7 @@ _SETTINGS = {
     "schedule": "constant",
     "loss": "bce",
     "code_penalty": 0.0,
+    "beta_warmup": 0.0,
 }
 
 
