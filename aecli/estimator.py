@@ -87,6 +87,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         neighbors: how many of each image the neighbour loss uses.
         label_weight: weight of the loss that pulls images of one class together; y has the classes.
         noise: what spoils the images that the encoder sees in training, such as `gaussian:0.3`.
+        precision: what training multiplies: `float32`, or coarser `bf16`.
         seed: of the initial weights, of the order and of the noise.
         patience: stop after this many epochs without a better validation loss.
         validation: share of X to validate on, where it has no splits of its own: the best epoch is
@@ -132,6 +133,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         neighbors: int | None = None,
         label_weight: float | None = None,
         noise: str | None = None,
+        precision: Literal["float32", "bf16"] | None = None,
         seed: int | None = None,
         patience: int | None = None,
         validation: float = DEFAULT_SHARE,
@@ -164,6 +166,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.neighbors = neighbors
         self.label_weight = label_weight
         self.noise = noise
+        self.precision = precision
         self.seed = seed
         self.patience = patience
         self.validation = validation
