@@ -63,6 +63,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Parameters:
         recipe: the set of defaults to start from: `map`, `plain` or `classic`.
+        kind: what an image is: a code (`plain`), or a Gaussian of codes (`vae`).
         encoder: what the encoder's hidden layers see: `dense` (pixels) or `conv` (patches).
         hidden: widths of the hidden layers from image to code; the decoder mirrors them.
         latent: numbers in a code.
@@ -77,6 +78,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schedule: how the learning rate changes over the steps.
         shuffle: whether to shuffle the images each epoch.
         loss: of the reconstruction: `mse` or `bce`.
+        beta: weight of a vae's KL divergence; 1 is the bound.
+        beta_warmup: share of the steps in which it rises from 0.
         code_penalty: weight of the mean fourth power of the codes' length.
         neighbor_weight: weight of the loss that keeps neighbours together.
         neighbor_final: share of the neighbour weight that is left at the end.
@@ -106,6 +109,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self,
         recipe: str = DEFAULT_RECIPE,
         *,
+        kind: Literal["plain", "vae"] | None = None,
         encoder: Literal["dense", "conv"] | None = None,
         hidden: Sequence[int] | None = None,
         latent: int | None = None,
@@ -120,6 +124,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schedule: str | None = None,
         shuffle: bool | None = None,
         loss: Literal["mse", "bce"] | None = None,
+        beta: float | None = None,
+        beta_warmup: float | None = None,
         code_penalty: float | None = None,
         neighbor_weight: float | None = None,
         neighbor_final: float | None = None,
@@ -136,6 +142,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         verbose: bool = False,
     ) -> None:
         self.recipe = recipe
+        self.kind = kind
         self.encoder = encoder
         self.hidden = hidden
         self.latent = latent
@@ -150,6 +157,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.schedule = schedule
         self.shuffle = shuffle
         self.loss = loss
+        self.beta = beta
+        self.beta_warmup = beta_warmup
         self.code_penalty = code_penalty
         self.neighbor_weight = neighbor_weight
         self.neighbor_final = neighbor_final
@@ -296,7 +305,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 say(job.headline)
             summary = self._run(job)
             if self.verbose:
-                _say_facts(summary.facts(job.config.loss, job.config.noise))
+                _say_facts(summary.facts(job.config.validation_measure, job.config.noise))
+                for note in filter(None, [summary.note]):
+                    say(with_keywords(note))
             if summary.verdict:
                 warnings.warn(with_keywords(summary.verdict), stacklevel=3)
             return read_run(job.folder.path)

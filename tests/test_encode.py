@@ -152,6 +152,7 @@ def test_a_batch_size_below_1_is_refused(model: TrainedModel, digits: Dataset) -
 
 # Another value of each setting that decides what encoder and decoder compute.
 OTHER_MODEL = {
+    "kind": "vae",
     "encoder": "dense",
     "hidden": (8, 8),
     "latent": 3,

@@ -30,6 +30,7 @@ class Layer(ABC):
     image are then brought to mean 0 and variance 1 (layer normalization without scale and shift,
     which the next layer has; Ba et al., 2016).
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
+    `starts_at`: the first result, of any image; None where the parameters are drawn.
     `rounds`: matrices are rounded to bfloat16 before they are multiplied.
     """
 
@@ -40,6 +41,7 @@ class Layer(ABC):
     activation: str
     normalize: bool = False
     starts_at_mean: bool = False
+    starts_at: float | None = None
     rounds: bool = False
 
     @property
@@ -114,18 +116,23 @@ class Dense(Layer):
         return self.multiplied(values, kernel)
 
 
-def dense(path: Path, inputs: int, outputs: int, activation: str, **options: bool) -> Dense:
+def dense(path: Path, inputs: int, outputs: int, activation: str, **options: Any) -> Dense:
     """Return the description of a dense layer."""
     return Dense(path, (inputs,), (outputs,), (inputs, outputs), activation, **options)
 
 
 @dataclass(frozen=True)
 class Network:
-    """The layers from image to code, and those back."""
+    """The layers from image to code, and those back.
+
+    `spread` gives the log variances of codes that are Gaussians, from what the encoder's last layer
+    sees; None where codes are points.
+    """
 
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     image_shape: ImageShape
+    spread: Layer | None = None
 
     def rounded(self) -> "Network":
         """Return the same layers, which round what they multiply."""
@@ -133,12 +140,14 @@ class Network:
             tuple(replace(layer, rounds=True) for layer in layers)
             for layers in (self.encoder, self.decoder)
         )
-        return replace(self, encoder=encoder, decoder=decoder)
+        spread = None if self.spread is None else replace(self.spread, rounds=True)
+        return replace(self, encoder=encoder, decoder=decoder, spread=spread)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, in the order in which an image goes through them."""
-        return self.encoder + self.decoder
+        spread = () if self.spread is None else (self.spread,)
+        return self.encoder + spread + self.decoder
 
     @property
     def cost(self) -> int:

@@ -91,10 +91,13 @@ class TrainJob:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
         if config.noise != NO_NOISE:
             few += f", which the encoder sees with {config.noise} noise"
-        sparse = "" if config.sparsity is None else f" (at most {config.sparsity} of them not 0)"
+        layers = str(network(config, dataset.image_shape))
+        if config.sparsity is not None:
+            layers += f" (at most {config.sparsity} of them not 0)"
+        variational = ", variational" if config.kind == "vae" else ""
         return (
-            f"{config.recipe} recipe{encoder}, {network(config, dataset.image_shape)}{sparse}, on "
-            f"{plural(rows, kind)} of {dataset.name}{few}{start}"
+            f"{config.recipe} recipe{encoder}{variational}, {layers}, on {plural(rows, kind)} of "
+            f"{dataset.name}{few}{start}"
         )
 
     @property

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _KEYS_OF_STEPS = 0
 # Folds the key of the noise from that of a step.
 _NOISE = 0x4E4F4953
+# Of the key of a step: folds the key of the codes that are drawn in it.
+_KEY_OF_SAMPLES = 7
 # Adam counts steps, and the steps' keys are told apart, in int32.
 _MOST_STEPS = 2**31 - 1
 
@@ -194,7 +196,14 @@ class TrainStep:
         seen = images
         if self.noise is not None:
             seen = self.noise.spoil(images, jax.random.fold_in(key, _NOISE), clip=self.clips)
-        codes = model.encoder(seen)
+        if model.encoder.spread is None:
+            gaussians, codes = None, model.encoder(seen)
+            decoded = codes
+        else:
+            gaussians = model.encoder.gaussians(seen)
+            codes = gaussians.means
+            noise = jax.random.normal(jax.random.fold_in(key, _KEY_OF_SAMPLES), codes.shape)
+            decoded = gaussians.sample(noise)
         positives = None
         if self.group > 1:
             neighbors, several = batch[1:], self.devices.count > 1
@@ -205,9 +214,8 @@ class TrainStep:
             positives = model.encoder(neighbors).reshape(*places, codes.shape[1])
             if several:
                 positives = _swapped(positives)
-        forward = Forward(
-            images, codes, model.decoder.logits(codes), positives, pixel_variance, key, labels
-        )
+        logits = model.decoder.logits(decoded)
+        forward = Forward(images, codes, logits, positives, pixel_variance, key, labels, gaussians)
         return weighted_sum(self.terms, step, forward)
 
 

@@ -1,5 +1,7 @@
 """Sparse codes: what stays of them, and what goes with them."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -59,3 +61,11 @@ def test_a_sparse_code_leaves_numbers_out(sparsity: int) -> None:
 def test_numbers_that_are_never_used_are_counted() -> None:
     codes = np.array([[0, 1, 0, 0], [0, 0, -2, 0]], np.float32)
     assert unused_numbers(codes) == 2
+
+
+@pytest.mark.parametrize(
+    "settings", [{"latent": 8, "sparsity": 3}, {"noise": "gaussian:0.3"}], ids=lambda s: [*s][-1]
+)
+def test_a_vae_is_neither_sparse_nor_denoising(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="does not go with --kind vae"):
+        with_settings(choose_recipe("plain"), {"kind": "vae", **settings})
