@@ -28,7 +28,8 @@ def _convolved(values: Floats, kernel: Floats, stride: int) -> Floats:
     margins = [(0, 0), *((total // 2, total - total // 2) for total in missing), (0, 0)]
     padded = np.pad(values, margins)
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))
-    return np.einsum("nhwcij,ijcf->nhwf", windows[:, ::stride, ::stride], kernel)
+    sums: Floats = np.einsum("nhwcij,ijcf->nhwf", windows[:, ::stride, ::stride], kernel)
+    return sums
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
