@@ -19,8 +19,10 @@ from tests.helpers import ENDLESS, SMALL
 
 
 def test_processes_train_as_one_does_and_as_devices_do_bit_for_bit(
-    digits_run: Path, tmp_path: Path
+    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Programs as users have them.
+    monkeypatch.setenv("XLA_FLAGS", "")
     together, devices = tmp_path / "together", tmp_path / "devices"
     with Job([*SMALL, "-o", together]) as job:
         job.start()
