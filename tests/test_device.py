@@ -29,7 +29,9 @@ import sys
 from aecli.cli import main
 
 encode = ["encode", "run", "-o", "codes.npy", "--force"]
-training = ["train", "digits", "--recipe", "plain", "--hidden", "4", "--epochs", "1", "-o", "run"]
+# At a constant rate another epoch is the same program.
+plain = ["--recipe", "plain", "--hidden", "4", "--schedule", "constant"]
+training = ["train", "digits", *plain, "--epochs", "1", "-o", "run"]
 resuming = ["train", "digits", "-o", "run", "--epochs", "2", "--resume"]
 for command in (training, [*training, "--force"], resuming, encode, encode, ["score", "run"]):
     if main([*command, "-q"]):

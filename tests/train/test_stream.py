@@ -372,8 +372,8 @@ def _peak(*arguments: str | Path) -> int:
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    # 400 MB of images of 64x64 in a file that takes no room.
-    rows = 100_000
+    # 300 MB of images of 64x64 in a file that takes no room.
+    rows = 75_000
     with (tmp_path / "large.npy").open("wb") as file:
         write_header(file, np.dtype(np.uint8), (rows, 64, 64))
         file.truncate(file.tell() + rows * 64 * 64)
