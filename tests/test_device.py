@@ -29,9 +29,7 @@ import sys
 from aecli.cli import main
 
 encode = ["encode", "run", "-o", "codes.npy", "--force"]
-# At a constant rate another epoch is the same program.
-plain = ["--recipe", "plain", "--hidden", "4", "--schedule", "constant"]
-training = ["train", "digits", *plain, "--epochs", "1", "-o", "run"]
+training = ["train", "digits", "--recipe", "classic", "--hidden", "4", "--epochs", "1", "-o", "run"]
 resuming = ["train", "digits", "-o", "run", "--epochs", "2", "--resume"]
 for command in (training, [*training, "--force"], resuming, encode, encode, ["score", "run"]):
     if main([*command, "-q"]):
