@@ -363,9 +363,12 @@ _PEAK = (
 
 
 def _peak(*arguments: str | Path) -> int:
-    """Return the most memory that a command takes, in bytes."""
+    """Return the most memory that a command takes, in bytes, compiled as users have it."""
     done = subprocess.run(
-        [sys.executable, "-c", _PEAK, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, "-c", _PEAK, *map(str, arguments)],
+        env=os.environ | {"XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return 1024 * int(done.stdout.splitlines()[-1])
@@ -397,7 +400,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 
 def test_large_images_are_encoded_a_few_at_a_time(tmp_path: Path) -> None:
-    np.save(tmp_path / "large.npy", np.zeros((60, 700, 700, 3), np.uint8))
+    np.save(tmp_path / "large.npy", np.zeros((36, 700, 700, 3), np.uint8))
     run = tmp_path / "run"
     settings = (
         "--recipe",
