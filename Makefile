@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BENCH  := .venv-bench
+NEWER  ?= python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test attack torture check fix docs bench dist wheel clean
+.PHONY: help install demo test attack torture check fix docs bench dist wheel lowest newest newer clean
 
 help:  ## Show what make can do here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -67,6 +68,26 @@ wheel: dist  ## Install the wheel into an empty environment, and train on the di
 	$(PYTHON) -m venv build/wheel
 	build/wheel/bin/python -m pip install --quiet dist/*.whl
 	cd build/wheel && bin/aecli train --recipe plain --epochs 2 -o run && bin/aecli encode run
+
+lowest:  ## Run the tests with the lowest versions that pyproject.toml allows
+	$(call resolve,lowest,$(PYTHON),lowest-direct)
+	build/lowest/bin/python -m pytest -n auto --dist worksteal
+
+newest:  ## Run the tests with the newest versions of everything, installed anew
+	$(call resolve,newest,$(PYTHON),highest)
+	build/newest/bin/python -m pytest -n auto --dist worksteal
+
+newer:  ## Run the tests with another Python: make newer NEWER=python3.14
+	$(call resolve,newer,$(NEWER),highest)
+	build/newer/bin/python -m pytest -n auto --dist worksteal
+
+# An environment of its own, whose packages uv chooses: pip knows no lowest versions.
+define resolve
+	rm -rf build/$(1)
+	$(2) -m venv build/$(1)
+	build/$(1)/bin/python -m pip install --quiet uv
+	build/$(1)/bin/uv pip install --quiet --python build/$(1)/bin/python --resolution $(3) --editable '.[dev]'
+endef
 
 clean:  ## Remove the virtual environments, caches and demo runs
 	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis runs/demo

@@ -5,13 +5,12 @@ import pickle
 import signal
 import subprocess
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -279,10 +278,7 @@ def test_columns_have_names(images: Array) -> None:
     assert fitted.get_feature_names_out().tolist() == ["autoencoder0", "autoencoder1"]
 
 
-@pytest.mark.skipif(find_spec("pandas") is None, reason="pandas is not installed")
 def test_frames_come_out_as_frames(images: Array) -> None:
-    pandas: Any = import_module("pandas")
-
     frame = pandas.DataFrame(images[:40, :2, :3].reshape(40, -1), columns=list("abcdef"))
     fitted = Autoencoder(**TINY).set_output(transform="pandas").fit(frame)
     codes = fitted.transform(frame)

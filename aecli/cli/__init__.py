@@ -19,7 +19,7 @@ from aecli.cli.show import show
 from aecli.cli.stdout import flush, reader_left
 from aecli.cli.train import train
 from aecli.cli.warnings import one_line_warnings
-from aecli.errors import AecliError
+from aecli.errors import AecliError, InputError
 from aecli.printable import one_line
 
 # What libraries raise where the environment is not as they expect it.
@@ -43,23 +43,37 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        print(f"aecli {__version__}")
-        raise typer.Exit
-
-
 @app.callback(
+    invoke_without_command=True,
     epilog="Start here: aecli train, then aecli encode, then aecli plot. "
     "Exit codes: 0 done, 1 the work failed, 2 wrong usage or bad input, "
     "129 / 130 / 143 ended by a signal.",
 )
 def _about(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+    as_json: bool = typer.Option(
+        False, "--json", help="With --version: also those of what computes, and the devices."
     ),
 ) -> None:
     """Learn a map of your images: train an autoencoder, encode images, plot the codes."""
+    if not version:
+        if as_json:
+            raise typer.BadParameter("before a command it goes with --version", param_hint="--json")
+        if context.invoked_subcommand is None:
+            raise InputError("no command: aecli --help lists them")
+        return
+    if as_json:
+        import platform
+
+        from aecli.json_text import dump
+        from aecli.train.environment import environment
+
+        about = {"aecli": __version__, "python": platform.python_version(), **environment()}
+        print(dump(about))
+    else:
+        print(f"aecli {__version__}")
+    raise typer.Exit
 
 
 for command in (train, encode, decode, plot, explore, export, score, show):

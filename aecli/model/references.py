@@ -37,7 +37,7 @@ STEPS = 10
 LEVELS = 127
 # A squared distance beyond all that there are.
 FAR = 1e9
-# Distances are searched in groups of so many.
+# Distances are searched in groups of so many, a power of 2.
 GROUP = 64
 _PREFIX = "references."
 COORDINATES = f"{_PREFIX}coordinates"
@@ -108,7 +108,12 @@ class References(NamedTuple):
             return -nearest, found
         # Each of the nearest lies in one of the groups whose own nearest are nearest.
         grouped = squared.reshape(-1, GROUP, groups)
-        _, within = jax.lax.top_k(-grouped.min(axis=1), count)
+        least = grouped
+        # XLA takes twice the product's time for `min(axis=1)` on a processor, and a tenth for this.
+        while least.shape[1] > 1:
+            half = least.shape[1] // 2
+            least = jnp.minimum(least[:, :half], least[:, half:])
+        _, within = jax.lax.top_k(-least[:, 0], count)
         left = jnp.take_along_axis(grouped, within[:, None, :], axis=2).reshape(len(rows), -1)
         nearest, place = jax.lax.top_k(-left, count)
         group = jnp.take_along_axis(within, place % count, axis=1)

@@ -47,15 +47,6 @@ Rgb = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
 
-def class_colors(names: Sequence[str]) -> list[str]:
-    """Return the colour of each class of a run, as `#rrggbb`.
-
-    `names`: all classes of the run, in their order. A class has the colour of its place among
-    them. There are `len(PALETTE)` colours; beyond, they repeat, with another of `MARKERS`.
-    """
-    return [PALETTE[place % len(PALETTE)] for place in range(len(names))]
-
-
 class Classes:
     """The classes among labels, int64 (n,), with their names, colours and markers.
 
@@ -98,7 +89,10 @@ class Classes:
         return np.asarray(self.index >= 0)
 
     def color(self, index: int) -> str:
-        """Return the colour of a class, `#rrggbb`."""
+        """Return the colour of a class, `#rrggbb`: that of its place among those of the run.
+
+        There are `len(PALETTE)`; beyond, they repeat, with another of `MARKERS`.
+        """
         return PALETTE[int(self.places[index]) % len(PALETTE)]
 
     def palette(self) -> Rgb:

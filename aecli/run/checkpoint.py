@@ -36,8 +36,8 @@ from aecli.validated import Count, Finite, NotNegative, Positive, Text, read_as
 # 1: without a checksum and, at first, a layout. 2: with both. 3: with a neighbour loss.
 # 4: with conv encoders, and a weight of neighbours that falls. 5: losses by name.
 # 6: with a digest of the labels, and the environment; no infinity in its JSON.
-# 7: with the weight of labels. 8: with references.
-FORMAT_VERSION = 8
+# 7: with the weight of labels. 8: with references. 9: with kinds of codes, noise and conv decoders.
+FORMAT_VERSION = 9
 _METADATA = "its metadata"
 _UNFIT = "the checkpoint does not fit its own config"
 

@@ -78,7 +78,7 @@ class EpochSharded:
         like = self._empty_chunk()
         self._program = compiled(
             self._train_chunk,
-            {},
+            {"program": "chunk", **step.key},
             state,
             like._replace(steps=np.uint32(0)),
             self._variance,

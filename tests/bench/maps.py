@@ -149,7 +149,7 @@ COLUMNS = (
 def _title(name: str, row: Row) -> str:
     numbers = f"5-NN {row['knn_accuracy']:.3f}, trust {row['trustworthiness']:.3f}"
     error = f", mse {row['test_mse']:.4f}" if "test_mse" in row else ""
-    return f"{name}\n{numbers}{error}"
+    return f"{name}: {numbers}{error}"
 
 
 def _print(title: str, rows: dict[str, Row]) -> None:

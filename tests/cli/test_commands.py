@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from PIL import Image
 
+import aecli as package
 from aecli.cli import main
 from tests.helpers import ENDLESS, SMALL, Run
 
@@ -596,3 +598,19 @@ def test_help_is_quick(arguments: tuple[str, ...]) -> None:
         least.append(seconds([sys.executable, "-c", "import typer._adapters, rich.console"]))
         ours.append(seconds([sys.executable, "-m", "aecli", *arguments]))
     assert min(ours) < 2.5 * min(least)
+
+
+def test_the_version_in_json_says_what_computes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["aecli"] == package.__version__
+    assert about["jax"] == jax.__version__
+    assert about["devices"].startswith(f"{jax.device_count()} {jax.devices()[0].device_kind}")
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--json", "show"]])
+def test_before_a_command_json_is_of_the_version(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "it goes with --version" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from aecli.references import fit_references
 from aecli.run.checkpoint import load, to_bytes
 from aecli.run.folder import RunFolder
 from tests.export.conftest import Untrained, save_run
+from tests.kinds import KINDS
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[dev]'")
 
@@ -68,10 +69,9 @@ def _vectors(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("recipe", "data", "settings"),
     [
-        ("map", "images", {}),
+        *((recipe, "images", settings) for recipe, settings in KINDS.values()),
         ("plain", "digits", {"activation": "gelu", "encoder": "conv"}),
         ("plain", "digits", {"activation": "elu"}),
-        ("classic", "digits", {}),
         ("plain", "images", {"activation": "tanh", "latent": 3, "output": "linear"}),
         ("plain", "vectors", {"latent": 5}),
     ],

@@ -18,6 +18,7 @@ from aecli.export.interface import interface_of
 from aecli.export.proof import TOLERANCE, prove
 from aecli.run.checkpoint import load
 from tests.export.conftest import Untrained, save_run, with_other_bias
+from tests.kinds import KINDS
 
 GENERATOR = np.random.default_rng(1)
 GRAY = GENERATOR.integers(0, 256, (60, 9, 7), np.uint8)
@@ -41,7 +42,7 @@ def run_onnx(model: Any, values: Any) -> Any:
 @pytest.mark.parametrize(
     ("images", "recipe", "settings", "input_type"),
     [
-        (GRAY, "classic", {}, None),
+        *((COLOR, recipe, settings, None) for recipe, settings in KINDS.values()),
         (GRAY, "plain", {"activation": "gelu", "output": "linear", "latent": 5}, "float32"),
         (MANY, "map", {"encoder": "dense"}, None),
         (COLOR, "map", {"encoder": "conv", "placing": "encoder"}, "uint16"),
@@ -49,7 +50,7 @@ def run_onnx(model: Any, values: Any) -> Any:
         (LEVELS, "plain", {"activation": "tanh"}, "uint8"),
         (VECTORS, "plain", {"activation": "relu"}, None),
     ],
-    ids=("classic", "gelu", "map", "conv", "16 bits", "levels", "vectors"),
+    ids=(*KINDS, "gelu", "groups", "16 bit input", "16 bits", "levels", "vectors"),
 )
 def test_every_model_is_computed_as_aecli_does(
     images: Any, recipe: str, settings: dict[str, Any], input_type: str | None, untrained: Untrained

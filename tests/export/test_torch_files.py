@@ -17,6 +17,7 @@ from aecli.export.torch_files import Sequential, decoder_modules, encoder_module
 from aecli.model import network
 from tests.export.conftest import Untrained
 from tests.export.test_onnx_files import COLOR, GRAY, VECTORS, run_onnx
+from tests.kinds import KINDS
 
 
 def _linear(values: Any, weight: Any, bias: Any) -> Any:
@@ -115,12 +116,12 @@ def _run(modules: Sequential, values: Any) -> Any:
 @pytest.mark.parametrize(
     ("images", "recipe", "settings"),
     [
-        (COLOR, "map", {"encoder": "conv"}),
+        *((COLOR, recipe, settings) for recipe, settings in KINDS.values()),
         (COLOR, "plain", {"output": "linear", "activation": "relu"}),
         (GRAY, "map", {"encoder": "conv", "placing": "encoder"}),
         (VECTORS, "plain", {"activation": "relu"}),
     ],
-    ids=("placed conv", "color", "conv", "vectors"),
+    ids=(*KINDS, "color", "conv", "vectors"),
 )
 def test_the_modules_compute_what_the_onnx_models_do(
     images: Any, recipe: str, settings: dict[str, Any], untrained: Untrained

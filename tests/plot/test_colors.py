@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from aecli.plot.colors import GREY, MARKERS, PALETTE, Classes, ContinuousColors, class_colors
+from aecli.plot.colors import GREY, MARKERS, PALETTE, Classes, ContinuousColors
 
 
 def test_each_label_has_the_colour_of_its_class() -> None:
@@ -38,14 +38,6 @@ def test_a_class_has_the_colour_of_its_place_among_all_classes_of_the_run(
 ) -> None:
     classes = Classes(np.array(labels), names, all_names)
     assert [classes.color(i) for i in range(len(labels))] == [PALETTE[place] for place in places]
-
-
-def test_the_colours_of_a_list_of_names_are_those_of_the_maps() -> None:
-    names = [f"class {i}" for i in range(30)]
-    classes = Classes(np.array([3, 29]), names)
-    colors = class_colors(names)
-    assert len(colors) == 30
-    assert [classes.color(i) for i in range(2)] == [colors[3], colors[29]]
 
 
 def _oklab(colors: list[str], vision: list[list[float]]) -> np.ndarray[tuple[int, int], Any]:

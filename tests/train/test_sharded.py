@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import Dataset
-from aecli.processes.group import Processes
 from aecli.run.folder import RunFolder
 from aecli.run.states import PartialEpoch, ShuffleLayout
 from aecli.train import sharded
@@ -18,17 +16,8 @@ from aecli.train.epochs import EpochInMemory, EpochResult, EpochStreamed
 from aecli.train.prepare import prepare_together
 from aecli.train.sharded import EpochSharded
 from aecli.train.step import TrainState, TrainStep
-from tests.distributed.store import Store
+from tests.distributed.store import alone
 from tests.helpers import tiny_dataset
-
-
-class _Watch:
-    saved: str | None = None
-
-
-def _alone() -> Processes:
-    watch: Any = _Watch()
-    return Processes(Store(), watch, ["here"], 0)
 
 
 def _labelled() -> Dataset:
@@ -55,7 +44,7 @@ def test_an_epoch_in_shares_is_that_of_one_process(
     monkeypatch.setattr(sharded, "_CHUNK_BYTES", 5 * 16 * 16)
     dataset = _labelled()
     step = TrainStep(config, dataset.image_shape, dataset.count("train"))
-    prepared = prepare_together(_alone(), dataset, config, RunFolder(tmp_path))
+    prepared = prepare_together(alone(), dataset, config, RunFolder(tmp_path))
     graph = prepared.graph
 
     def first() -> TrainState:
@@ -66,7 +55,7 @@ def test_an_epoch_in_shares_is_that_of_one_process(
         if layout is None
         else EpochStreamed(step, dataset, first(), layout, graph)
     )
-    shares = EpochSharded(step, dataset, first(), layout, graph, _alone())
+    shares = EpochSharded(step, dataset, first(), layout, graph, alone())
     expected, losses = one(first(), 1, None, lambda: False)
     got, our_losses = shares(first(), 1, None, lambda: False)
     assert isinstance(losses, EpochResult)

@@ -19,7 +19,6 @@ from aecli.errors import InputError
 from aecli.files import kind_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_PACKED_SUFFIXES = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 
 
 def _shards(folder: Path) -> list[Path]:
