@@ -21,7 +21,8 @@ from aecli.train.step import TrainStep
 from tests.distributed.store import alone
 from tests.kinds import KINDS, color_images, config_of
 
-pytestmark = pytest.mark.parametrize("kind", KINDS)
+# Bit for bit: of programs as users have them.
+pytestmark = [pytest.mark.parametrize("kind", KINDS), pytest.mark.usefixtures("optimized")]
 
 # Of shuffle buffers of one batch. In memory the images take three times as much.
 _MEMORY = 30_000
