@@ -30,7 +30,7 @@ from aecli.run.folder import RunFolder
 from aecli.train.epochs import EpochInMemory
 from aecli.train.loop import train
 from aecli.train.step import TrainState
-from tests.helpers import ENDLESS, SMALL
+from tests.helpers import ENDLESS, SMALL, Run
 from tests.torture import kill_encode, kill_plot, kill_train, prepare, race
 
 TESTS = Path(__file__).parent
@@ -243,9 +243,7 @@ def test_a_device_without_memory_is_said(
     assert not Path("runs/digits").exists()
 
 
-def test_a_run_has_one_writer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_has_one_writer(aecli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = [sys.executable, "-m", "aecli", "train", *ENDLESS, "-o", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as holder:
@@ -255,9 +253,9 @@ def test_a_run_has_one_writer(
         # It holds the run all the same, and leaves the processor to the others.
         holder.send_signal(signal.SIGSTOP)
         for again in (["--resume"], ["--force"]):
-            assert main(["train", *again, "-o", "run"]) == 2
-            words = f"run is being trained by process {holder.pid}"
-            assert words in capsys.readouterr().err
+            refused = aecli("train", *again, "-o", "run")
+            assert refused.returncode == 2
+            assert f"run is being trained by process {holder.pid}" in refused.stderr
         holder.kill()
     # The lock of one that was killed is no lock.
     assert (tmp_path / "run" / ".aecli.lock").exists()
