@@ -20,11 +20,12 @@ from tests.helpers import Run, write_idx_folder
 
 # Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
 # compiled once a session: the processes that run the tests take the folder of the one above them.
-# They are compiled quickly, which is a third of the time of all tests; see `optimized`.
+# They are compiled in a quarter of the time, unless a test is about last bits: see `optimized`.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
     os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    _QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    os.environ.setdefault("XLA_FLAGS", _QUICKLY)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -61,10 +62,11 @@ def digits_run(
 @pytest.fixture(scope="module")
 def optimized() -> Iterator[None]:
     """Compile programs as users have them, where a test is about the last bits of numbers."""
-    quick = compile_cache._options
+    others = compile_cache._options
+    slowly = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
 
     def options(single_threaded: bool) -> dict[str, Any]:
-        return quick(single_threaded) | {"xla_backend_optimization_level": 3}
+        return others(single_threaded) | slowly
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compile_cache, "_options", options)
