@@ -20,8 +20,8 @@ from tests.helpers import Run, write_idx_folder
 
 # Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
 # compiled once a session: the processes that run the tests take the folder of the one above them.
-# They are compiled in a quarter of the time, unless a test is about last bits: see `optimized`. Where
-# a newer XLA no longer knows a flag, leave it out.
+# They are compiled in a quarter of the time, unless a test is about last bits: see `optimized`.
+# Where a newer XLA no longer knows a flag, leave it out.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
     os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
