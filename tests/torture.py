@@ -109,7 +109,7 @@ def prepare(folder: Path, *, streamed: bool = True) -> Golden:
 
     np.save(golden.data, open_dataset("digits").images[:])
     for way in (False, True)[: 1 + streamed]:
-        command = [*golden.arguments(way), "-o", golden.run(way).path]
+        command = [*golden.arguments(way), "-o", str(golden.run(way).path)]
         here(*command)
         timed(*command)
     run = golden.run(False).path

@@ -87,7 +87,7 @@ def test_the_page_encodes_and_decodes_as_the_commands_do(
     make = {"images": _images, "vectors": _vectors, "digits": Path}
     if data == "vectors":
         settings = settings | {"output": "linear"}
-    location = make[data](tmp_path / "data.npy" if data != "digits" else data)
+    location = make[data](tmp_path / "data.npy" if data != "digits" else Path(data))
     checkpoint, dataset = untrained(location, recipe, **settings)
     save_run(checkpoint, tmp_path / "run")
     opened = open_page(_page(tmp_path / "run"))
