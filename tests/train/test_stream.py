@@ -375,8 +375,8 @@ def _peak(*arguments: str | Path) -> int:
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    # 300 MB of images of 64x64 in a file that takes no room.
-    rows = 75_000
+    # 400 MB of images of 64x64 in a file that takes no room.
+    rows = 100_000
     with (tmp_path / "large.npy").open("wb") as file:
         write_header(file, np.dtype(np.uint8), (rows, 64, 64))
         file.truncate(file.tell() + rows * 64 * 64)
@@ -400,7 +400,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 
 def test_large_images_are_encoded_a_few_at_a_time(tmp_path: Path) -> None:
-    np.save(tmp_path / "large.npy", np.zeros((36, 700, 700, 3), np.uint8))
+    np.save(tmp_path / "large.npy", np.zeros((60, 700, 700, 3), np.uint8))
     run = tmp_path / "run"
     settings = (
         "--recipe",
