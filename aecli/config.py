@@ -26,6 +26,7 @@ Output = Literal["sigmoid", "linear"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 Loss = Literal["mse", "bce"]
 Placing = Literal["encoder", "neighbors"]
+Precision = Literal["float32", "bf16"]
 SplitName = Literal["train", "validation", "test", "all"]
 
 Panel = Literal["Model", "Training"]
@@ -196,6 +197,11 @@ class Config:
         "Weight of the loss that pulls images of one class together; 0 uses no labels.",
         valid=WEIGHT,
         since=7,
+    )
+    precision: Precision = setting(
+        "float32",
+        "What training multiplies: float32, or coarser bf16, quicker where the processor has it.",
+        since=9,
     )
     seed: int = setting(
         0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32

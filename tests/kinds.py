@@ -14,6 +14,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": ("classic", {}),
     "plain": ("plain", {}),
     "map": ("map", {"neighbors": 5}),
+    "bf16": ("map", {"neighbors": 5, "precision": "bf16"}),
 }
 # So small that what takes time is compiling.
 _SMALL: dict[str, Any] = {"hidden": (12, 9), "epochs": 2, "batch_size": 8}

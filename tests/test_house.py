@@ -20,7 +20,7 @@ remote.http
 remote.buckets
 remote.objects
 remote.output
-config pixels labels plot.library
+config pixels labels plot.library model.rounding
 kept run.part python_errors
 data.source tensor_file run.array_job
 npy data.named_arrays data.stretch data.progress data.reading data.rows run.states run.points

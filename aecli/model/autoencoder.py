@@ -97,9 +97,16 @@ def to_unit_range(pixels: jax.Array) -> jax.Array:
     return pixels.astype(jnp.float32) / scale_of(pixels.dtype)
 
 
-def autoencoder(config: Config, image_shape: ImageShape, parameters: Parameters) -> Autoencoder:
-    """Return the model with these parameters, of the shapes of `parameter_shapes`."""
+def autoencoder(
+    config: Config, image_shape: ImageShape, parameters: Parameters, *, rounds: bool = False
+) -> Autoencoder:
+    """Return the model with these parameters, of the shapes of `parameter_shapes`.
+
+    With `rounds` its layers round what they multiply, as the training of some does.
+    """
     layers = network(config, image_shape)
+    if rounds:
+        layers = layers.rounded()
     structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(layers)))
     model: Autoencoder = nnx.merge(structure, parameters)
     return model

@@ -67,4 +67,4 @@ class Patches(Layer):
         patches = [cells[:, top : top + rows, left : left + columns] for top, left in corners]
         kernel = kernel.reshape(2, STRIDE, 2, STRIDE, channels, features)
         kernel = kernel.swapaxes(1, 2).reshape(-1, features)
-        return jnp.concatenate(patches, axis=-1) @ kernel
+        return self.multiplied(jnp.concatenate(patches, axis=-1), kernel)

@@ -7,7 +7,7 @@ follow from these descriptions. They are plain data: importing them imports no j
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Layer(ABC):
     `linear`. With `normalize` the activations of an image are then brought to mean 0 and variance 1
     (layer normalization without scale and shift, which the next layer has; Ba et al., 2016).
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
+    `rounds`: matrices are rounded to bfloat16 before they are multiplied.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Layer(ABC):
     activation: str
     normalize: bool = False
     starts_at_mean: bool = False
+    rounds: bool = False
 
     @property
     def title(self) -> str:
@@ -69,6 +71,15 @@ class Layer(ABC):
     def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return the product of values, float32 (n, *input), with the kernel: (n, *output)."""
 
+    def multiplied(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
+        """Return values, float32 (..., i), times a kernel (i, o)."""
+        if not self.rounds:
+            return values @ kernel
+        from aecli.model.rounding import rounded_product
+
+        rows = rounded_product(values.reshape(-1, values.shape[-1]), kernel)
+        return rows.reshape(*values.shape[:-1], -1)
+
     def apply(
         self, values: "jax.Array", parameters: Mapping[str, "jax.Array"], *, activate: bool = True
     ) -> "jax.Array":
@@ -88,7 +99,7 @@ class Dense(Layer):
 
     def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return values, float32 (n, i), times the kernel (i, o)."""
-        return values @ kernel
+        return self.multiplied(values, kernel)
 
 
 def dense(path: Path, inputs: int, outputs: int, activation: str, **options: bool) -> Dense:
@@ -103,6 +114,14 @@ class Network:
     encoder: tuple[Layer, ...]
     decoder: tuple[Layer, ...]
     image_shape: ImageShape
+
+    def rounded(self) -> "Network":
+        """Return the same layers, which round what they multiply."""
+        encoder, decoder = (
+            tuple(replace(layer, rounds=True) for layer in layers)
+            for layers in (self.encoder, self.decoder)
+        )
+        return replace(self, encoder=encoder, decoder=decoder)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -36,6 +36,17 @@ def environment() -> dict[str, str]:
     }
 
 
+def multiplies_bf16() -> bool:
+    """Return whether what computes here multiplies bfloat16 by itself, as far as it tells."""
+    import jax
+
+    from aecli.compile_cache import processor
+
+    flags = " ".join(line for line in processor() if line.startswith("flags")).split()
+    known = jax.default_backend() == "cpu" and flags
+    return not known or not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
+
+
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
     """Return in a line what differs between two environments, or None where nothing does."""
     changed = [

@@ -110,14 +110,24 @@ class TrainJob:
     def note(self) -> str | None:
         """What the user should know before the training, in a line; None where there is nothing.
 
-        What differs here from where a run was trained, or that features seem to be of other images.
+        What differs here from where a run was trained, that features seem to be of other images, or
+        that a coarser precision gains nothing.
         """
         if self.checkpoint is None:
-            return order_note(self.dataset)
+            return order_note(self.dataset) or self._precision_note()
         from aecli.train.environment import differences, environment
 
         before = self.checkpoint.environment
         return differences(before, environment()) if before else None
+
+    def _precision_note(self) -> str | None:
+        if self.config.precision != "bf16":
+            return None
+        from aecli.train.environment import multiplies_bf16
+
+        if multiplies_bf16():
+            return None
+        return "this processor does not multiply bf16 by itself: --precision float32 is quicker"
 
     def check_unchanged(self, *, force: bool) -> None:
         """Raise `InputError` where another process has trained here while the data were read."""

@@ -94,11 +94,12 @@ class TrainStep:
             seeds=seeds,
         )
 
-    def model(self, parameters: Parameters) -> "Autoencoder":
-        """Return the model with these parameters."""
+    def model(self, parameters: Parameters, *, trains: bool = False) -> "Autoencoder":
+        """Return the model with these parameters; one that `trains` computes in its precision."""
         from aecli.model.autoencoder import autoencoder
 
-        return autoencoder(self.config, self.image_shape, parameters)
+        rounds = trains and self.config.precision == "bf16"
+        return autoencoder(self.config, self.image_shape, parameters, rounds=rounds)
 
     def initial_state(
         self, mean_image: npt.NDArray[np.float64], seed: int | None = None
@@ -181,7 +182,7 @@ class TrainStep:
         """
         from aecli.model.autoencoder import to_unit_range
 
-        model = self.model(parameters)
+        model = self.model(parameters, trains=True)
         images = to_unit_range(batch[0])
         codes = model.encoder(images)
         positives = None

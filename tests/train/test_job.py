@@ -172,3 +172,12 @@ def test_the_headline_says_what_is_not_as_asked(digits_run: Path) -> None:
         "of digits, all in one batch, resumed after epoch 4: its patience of 2 has run out, "
         "--patience raises it"
     )
+
+
+def test_a_processor_without_bf16_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = new_job(RunFolder(tmp_path), {"precision": "bf16"})
+    monkeypatch.setattr("aecli.compile_cache.processor", lambda: ["flags : avx2 avx512_bf16 fma"])
+    assert job.note is None
+    monkeypatch.setattr("aecli.compile_cache.processor", lambda: ["flags : avx2 avx512f fma"])
+    assert job.note is not None
+    assert "--precision float32 is quicker" in job.note
