@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,8 @@ def digits_run(
     return folder
 
 
-@pytest.fixture(scope="module")
-def optimized() -> Iterator[None]:
-    """Compile programs as users have them, where a test is about the last bits of numbers."""
+@contextmanager
+def _as_users_have_them() -> Iterator[None]:
     others = compile_cache._options
     slowly = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
 
@@ -74,6 +74,20 @@ def optimized() -> Iterator[None]:
         # Of processes that the tests start. What is compiled quickly is of no use to either.
         patch.setenv("XLA_FLAGS", "")
         patch.setenv("XDG_CACHE_HOME", str(Path(os.environ["XDG_CACHE_HOME"], "optimized")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def optimized() -> Iterator[None]:
+    """Compile programs as users have them, where tests are about the last bits of numbers."""
+    with _as_users_have_them():
+        yield
+
+
+@pytest.fixture
+def optimized_once() -> Iterator[None]:
+    """Do the same for one test of its module."""
+    with _as_users_have_them():
         yield
 
 
