@@ -17,8 +17,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecli.errors import InputError
 from aecli.files import open_regular
+from aecli.noise import NO_NOISE, parse_noise
 from aecli.printable import printable
 
+Kind = Literal["plain", "vae"]
 Encoder = Literal["dense", "conv"]
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
 Initializer = Literal["normal", "glorot", "he", "lecun"]
@@ -117,6 +119,14 @@ class Config:
     """The resolved settings of a run; every value is set, none is looked up elsewhere."""
 
     recipe: str = setting("", "The set of defaults to start from.", panel="Model", affects=())
+    kind: Kind = setting(
+        "plain",
+        "What an image becomes: a code, or a Gaussian of codes that new images can be drawn from; "
+        "without neighbours by default.",
+        panel="Model",
+        affects=("model",),
+        since=9,
+    )
     encoder: Encoder = setting(
         "dense",
         "What the encoder's hidden layers see: pixels, or features of patches.",
@@ -132,6 +142,14 @@ class Config:
         valid=WIDTH,
     )
     latent: int = setting(2, "Numbers in a code.", panel="Model", affects=("model",), valid=WIDTH)
+    sparsity: int | None = setting(
+        None,
+        "At most this many numbers of a code differ from 0, those of the largest size.",
+        panel="Model",
+        affects=("model",),
+        valid=WIDTH,
+        since=9,
+    )
     activation: Activation = setting(
         "sigmoid", "Function after each hidden layer.", panel="Model", affects=("model",)
     )
@@ -166,6 +184,12 @@ class Config:
     schedule: Schedule = setting("constant", "How the learning rate changes over the steps.")
     shuffle: bool = setting(False, "Shuffle the images each epoch.")
     loss: Loss = setting("mse", "Reconstruction loss: mean squared error, or binary cross-entropy.")
+    beta: float = setting(
+        1.0, "Weight of a vae's KL divergence; 1 is the bound.", valid=WEIGHT, since=9
+    )
+    beta_warmup: float = setting(
+        0.3, "Share of the steps in which beta rises from 0.", valid=SHARE, since=9
+    )
     code_penalty: float = setting(
         0.0, "Weight of the mean fourth power of the codes' length; 0 is off.", valid=WEIGHT
     )
@@ -198,13 +222,22 @@ class Config:
         valid=WEIGHT,
         since=7,
     )
+    noise: str = setting(
+        NO_NOISE,
+        "Noise on the images that the encoder sees in training, while the decoder is to make them "
+        "clean: gaussian:0.3 (its deviation), mask:0.25 or salt:0.1 (a share of the pixels).",
+        since=9,
+    )
     precision: Precision = setting(
         "float32",
         "What training multiplies: float32, or coarser bf16, quicker where the processor has it.",
         since=9,
     )
     seed: int = setting(
-        0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
+        0,
+        "Seed of the initial weights, of the order and of the noise.",
+        affects=("start",),
+        valid=UINT32,
     )
     patience: int | None = setting(
         None,
@@ -216,11 +249,35 @@ class Config:
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
             one.check(getattr(self, one.name))
+        parse_noise(self.noise)
+        if self.kind == "vae" and self.sparsity is not None:
+            raise InputError(
+                "--sparsity does not go with --kind vae, whose Gaussians fill their space: leave "
+                "one out"
+            )
+        if self.kind == "vae" and self.noise != NO_NOISE:
+            raise InputError(
+                "--noise does not go with --kind vae, whose loss would be no bound of the clean "
+                "images: leave one out"
+            )
+        if self.sparsity is not None and self.sparsity >= self.latent:
+            raise InputError(
+                f"--sparsity {self.sparsity} of {self.latent} numbers leaves none out: expected "
+                "fewer than --latent"
+            )
         if self.loss == "bce" and self.output == "linear":
             raise InputError(
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "
                 "use --loss mse with it"
             )
+
+    @property
+    def validation_measure(self) -> str:
+        """What the validation loss measures, for people; see `losses.validation_loss`."""
+        if self.kind == "plain":
+            return self.loss
+        weight = "" if self.beta == 1 else f" of beta {self.beta:g}"
+        return f"bound{weight}, nats" if self.loss == "bce" else f"mse with KL{weight}"
 
     def ended(self, epoch: int, best_epoch: int) -> bool:
         """Return whether a training has as many epochs as asked for, or has waited long enough."""
@@ -418,12 +475,34 @@ def fit_to_data(
 ) -> Config:
     """Return `config` fitted to the number of training images, and to vectors.
 
-    Settings that the user has `chosen` stay. Many images are placed by the encoder alone.
+    Settings that the user has `chosen` stay. Many images are placed by the encoder alone, and so
+    are images with sparse codes and those of a vae, whose code is the mean of what the encoder
+    gives. Nor has a vae a neighbour loss, which draws codes far out, where the prior has none.
     Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
     output: they have no range. An image has at most all others as neighbours. The batch is halved
     until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
     such epochs.
+
+    Raises:
+        InputError: settings that were chosen contradict each other.
+
     """
+    if config.sparsity is not None and config.placing == "neighbors":
+        if "placing" in chosen:
+            raise InputError(
+                "--placing neighbors does not go with --sparsity: a code among those of neighbours "
+                "would not be sparse; leave one out"
+            )
+        config = replace(config, placing="encoder")
+    if config.kind == "vae" and config.placing == "neighbors":
+        if "placing" in chosen:
+            raise InputError(
+                "--placing neighbors does not go with --kind vae, whose code is the mean of what "
+                "the encoder gives: leave it out"
+            )
+        config = replace(config, placing="encoder")
+    if config.kind == "vae" and "neighbor_weight" not in chosen:
+        config = replace(config, neighbor_weight=0.0)
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")
     if vectors and "encoder" not in chosen:

@@ -126,7 +126,7 @@ class TrainedModel:
         from aecli.model.autoencoder import to_unit_range
 
         pixels = to_unit_range(images)
-        codes = self._autoencoder(learned).encoder(pixels)
+        codes = self.autoencoder(learned).encoder(pixels)
         if learned.references is None:
             return codes
         rows = pixels.reshape(len(pixels), -1) if features is None else features
@@ -134,7 +134,17 @@ class TrainedModel:
 
     def decode(self, learned: "Learned", codes: jax.Array) -> jax.Array:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
-        return self._autoencoder(learned).decode(codes)
+        return self.autoencoder(learned).decode(codes)
+
+    def reconstruct(self, learned: "Learned", images: jax.Array) -> jax.Array:
+        """Encode pixels (n, h, w, c), by the encoder alone, and decode; a function to compile.
+
+        An image among its neighbours would become one of what they have in common.
+        """
+        from aecli.model.autoencoder import to_unit_range
+
+        model = self.autoencoder(learned)
+        return model.decode(model.encoder(to_unit_range(images)))
 
     def errors(
         self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
@@ -146,14 +156,26 @@ class TrainedModel:
         from aecli.model.autoencoder import to_unit_range
 
         codes = self.encode(learned, images, features)
-        return self._autoencoder(learned).squared_errors(codes, to_unit_range(images))
+        return self.autoencoder(learned).squared_errors(codes, to_unit_range(images))
+
+    def deviations(
+        self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        """Return the standard deviations of codes that are Gaussians, (n, d), of pixels.
+
+        A function to compile; it needs no `features`.
+        """
+        from aecli.model.autoencoder import to_unit_range
+
+        return self.autoencoder(learned).encoder.gaussians(to_unit_range(images)).deviations
 
     @property
     def learned(self) -> "Learned":
         """The arrays that its functions take."""
         return Learned(self.parameters, self.references)
 
-    def _autoencoder(self, learned: "Learned") -> "Autoencoder":
+    def autoencoder(self, learned: "Learned") -> "Autoencoder":
+        """Return the model with what was learned."""
         from aecli.model.autoencoder import autoencoder
 
         return autoencoder(self.config, self.image_shape, learned.parameters)
@@ -191,12 +213,14 @@ def encode_split(
     memory: int | None = None,
     report: Report = lambda rows: None,
     provenance: Mapping[str, Any] | None = None,
+    spread: bool = False,
 ) -> CodeBlocks:
     """Encode a split of a data set while it is read; the provenance names the model and the data.
 
     With little `memory`, in bytes, large images are taken fewer at a time than `batch_size`.
     `provenance` is what `origin` says of one part of the split, whose rows alone are read; None for
-    all of it.
+    all of it. With `spread` the standard deviations of codes that are Gaussians are found too, once
+    the codes are: their program stays the one that it is.
 
     Raises:
         InputError: the images or their features are not of the shape that the model was trained on,
@@ -218,7 +242,11 @@ def encode_split(
         return _encode_part(model, dataset, split, batch_size, report, provenance)
     batches = _batches(model, dataset, split, batch_size)
     blocks = _in_batches(model.encode, model, batches, report)
-    return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance)
+    deviations = None
+    if spread:
+        batches = _batches(model, dataset, split, batch_size)
+        deviations = _in_batches(model.deviations, model, batches, lambda rows: None)
+    return CodeBlocks(blocks, shape, dataset.labels_of(split), provenance, spread=deviations)
 
 
 def _encode_part(
@@ -232,7 +260,7 @@ def _encode_part(
     about, rows = provenance["part"], provenance["rows"]
     start, stop = about["start"], about["stop"]
     digest = dataset.digest_of(rows)
-    batches = dataset.batches(split, _whole_blocks(model, batch_size, rows), (start, stop))
+    batches = dataset.batches(split, whole_blocks(model, batch_size, rows), (start, stop))
     inputs = ((batch,) for batch in _summed(batches, digest.update))
     blocks = _in_batches(model.encode, model, inputs, report)
     labels = dataset.labels_of(split)
@@ -282,6 +310,22 @@ def row_errors(
     """Return the mean squared error of each image of a split, float32 (n,); see `image_errors`."""
     batches = _batches(model, dataset, split, batch_size)
     return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
+
+
+def of_each_image(
+    function: Callable[..., jax.Array],
+    model: TrainedModel,
+    dataset: Dataset,
+    split: SplitName,
+    report: Report = lambda rows: None,
+) -> Floats:
+    """Return what a function gives for each image of a split, float32 (n, ...).
+
+    It takes what was learned, pixels (m, h, w, c), and features where the model is one
+    `by_features`. Its name is part of the key of its compiled program.
+    """
+    batches = _batches(model, dataset, split, DEFAULT_ROWS_AT_A_TIME)
+    return np.concatenate(list(_in_batches(function, model, batches, report)))
 
 
 def image_errors(
@@ -342,6 +386,16 @@ def encode(
     """
     inputs = (images,) if features is None else (images, features)
     return np.concatenate(list(_in_parts(model.encode, model, inputs, batch_size, report)))
+
+
+def reconstruct_batches(
+    model: TrainedModel, batches: Iterable[Images], report: Report = lambda rows: None
+) -> Iterator[Floats]:
+    """Return what the decoder makes of the encoder's own codes, float32 (m, h, w, c) in 0..1.
+
+    `batches`: images of any type of pixel; all but the last of `whole_blocks` of them.
+    """
+    return _in_batches(model.reconstruct, model, ((batch,) for batch in batches), report)
 
 
 def encoder_inputs(model: TrainedModel, dataset: Dataset, rows: Rows) -> Batch:
@@ -428,7 +482,7 @@ def _in_parts(
     report: Report,
 ) -> Iterator[Floats]:
     count = len(rows[0])
-    step = _whole_blocks(model, batch_size, count)
+    step = whole_blocks(model, batch_size, count)
     batches = (
         tuple(part[start : start + step] for part in rows) for start in range(0, count, step)
     )
@@ -439,7 +493,7 @@ def _batches(
     model: TrainedModel, dataset: Dataset, split: SplitName, batch_size: int
 ) -> Iterator[Batch]:
     """Return what `encode` takes of a split, in batches of whole blocks."""
-    rows = _whole_blocks(model, batch_size, dataset.count(split))
+    rows = whole_blocks(model, batch_size, dataset.count(split))
     inputs = [dataset.batches, *([dataset.feature_batches] if model.by_features else [])]
     return zip(*(one(split, rows) for one in inputs), strict=True)
 
@@ -454,7 +508,7 @@ def _block_rows(model: TrainedModel) -> int:
     return rows // whole * whole
 
 
-def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
+def whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     """Return how many rows to compute at once, in whole blocks.
 
     Those computed at the same time on a device are about the batch size together, or fewer where

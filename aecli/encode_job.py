@@ -11,8 +11,10 @@ from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
 from aecli.data.source import located
 from aecli.errors import InputError
 from aecli.files import kind_of, refuse_inputs, require_suffix
+from aecli.model.vae import refuse_points
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
+    codes_and_spread_files,
     codes_files,
     default_codes_path,
     refuse_existing_codes,
@@ -65,6 +67,7 @@ def encode_job(
     *,
     force: bool = False,
     part: Part | None = None,
+    spread: bool = False,
 ) -> EncodeJob:
     """Return the job that encodes images; the cheap checks come before the data are read.
 
@@ -78,6 +81,7 @@ def encode_job(
         force: whether to replace codes that exist.
         part: of the images, whose codes get a name of their own beside `out`; None for all. One
             that is there already is not made again, unless by `force`; a damaged one is.
+        spread: whether the standard deviations of the codes go beside them.
 
     Raises:
         InputError: there is no such run, the codes cannot go there, or the data cannot be read or
@@ -87,25 +91,40 @@ def encode_job(
     out = out or default_codes_path(folder_of(run).path, split)
     require_suffix(out, ".npy")
     checkpoint = load(find_checkpoint(run))
+    if spread:
+        _check_spread(checkpoint, part)
     if part is not None:
         refuse_other_count(out, part)
         out = part.path(out)
     else:
-        refuse_existing_codes(out, force=force)
+        refuse_existing_codes(out, force=force, spread=spread)
     source = choose_source(location, options or {}, like=checkpoint.data.source)
     read = source or checkpoint.data.source
     named = [located(name)[0] for name in (read.location, read.labels, read.features) if name]
-    refuse_inputs(codes_files(out), [*named, *folder_of(run).files])
+    written = codes_and_spread_files(out) if spread else codes_files(out)
+    refuse_inputs(written, [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         # A part reads its own images alone: the merge looks at all of them.
         data = open_for(checkpoint, source, bar, pixels=part is None)
-        refuse_data_files(codes_files(out), data)
+        refuse_data_files(written, data)
         split = split or default_split(data, named=source is not None)
         if part is not None:
             job = EncodeJob(checkpoint, data, split, out)
             return _part_job(job, part, named=source is not None, force=force)
         refuse_foreign_labels(out, data.labels_of(split))
     return EncodeJob(checkpoint, data, split, out, replace=force)
+
+
+def _check_spread(checkpoint: Checkpoint, part: Part | None) -> None:
+    """Raise `InputError` where codes have no standard deviations, or these no place."""
+    refuse_points(checkpoint.config, "--spread")
+    if part is not None:
+        raise InputError("--spread is not made of parts: encode all at once, without --part")
+    if checkpoint.config.placing == "neighbors":
+        raise InputError(
+            "--spread is of what the encoder gives, and this run places codes among neighbours: "
+            "train with --placing encoder"
+        )
 
 
 def _part_job(job: EncodeJob, part: Part, *, named: bool, force: bool) -> EncodeJob:

@@ -63,9 +63,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Parameters:
         recipe: the set of defaults to start from: `map`, `plain` or `classic`.
+        kind: what an image is: a code (`plain`), or a Gaussian of codes (`vae`).
         encoder: what the encoder's hidden layers see: `dense` (pixels) or `conv` (patches).
         hidden: widths of the hidden layers from image to code; the decoder mirrors them.
         latent: numbers in a code.
+        sparsity: how many of these differ from 0 at most; None for all.
         activation: function after each hidden layer.
         normalize: layer normalization after each hidden layer.
         output: function after the last layer: `sigmoid` or `linear`.
@@ -76,13 +78,17 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schedule: how the learning rate changes over the steps.
         shuffle: whether to shuffle the images each epoch.
         loss: of the reconstruction: `mse` or `bce`.
+        beta: weight of a vae's KL divergence; 1 is the bound.
+        beta_warmup: share of the steps in which it rises from 0.
         code_penalty: weight of the mean fourth power of the codes' length.
         neighbor_weight: weight of the loss that keeps neighbours together.
         neighbor_final: share of the neighbour weight that is left at the end.
         placing: what gives images their codes: `encoder`, or also their `neighbors`.
         neighbors: how many of each image the neighbour loss uses.
         label_weight: weight of the loss that pulls images of one class together; y has the classes.
-        seed: of the initial weights and of the order.
+        noise: what spoils the images that the encoder sees in training, such as `gaussian:0.3`.
+        precision: what training multiplies: `float32`, or coarser `bf16`.
+        seed: of the initial weights, of the order and of the noise.
         patience: stop after this many epochs without a better validation loss.
         validation: share of X to validate on, where it has no splits of its own: the best epoch is
             the one with the lowest loss there.
@@ -103,9 +109,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self,
         recipe: str = DEFAULT_RECIPE,
         *,
+        kind: Literal["plain", "vae"] | None = None,
         encoder: Literal["dense", "conv"] | None = None,
         hidden: Sequence[int] | None = None,
         latent: int | None = None,
+        sparsity: int | None = None,
         activation: str | None = None,
         normalize: bool | None = None,
         output: Literal["sigmoid", "linear"] | None = None,
@@ -116,12 +124,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schedule: str | None = None,
         shuffle: bool | None = None,
         loss: Literal["mse", "bce"] | None = None,
+        beta: float | None = None,
+        beta_warmup: float | None = None,
         code_penalty: float | None = None,
         neighbor_weight: float | None = None,
         neighbor_final: float | None = None,
         placing: Literal["encoder", "neighbors"] | None = None,
         neighbors: int | None = None,
         label_weight: float | None = None,
+        noise: str | None = None,
+        precision: Literal["float32", "bf16"] | None = None,
         seed: int | None = None,
         patience: int | None = None,
         validation: float = DEFAULT_SHARE,
@@ -130,9 +142,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         verbose: bool = False,
     ) -> None:
         self.recipe = recipe
+        self.kind = kind
         self.encoder = encoder
         self.hidden = hidden
         self.latent = latent
+        self.sparsity = sparsity
         self.activation = activation
         self.normalize = normalize
         self.output = output
@@ -143,12 +157,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.schedule = schedule
         self.shuffle = shuffle
         self.loss = loss
+        self.beta = beta
+        self.beta_warmup = beta_warmup
         self.code_penalty = code_penalty
         self.neighbor_weight = neighbor_weight
         self.neighbor_final = neighbor_final
         self.placing = placing
         self.neighbors = neighbors
         self.label_weight = label_weight
+        self.noise = noise
+        self.precision = precision
         self.seed = seed
         self.patience = patience
         self.validation = validation
@@ -287,7 +305,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 say(job.headline)
             summary = self._run(job)
             if self.verbose:
-                _say_facts(summary.facts(job.config.loss))
+                _say_facts(summary.facts(job.config.validation_measure, job.config.noise))
+                for note in filter(None, [summary.note]):
+                    say(with_keywords(note))
             if summary.verdict:
                 warnings.warn(with_keywords(summary.verdict), stacklevel=3)
             return read_run(job.folder.path)

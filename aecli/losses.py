@@ -5,23 +5,26 @@ name; nothing behind the step knows a name. A new term is a function here, a row
 and a setting in `aecli.config`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from aecli.config import Config, Loss, Output
 from aecli.labels import UNKNOWN
-from aecli.run.states import RECONSTRUCTION
-from aecli.schedules import neighbor_weight_schedule
+from aecli.model.vae import Gaussians
+from aecli.run.states import DIVERGENCE, RECONSTRUCTION
+from aecli.schedules import beta_schedule, neighbor_weight_schedule
 
 # Neighbours of each image in a batch, drawn again in each epoch.
 POSITIVES = 2
 # The log similarity of a pair that does not count: its exponential is 0, and its gradient finite.
 _APART = -1e30
+
+T = TypeVar("T")
 
 
 class Forward(NamedTuple):
@@ -32,7 +35,8 @@ class Forward(NamedTuple):
     k neighbours of each image, and `pixel_variance`: float32, the mean over the pixels of their
     variance over the training images; None without a term that needs them. `key`: a random key of
     this step alone. `labels`: int32 (n,), `UNKNOWN` where nobody knows the class; None without a
-    term that needs them.
+    term that needs them. `gaussians`: of a variational model, whose `codes` are their means, and
+    whose `logits` are of a sample of each; None where codes are points.
     """
 
     images: jax.Array
@@ -42,6 +46,7 @@ class Forward(NamedTuple):
     pixel_variance: jax.Array | None
     key: jax.Array
     labels: jax.Array | None = None
+    gaussians: Gaussians | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Term:
 def loss_terms(config: Config, steps_per_epoch: int) -> list[Term]:
     """Return the terms that a config asks for, in the order of their sum."""
     terms = [Term(RECONSTRUCTION, lambda forward: _reconstruction(forward, config))]
+    if config.kind == "vae":
+        terms = _bound_terms(config, steps_per_epoch)
     if config.code_penalty:
         terms.append(
             Term(
@@ -110,13 +117,87 @@ def weighted_sum(
     return total, values
 
 
+def _bound_terms(config: Config, steps_per_epoch: int) -> list[Term]:
+    """Return the two terms of the bound of a variational model.
+
+    Their weighted sum is per pixel, as the loss of other models is. With `bce` their values are in
+    nats per image, and the sum of the values is the negative bound of Kingma and Welling (2014).
+    With `mse` the pixels have Gaussian noise of the variance under which the batch is likeliest,
+    which is its mean squared error (sigma-VAE; Rybkin et al., *Simple and effective VAE training
+    with calibrated decoders*, 2021). The gradient of that bound is proportional to the one here.
+    """
+    beta = beta_schedule(config, steps_per_epoch)
+
+    def pixels(forward: Forward) -> int:
+        return math.prod(forward.images.shape[1:])
+
+    def divergence(forward: Forward) -> jax.Array:
+        return _needed(forward.gaussians).divergences().sum(axis=1).mean()
+
+    if config.loss == "bce":
+        return [
+            Term(
+                RECONSTRUCTION,
+                lambda forward: pixels(forward) * _reconstruction(forward, config),
+                lambda step, forward: jnp.float32(1 / pixels(forward)),
+            ),
+            Term(DIVERGENCE, divergence, lambda step, forward: beta(step) / pixels(forward)),
+        ]
+
+    def twice_the_variance(forward: Forward) -> jax.Array:
+        return 2 * jax.lax.stop_gradient(_reconstruction(forward, config))
+
+    return [
+        Term(RECONSTRUCTION, lambda forward: _reconstruction(forward, config)),
+        Term(
+            DIVERGENCE,
+            divergence,
+            lambda step, forward: beta(step) * twice_the_variance(forward) / pixels(forward),
+        ),
+    ]
+
+
+def image_losses(
+    logits: jax.Array, images: jax.Array, gaussians: Gaussians | None, config: Config
+) -> jax.Array:
+    """Return what `validation_loss` takes of each of n images: float32 (n,), or (n, 1 + d).
+
+    Of a variational model they are, as the terms of its loss, the reconstruction, and then the
+    divergence of each number of its code.
+    """
+    by_pixel = pixel_loss(logits, images, config.loss, config.output)
+    losses = by_pixel.mean(axis=(1, 2, 3))
+    if gaussians is None:
+        return losses
+    if config.loss == "bce":
+        losses = by_pixel.sum(axis=(1, 2, 3))
+    return jnp.concatenate([losses[:, None], gaussians.divergences()], axis=1)
+
+
+def validation_loss(losses: Any, pixels: int, config: Config) -> Any:
+    """Return the validation loss of images from their `image_losses`, of jax or numpy; a scalar.
+
+    `pixels`: of an image, all channels. The loss of a variational model is what its bound takes
+    with the last beta: with `bce` the negative bound in nats per image. With `mse` it is the
+    squared error that would give the same bound without any divergence, so that it has the unit of
+    the others' loss.
+    """
+    if config.kind == "plain":
+        return losses.mean()
+    means = losses.mean(axis=0)
+    reconstruction, divergence = means[0], config.beta * means[1:].sum()
+    if config.loss == "bce":
+        return reconstruction + divergence
+    return reconstruction * jnp.exp(2 * divergence / pixels)
+
+
 def _reconstruction(forward: Forward, config: Config) -> jax.Array:
     return pixel_loss(forward.logits, forward.images, config.loss, config.output).mean()
 
 
-def _needed(value: jax.Array | None) -> jax.Array:
+def _needed(value: T | None) -> T:
     if value is None:
-        raise ValueError("a batch without neighbours or labels cannot have a loss of them")
+        raise ValueError("a batch without neighbours, labels or Gaussians has no loss of them")
     return value
 
 
@@ -128,8 +209,11 @@ def pixel_loss(logits: jax.Array, images: jax.Array, loss: Loss, output: Output)
     the pixel as a probability and stays finite for any logit.
     """
     if loss == "bce":
-        entropy: jax.Array = optax.sigmoid_binary_cross_entropy(logits, images)
-        return entropy
+        # In rows: of a last axis with a single channel XLA makes loops of one turn.
+        rows, pixels = logits.reshape(len(logits), -1), images.reshape(len(images), -1)
+        size = jnp.abs(rows)
+        entropy = (rows + size) / 2 - rows * pixels + jnp.log1p(jnp.exp(-size))
+        return entropy.reshape(images.shape)
     reconstruction = jax.nn.sigmoid(logits) if output == "sigmoid" else logits
     return jnp.square(reconstruction - images)
 

@@ -1,4 +1,4 @@
-"""Functions of the training step: the learning rate, and the weight of the neighbour loss."""
+"""Functions of the training step: the learning rate, and the weights of terms of the loss."""
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,21 @@ def neighbor_weight_schedule(config: Config, steps_per_epoch: int) -> optax.Sche
     def schedule(step: jax.Array) -> jax.Array:
         share = (jnp.asarray(step, jnp.float32) / steps - _RISE) / (1 - _RISE)
         return _along_cosine(start, end, jnp.clip(share, 0, 1))
+
+    return schedule
+
+
+def beta_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:
+    """Return the weight of the KL divergence, float32, as a function of the step, from 0.
+
+    It rises from 0 along a line over the share `beta_warmup` of the steps (Bowman et al.,
+    *Generating sentences from a continuous space*, 2016).
+    """
+    steps = config.beta_warmup * config.epochs * steps_per_epoch
+
+    def schedule(step: jax.Array) -> jax.Array:
+        share = (jnp.asarray(step, jnp.float32) + 1) / max(steps, 1.0)
+        return config.beta * jnp.minimum(share, 1)
 
     return schedule
 

@@ -80,7 +80,7 @@ def facts(run: Path, checkpoint: Checkpoint) -> list[tuple[str, str]]:
             "epochs",
             f"{values['epochs']} of {config.epochs}, the best is {best.epoch}",
         ),
-        (f"validation {config.loss}", significant(best.validation_loss)),
+        (f"validation {config.validation_measure}", significant(best.validation_loss)),
     ]
     references = references_of(checkpoint.tensors)
     if references is not None:

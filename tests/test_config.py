@@ -21,9 +21,11 @@ from aecli.errors import InputError
 def test_classic_is_the_tutorial_to_the_letter() -> None:
     assert choose_recipe("classic").to_json() == {
         "recipe": "classic",
+        "kind": "plain",
         "encoder": "dense",
         "hidden": [128, 64, 10],
         "latent": 2,
+        "sparsity": None,
         "activation": "sigmoid",
         "normalize": False,
         "output": "sigmoid",
@@ -34,12 +36,16 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "schedule": "constant",
         "shuffle": False,
         "loss": "mse",
+        "beta": 1.0,
+        "beta_warmup": 0.3,
         "code_penalty": 0.0,
         "neighbor_weight": 0.0,
         "neighbor_final": 1.0,
         "placing": "encoder",
         "neighbors": 15,
         "label_weight": 0.0,
+        "noise": "none",
+        "precision": "float32",
         "seed": 0,
         "patience": None,
     }
@@ -66,6 +72,9 @@ def test_json_keeps_every_setting(name: str) -> None:
         ({"neighbor_weight": float("inf")}, "--neighbor-weight must be 0 or a positive"),
         ({"neighbor_final": -0.1}, "--neighbor-final must be a share in 0..1, got -0.1"),
         ({"neighbor_final": float("nan")}, "--neighbor-final must be a share"),
+        ({"kind": "gan"}, "--kind 'gan' is unknown: expected one of plain, vae"),
+        ({"beta": -1.0}, "--beta must be 0 or a positive number, got -1"),
+        ({"beta_warmup": 1.5}, "--beta-warmup must be at most 1, got 1.5"),
         ({"encoder": "vit"}, "--encoder 'vit' is unknown: expected one of dense, conv"),
         ({"neighbors": 0}, "--neighbors must be at least 1"),
         ({"seed": -1}, "--seed must be in 0..4294967295, got -1"),
@@ -158,9 +167,11 @@ def test_a_bad_toml_file_is_refused(tmp_path: Path, text: str, words: str) -> No
 # Another valid value of each setting, in the map recipe.
 OTHER: dict[str, Any] = {
     "recipe": "plain",
+    "kind": "vae",
     "encoder": "dense",
     "hidden": (192, 128, 128),
     "latent": 3,
+    "sparsity": 1,
     "activation": "tanh",
     "normalize": False,
     "output": "linear",
@@ -171,12 +182,16 @@ OTHER: dict[str, Any] = {
     "schedule": "cosine",
     "shuffle": False,
     "loss": "bce",
+    "beta": 4.0,
+    "beta_warmup": 0.5,
     "code_penalty": 1e-8,
     "neighbor_weight": 0.5,
     "neighbor_final": 1.0,
     "placing": "encoder",
     "neighbors": 5,
     "label_weight": 0.5,
+    "noise": "gaussian:0.3",
+    "precision": "bf16",
     "seed": 1,
     "patience": 3,
 }
@@ -198,7 +213,9 @@ def test_keys_change_with_what_a_setting_affects_and_with_nothing_else(name: str
 
 def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None:
     """A setting that is missing here lets models that differ share a compiled program."""
-    names = ["encoder", "hidden", "latent", "activation", "normalize", "output"]
+    names = [
+        "kind", "encoder", "hidden", "latent", "sparsity", "activation", "normalize", "output",
+    ]  # fmt: skip
     assert list(choose_recipe("map").affecting("model")) == names
 
 
@@ -262,5 +279,5 @@ def test_many_images_are_placed_by_the_encoder_alone() -> None:
 def test_every_number_has_an_end() -> None:
     """What is larger would only take the memory, or for ever."""
     for one in SETTINGS.values():
-        is_number = one.type is not bool and not one.choices and one.name != "recipe"
+        is_number = one.type not in (bool, str) and not one.choices
         assert (one.valid is not None) == is_number, one.name

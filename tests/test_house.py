@@ -15,7 +15,7 @@ HOUSE = """
 errors cores background_import printable signals clock csv_text
 addresses memory validated extras
 json_text remote.store
-files
+files noise
 remote.http
 remote.buckets
 remote.objects
@@ -37,9 +37,9 @@ run.codes
 plot.options
 plot.values
 data.cache data.dataset data.remote_array data.arrays data.layout data.hdf5_file
-model.dense plot.save
+model.dense model.sparse model.vae plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
-model.conv plot.images plot.history
+model.conv plot.images plot.history score.bound
 data.single_array data.archive
 data.formats.* model
 data.formats data.named data.staged model.parameters model.sizes losses
@@ -52,12 +52,12 @@ encode
 subject plot.mosaics
 plot.pictures
 plot.kinds plot.on_axes neighbors references
-train.stream train.supervision train.step train.environment
+denoise train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job
 train.tensorboard
-score.scores train.epochs train.saving score.job explore.job
+score.scores score.likelihood train.epochs train.saving score.job explore.job
 train.sharded
 train.loop score.stability
 score.seeds score.points score.table score.duplicates

@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from aecli.config import Loss, Output
+from aecli.config import Config, Loss, Output, choose_recipe, with_settings
 from aecli.labels import UNKNOWN
-from aecli.losses import label_loss, latent_norm_penalty, neighbor_loss, pixel_loss
+from aecli.losses import (
+    Forward,
+    image_losses,
+    label_loss,
+    latent_norm_penalty,
+    loss_terms,
+    neighbor_loss,
+    pixel_loss,
+    validation_loss,
+    weighted_sum,
+)
+from aecli.model.vae import Gaussians
 
 LOGITS = np.array([[-12.0, -1.5, 0.0, 0.7, 9.0]])
 IMAGES = np.array([[0.0, 0.25, 0.5, 1.0, 1.0]])
@@ -28,6 +39,11 @@ def test_losses_equal_numpy(loss: Loss, output: Output) -> None:
 def test_cross_entropy_stays_finite_where_the_sigmoid_saturates() -> None:
     logits, images = jnp.float32([[200.0, -200.0]]), jnp.float32([[0.0, 1.0]])
     assert_allclose(pixel_loss(logits, images, "bce", "sigmoid"), [[200.0, 200.0]])
+
+
+def test_the_slope_of_cross_entropy_is_the_probability_less_the_pixel() -> None:
+    slope = jax.grad(lambda logits: pixel_loss(logits, jnp.float32(IMAGES), "bce", "sigmoid").sum())
+    assert_allclose(slope(jnp.float32(LOGITS)), PROBABILITIES - IMAGES, rtol=1e-4, atol=1e-7)
 
 
 def test_far_codes_count_by_the_fourth_power_of_their_length() -> None:
@@ -103,3 +119,61 @@ def test_the_label_loss_is_least_where_classes_lie_apart() -> None:
     assert label_loss(apart, labels) < 0.01
     assert label_loss(mixed, labels) > 5
     assert_allclose(label_loss(0 * apart, labels), np.log(3), rtol=1e-5)
+
+
+# Of three images of 2x2 pixels, and codes of 2 numbers.
+_GENERATOR = np.random.default_rng(4)
+_PIXELS, _LOGITS = _GENERATOR.random((3, 2, 2, 1)), _GENERATOR.normal(size=(3, 2, 2, 1))
+_MEANS, _LOG_VARIANCES = _GENERATOR.normal(size=(2, 3, 2))
+_DIVERGENCE = ((_MEANS**2 + np.exp(_LOG_VARIANCES) - _LOG_VARIANCES - 1) / 2).sum(axis=1).mean()
+_ERROR = np.square(1 / (1 + np.exp(-_LOGITS)) - _PIXELS).mean()
+
+
+def _vae(**settings: object) -> Config:
+    given = {"kind": "vae", "code_penalty": 0.0, "beta_warmup": 0.0, **settings}
+    return with_settings(choose_recipe("plain"), given)
+
+
+def _forward(logits: jax.Array, means: jax.Array) -> Forward:
+    gaussians = Gaussians(means, jnp.float32(_LOG_VARIANCES))
+    key = jax.random.key(0)
+    return Forward(jnp.float32(_PIXELS), means, logits, None, None, key, None, gaussians)
+
+
+def test_the_loss_of_a_vae_is_its_negative_bound_by_pixel_and_its_terms_in_nats() -> None:
+    forward = _forward(jnp.float32(_LOGITS), jnp.float32(_MEANS))
+    entropy = np.log1p(np.exp(_LOGITS)) - _LOGITS * _PIXELS
+    nats = entropy.sum(axis=(1, 2, 3)).mean()
+    for beta in (1.0, 4.0):
+        config = _vae(loss="bce", beta=beta)
+        total, values = weighted_sum(loss_terms(config, 10), jnp.int32(0), forward)
+        assert_allclose([values["reconstruction"], values["kl"]], [nats, _DIVERGENCE], rtol=1e-5)
+        assert_allclose(total, (nats + beta * _DIVERGENCE) / 4, rtol=1e-5)
+        losses = image_losses(forward.logits, forward.images, forward.gaussians, config)
+        assert losses.shape == (3, 3)
+        assert_allclose(validation_loss(losses, 4, config), nats + beta * _DIVERGENCE, rtol=1e-5)
+
+
+def test_squared_errors_of_a_vae_have_the_variance_that_is_likeliest() -> None:
+    """The gradient is that of the bound with the best variance, times twice that variance."""
+    config = _vae()
+    terms = loss_terms(config, 10)
+
+    def loss(logits: jax.Array, means: jax.Array) -> jax.Array:
+        return weighted_sum(terms, jnp.int32(0), _forward(logits, means))[0]
+
+    def bound_by_pixel(logits: jax.Array, means: jax.Array) -> jax.Array:
+        error = jnp.square(jax.nn.sigmoid(logits) - jnp.float32(_PIXELS)).mean()
+        divergence = _forward(logits, means).gaussians
+        assert divergence is not None
+        return jnp.log(error) / 2 + divergence.divergences().sum(axis=1).mean() / 4
+
+    arguments = jnp.float32(_LOGITS), jnp.float32(_MEANS)
+    ours, expected = (jax.grad(one, argnums=(0, 1))(*arguments) for one in (loss, bound_by_pixel))
+    for one, other in zip(ours, expected, strict=True):
+        assert_allclose(one, other * np.float32(2 * _ERROR), rtol=1e-4, atol=1e-7)
+    forward = _forward(*arguments)
+    losses = image_losses(forward.logits, forward.images, forward.gaussians, config)
+    # Two models of one bound have one validation loss.
+    expected_loss = np.exp(2 * (np.log(_ERROR) / 2 + _DIVERGENCE / 4))
+    assert_allclose(validation_loss(np.asarray(losses), 4, config), expected_loss, rtol=1e-5)

@@ -4,7 +4,7 @@ import optax
 import pytest
 
 from aecli.config import Config, with_settings
-from aecli.schedules import learning_rate_schedule, neighbor_weight_schedule
+from aecli.schedules import beta_schedule, learning_rate_schedule, neighbor_weight_schedule
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_the_weight_of_neighbours_stays_and_then_falls_to_its_last_share(
     settings["neighbor_final"] = 1.0
     schedule = neighbor_weight_schedule(with_settings(small_config, settings), 10)
     assert {float(schedule(step)) for step in range(101)} == {2.0}
+
+
+def test_beta_rises_to_itself_over_its_share_of_the_steps(small_config: Config) -> None:
+    settings = {"beta": 4.0, "beta_warmup": 0.5, "epochs": 10}
+    schedule = beta_schedule(with_settings(small_config, settings), 10)
+    weights = [float(schedule(step)) for step in (0, 24, 49, 50, 99)]
+    np.testing.assert_allclose(weights, [4 / 50, 2, 4, 4, 4], rtol=1e-5)
+    schedule = beta_schedule(with_settings(small_config, {"beta": 4.0, "beta_warmup": 0.0}), 10)
+    assert float(schedule(0)) == 4

@@ -32,9 +32,14 @@ def decode(
             "--out",
             "-o",
             help="The images: .npy, or one picture of them all: .png, .svg, .pdf.",
-            show_default="RUN/images.npy",
+            show_default="RUN/images.npy, of new images RUN/samples.npy",
         ),
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Draw N new images, in place of CODES: of a vae alone."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of these new images.", show_default="0")] = None,
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Write 0..255 instead of float32 in 0..1.")
     ] = False,
@@ -45,7 +50,7 @@ def decode(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Turn codes back into images: codes of a run, or codes made by hand.
+    """Turn codes back into images: codes of a run, codes made by hand, or drawn by chance.
 
     [bold]Examples[/bold]
 
@@ -54,9 +59,12 @@ def decode(
       python -c "import numpy as np; np.save('line.npy', np.linspace([-50, 0], [50, 9], 10))"
 
       aecli decode runs/mnist line.npy -o line.png
+
+      aecli decode runs/vae --sample 100 -o new.png
     """
     started = time.perf_counter()
     from aecli.cli.console import Reporter
+    from aecli.model.vae import prior_codes
     from aecli.printable import plural
     from aecli.run.checkpoint import load
     from aecli.run.codes import codes_files, default_codes_path
@@ -64,19 +72,27 @@ def decode(
     from aecli.run.part import find_codes
     from aecli.run.parts import part_files, parts_note, read_codes_or_parts
 
+    if codes is not None and sample is not None:
+        raise InputError("--sample draws codes, and CODES has them: leave one of both out")
+    if seed is not None and sample is None:
+        raise InputError("--seed is of the images that --sample N draws: add it")
     folder = folder_of(run).path
-    out = out or folder / "images.npy"
+    out = out or folder / ("images.npy" if sample is None else "samples.npy")
     require_suffix(out, ".npy", *PICTURE_SUFFIXES)
     checkpoint = load(find_checkpoint(run))
     refuse_existing(out, force=force)
-    codes = find_codes(codes or default_codes_path(folder))
-    refuse_inputs([out], [*codes_files(codes), *part_files(codes), *folder_of(run).files])
-    read = read_codes_or_parts(codes)
-    read.refuse_other_model(codes, checkpoint.model_hash)
     reporter = Reporter(quiet, as_json)
-    if (note := parts_note(codes, read)) is not None:
-        reporter.say(note)
-    values = read.values
+    if sample is not None:
+        refuse_inputs([out], folder_of(run).files)
+        values = prior_codes(checkpoint.config, sample, seed or 0)
+    else:
+        codes = find_codes(codes or default_codes_path(folder))
+        refuse_inputs([out], [*codes_files(codes), *part_files(codes), *folder_of(run).files])
+        read = read_codes_or_parts(codes)
+        read.refuse_other_model(codes, checkpoint.model_hash)
+        if (note := parts_note(codes, read)) is not None:
+            reporter.say(note)
+        values = read.values
 
     from aecli.encode import decode_blocks, load_model, write_images
 

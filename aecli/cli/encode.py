@@ -63,6 +63,13 @@ def encode(
         int, typer.Option(help="Images at a time; the codes do not depend on it.")
     ] = DEFAULT_ROWS_AT_A_TIME,
     memory: Annotated[str | None, memory_option()] = None,
+    spread: Annotated[
+        bool,
+        typer.Option(
+            "--spread",
+            help="Write the standard deviations of a vae's codes to NAME.spread.npy too.",
+        ),
+    ] = False,
     force: ForceOption = False,
     part: Annotated[
         str | None,
@@ -107,6 +114,8 @@ def encode(
 
       aecli encode --merge codes.npy
 
+      aecli encode runs/vae --spread
+
       aecli encode runs/mnist s3://bucket/new.npy -o s3://bucket/codes.npy
     """
     started = time.perf_counter()
@@ -116,7 +125,12 @@ def encode(
     from aecli.memory import default_memory, parse_memory
     from aecli.remote.output import output_at
     from aecli.run.array_job import parse_part
-    from aecli.run.codes import codes_files, default_codes_path, write_codes
+    from aecli.run.codes import (
+        codes_and_spread_files,
+        codes_files,
+        default_codes_path,
+        write_codes,
+    )
     from aecli.run.folder import find_checkpoint, folder_of
     from aecli.run.reopen import notes
 
@@ -141,9 +155,18 @@ def encode(
     out = out or default_codes_path(folder_of(run).path, split)
     if one is not None and is_address(out):
         raise InputError(f"--part writes to a folder, not to {address_of(out)}: name a path")
-    with output_at(out, force=force, reads=[dataset], files=codes_files) as target:
+    files = codes_and_spread_files if spread else codes_files
+    with output_at(out, force=force, reads=[dataset], files=files) as target:
         job = encode_job(
-            run, dataset, options, split, target.place, reporter.bar, force=force, part=one
+            run,
+            dataset,
+            options,
+            split,
+            target.place,
+            reporter.bar,
+            force=force,
+            part=one,
+            spread=spread,
         )
         if job.done:
             reporter.say(f"{job.out} is there, whole and of these images: skipped")
@@ -165,6 +188,7 @@ def encode(
                 memory=default_memory() if memory is None else parse_memory(memory),
                 report=advance,
                 provenance=job.provenance,
+                spread=spread,
             )
             written = write_codes(job.out, codes, replace=job.replace)
     _say_written(reporter, written, codes.shape, started, job.part, here=target.place == out)

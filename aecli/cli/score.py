@@ -88,6 +88,13 @@ def score(
         int | None,
         typer.Option(metavar="SEEDS", help="Train with this many seeds and compare their maps."),
     ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Estimate the likelihood that a vae gives to the images, by N codes of each.",
+        ),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw the maps side by side: .png, .svg or .pdf.")
     ] = None,
@@ -109,6 +116,8 @@ def score(
       aecli score runs/mnist --per-point --worst 20
 
       aecli score runs/mnist --split all --duplicates
+
+      aecli score runs/vae --samples 1000
 
       aecli score codes.npy ~/data/fashion --split test
     """
@@ -167,6 +176,7 @@ def score(
         worst=worst,
         duplicates=duplicates,
         seeds=stability,
+        samples=samples,
         bar=reporter.bar,
         say=reporter.say,
     )
@@ -213,6 +223,8 @@ def _print(reporter: "Reporter", job: "ScoreJob", report: "Report", written: lis
     for head, *rows in filter(None, (report.worst_table, report.duplicates_table)):
         print_lines([""])
         print_table(head, rows)
+    if report.likelihood is not None:
+        reporter.say(report.likelihood.bound.note)
     if report.duplicates_note:
         reporter.say(report.duplicates_note)
     if report.stability_note:

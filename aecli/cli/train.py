@@ -477,9 +477,10 @@ def _report(
     from aecli.run.codes import codes_files, default_codes_path
 
     folder = job.folder.path
-    reporter.facts(summary.facts(job.config.loss))
-    if summary.verdict:
-        reporter.say(summary.verdict)
+    reporter.facts(summary.facts(job.config.validation_measure, job.config.noise))
+    for line in (summary.note, summary.verdict):
+        if line:
+            reporter.say(line)
     if profile is not None:
         from aecli.train.loop import traced_epoch
 

@@ -116,7 +116,7 @@ def _pictures(run: RunFolder, checkpoint: Checkpoint, dataset: Dataset | None) -
     history = load(run.last).history if kind_of(run.last) == "file" else ()
     if history:
         title = f"{checkpoint.data.name}: loss by epoch"
-        figures[HISTORY] = history_figure(history, checkpoint.config.loss, title)
+        figures[HISTORY] = history_figure(history, checkpoint.config.validation_measure, title)
     return {name: figure_bytes(figure, ".png") for name, figure in figures.items()}
 
 
@@ -232,7 +232,7 @@ def _training_facts(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         ("layers", f"{layers}; the decoder mirrors the hidden ones"),
         ("parameters", f"{checkpoint.parameter_count:,}"),
         ("epoch", f"{checkpoint.epoch} of {config.epochs}"),
-        (f"validation {config.loss}", significant(checkpoint.best.validation_loss)),
+        (f"validation {config.validation_measure}", significant(checkpoint.best.validation_loss)),
         ("model", f"sha256 {checkpoint.model_hash}"),
     ]
     settings = ((name, one.show(getattr(config, name))) for name, one in SETTINGS.items())

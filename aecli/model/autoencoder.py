@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from aecli.config import Config
+from aecli.losses import image_losses
 from aecli.model import network
-from aecli.model.layers import ImageShape, Layer, Network, nested
+from aecli.model.layers import ImageShape, Layer, Network, Path, nested
 from aecli.model.parameters import Parameters
+from aecli.model.vae import Gaussians, image_keys, noise
 from aecli.pixels import scale_of
 
 
@@ -39,17 +41,45 @@ class Stack(nnx.Module):
 
     def __call__(self, values: jax.Array, *, activate_last: bool = True) -> jax.Array:
         """Apply all layers to values, float32 (n, ...); the last one without its activation."""
-        for name, *index in self.order:
-            module = getattr(self, str(name))
-            module = module[index[0]] if index else module
-            values = values.reshape(len(values), *module.layer.input)
-            is_last = (name, *index) == self.order[-1]
-            values = module(values, activate=activate_last or not is_last)
+        return self._last(self._before_last(values), activate=activate_last)
+
+    def _before_last(self, values: jax.Array) -> jax.Array:
+        """Return what the last layer sees."""
+        for place in self.order[:-1]:
+            values = self._apply(place, values)
         return values
+
+    def _last(self, values: jax.Array, *, activate: bool) -> jax.Array:
+        return self._apply(self.order[-1], values, activate=activate)
+
+    def _apply(self, place: Path, values: jax.Array, *, activate: bool = True) -> jax.Array:
+        name, *index = place
+        module = getattr(self, str(name))
+        module = module[index[0]] if index else module
+        values = values.reshape(len(values), *module.layer.input)
+        result: jax.Array = module(values, activate=activate)
+        return result
 
 
 class Encoder(Stack):
-    """Images, float32 (n, h, w, c) in 0..1, to codes, float32 (n, d)."""
+    """Images, float32 (n, h, w, c) in 0..1, to codes, float32 (n, d).
+
+    Where codes are Gaussians these are their means, and the `spread` is not computed.
+    """
+
+    def __init__(self, layers: Sequence[Layer], spread: Layer | None = None) -> None:
+        super().__init__(layers)
+        self.spread = None if spread is None else LayerModule(spread)
+
+    def gaussians(self, images: jax.Array) -> Gaussians:
+        """Return the Gaussians of images, float32 (n, h, w, c) in 0..1, in one pass.
+
+        Only where the codes have a spread.
+        """
+        seen = self._before_last(images)
+        assert self.spread is not None
+        rows = seen.reshape(len(seen), *self.spread.layer.input)
+        return Gaussians(self._last(seen, activate=True), self.spread(rows))
 
 
 class Decoder(Stack):
@@ -75,7 +105,7 @@ class Autoencoder(nnx.Module):
     """An encoder, and the decoder that is trained to undo it."""
 
     def __init__(self, layers: Network) -> None:
-        self.encoder = Encoder(layers.encoder)
+        self.encoder = Encoder(layers.encoder, layers.spread)
         self.decoder = Decoder(layers.decoder, layers.image_shape)
         self.clips = layers.clips
 
@@ -110,3 +140,20 @@ def autoencoder(
     structure = nnx.graphdef(nnx.eval_shape(lambda: Autoencoder(layers)))
     model: Autoencoder = nnx.merge(structure, parameters)
     return model
+
+
+def losses_of(
+    model: Autoencoder, pixels: jax.Array, config: Config, seen: jax.Array | None = None
+) -> jax.Array:
+    """Return the `image_losses` of pixels (n, h, w, c), float32 (n,) or (n, 1 + d).
+
+    Where codes are Gaussians one of each is decoded, which the image alone chooses. `seen`: what
+    the encoder sees in place of the images, float32 (n, h, w, c).
+    """
+    images = to_unit_range(pixels)
+    seen = images if seen is None else seen
+    if model.encoder.spread is None:
+        return image_losses(model.decoder.logits(model.encoder(seen)), images, None, config)
+    gaussians = model.encoder.gaussians(seen)
+    codes = gaussians.sample(noise(image_keys(pixels), 0, config.latent))
+    return image_losses(model.decoder.logits(codes), images, gaussians, config)

@@ -33,7 +33,8 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
 
     `normal` is the tutorial's way: weights and biases from the standard normal. Otherwise biases
     are 0, but for the decoder's last, which makes the mean of the training images, (h, w, c) in
-    0..1, the first reconstruction of any image. Sources: Glorot and Bengio, *Understanding the
+    0..1, the first reconstruction of any image. A layer that `starts_at` a number gives it to all
+    images, whatever the way. Sources: Glorot and Bengio, *Understanding the
     difficulty of training deep feedforward neural networks* (2010), uniform; He et al., *Delving
     deep into rectifiers* (2015) and LeCun et al., *Efficient BackProp* (1998), normal.
     """
@@ -54,11 +55,13 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
     height, width, channels = mean_image.shape
     image_shape = height, width, channels
     parameters = jax.tree.map(lambda leaf: draw(leaf.shape), parameter_shapes(config, image_shape))
-    if config.init != "normal":
-        for layer in network(config, image_shape).layers:
-            if layer.starts_at_mean:
-                own = reduce(getitem, layer.path, parameters)
-                own["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
+    for layer in network(config, image_shape).layers:
+        own = reduce(getitem, layer.path, parameters)
+        if layer.starts_at_mean and config.init != "normal":
+            own["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
+        if layer.starts_at is not None:
+            own["kernel"] = np.zeros(layer.kernel, np.float32)
+            own["bias"] = np.full(layer.bias, layer.starts_at, np.float32)
     return parameters
 
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from aecli.plot.colors import PALETTE
 from aecli.plot.save import default_style, new_figure
 from aecli.printable import printable
-from aecli.run.states import RECONSTRUCTION, EpochMetrics
+from aecli.run.states import DIVERGENCE, RECONSTRUCTION, EpochMetrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def history_figure(history: Sequence[EpochMetrics], loss: str, title: str) -> Fi
     )[:, 0]
     draw_history(rows[0], history)
     rows[0].set_title(printable(title))
-    rows[0].set_ylabel(f"{loss} a pixel")
+    rows[0].set_ylabel(f"{loss} {'an image' if loss.endswith('nats') else 'a pixel'}")
     for axes, term, color in zip(rows[1:], terms, PALETTE[_COLORS_OF_LOSSES:], strict=False):
         draw_term(axes, history, term, color)
     for axes in rows:
@@ -78,8 +78,9 @@ def _marker(history: Sequence[EpochMetrics]) -> str:
 def draw_history(axes: "Axes", history: Sequence[EpochMetrics]) -> None:
     """Draw the reconstruction loss of training and validation by epoch, on a logarithmic scale."""
     epochs = [metrics.epoch for metrics in history]
+    alone = ", reconstruction alone" if DIVERGENCE in history[0].losses else ""
     losses = {
-        "train": [metrics.losses[RECONSTRUCTION] for metrics in history],
+        f"train{alone}": [metrics.losses[RECONSTRUCTION] for metrics in history],
         "validation": [metrics.validation_loss for metrics in history],
     }
     for (name, values), color in zip(losses.items(), PALETTE, strict=False):

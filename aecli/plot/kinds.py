@@ -322,7 +322,7 @@ def draw_history(source: Path, options: PlotOptions) -> "Figure":
     if not checkpoint.history:
         raise InputError(f"{RunFolder(source).last} has no history: expected one of whole epochs")
     title = f"{checkpoint.data.name}, {checkpoint.config.recipe} recipe: loss by epoch"
-    return history_figure(checkpoint.history, checkpoint.config.loss, title)
+    return history_figure(checkpoint.history, checkpoint.config.validation_measure, title)
 
 
 def _made_by(run: Path, codes: "Codes") -> bool:

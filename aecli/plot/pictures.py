@@ -28,6 +28,8 @@ _MOST_ALONG_A_SIDE, _MOST_IN_A_ROW, _MOST_WORST, _MOST_TRAVERSED = 100, 50, 200,
 def draw_grid(source: Path, options: PlotOptions) -> "Figure":
     """Draw what the decoder makes of the plane, on a grid over the region where codes lie.
 
+    That of a vae also reaches where its prior draws codes.
+
     Raises:
         InputError: there is no run or no codes, or they are not of 2 numbers.
 
@@ -40,9 +42,15 @@ def draw_grid(source: Path, options: PlotOptions) -> "Figure":
             "--kind traverse shows each number"
         )
     along = options.checked_count(_GRID, 2, _MOST_ALONG_A_SIDE)
+    import numpy as np
+
     from aecli.plot.mosaics import plane_figure
     from aecli.plot.planes import plan_plane
 
+    if checkpoint.config.kind == "vae":
+        from aecli.model.vae import prior_codes
+
+        codes = np.concatenate([codes, prior_codes(checkpoint.config, len(codes))])
     height, width, _ = checkpoint.data.image_shape
     lines = checkpoint.data.source.columns is not None
     plane = plan_plane(codes, along, 2 / 3 if lines else height / width)

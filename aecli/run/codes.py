@@ -82,6 +82,8 @@ class CodeBlocks:
 
     `blocks`: float32 (m, d) each, together of the shape `shape`, (n, d). `labels` and `provenance`
     as of `Codes`. `late` gives the fields of the provenance that are known once all blocks are.
+    `spread`: the standard deviations of codes that are Gaussians, blocks as of the codes; None
+    where they are not asked for.
     """
 
     blocks: Iterable[CodeArray]
@@ -89,6 +91,7 @@ class CodeBlocks:
     labels: Labels | None
     provenance: Mapping[str, Any]
     late: Callable[[], Mapping[str, Any]] = dict
+    spread: Iterable[CodeArray] | None = None
 
     def gather(self) -> Codes:
         """Return all of them, in memory."""
@@ -108,6 +111,16 @@ def default_codes_path(folder: Path, split: SplitName | None = None) -> Path:
 def labels_path(codes: Path) -> Path:
     """Return where the labels of `codes` lie: `codes.npy` -> `codes.labels.npy`."""
     return codes.with_suffix(".labels.npy")
+
+
+def spread_path(codes: Path) -> Path:
+    """Return where the standard deviations of `codes` lie: `codes.npy` -> `codes.spread.npy`."""
+    return codes.with_suffix(".spread.npy")
+
+
+def spread_files(codes: Path) -> list[Path]:
+    """Return the files that `write_codes` writes for the standard deviations of `codes`."""
+    return [spread_path(codes), spread_path(codes).with_suffix(".json")]
 
 
 def provenance_path(codes: Path) -> Path:
@@ -213,17 +226,39 @@ def _point_note(codes_sha256: str, numbers: npt.NDArray[Any]) -> dict[str, str]:
     return {"codes_sha256": codes_sha256, "values_sha256": sha256_of(numbers)}
 
 
+def _add_spread(
+    together: files.FileSet,
+    path: Path,
+    shape: tuple[int, int],
+    spread: Iterable[CodeArray],
+    codes_sha256: str,
+) -> list[Path]:
+    """Write the standard deviations of codes, and beside them whose they are."""
+    digest = hashlib.sha256()
+    beside, note = spread_files(path)
+    add_npy(together, beside, np.float32, shape, _hashed(spread, digest.update))
+    hashes = {"codes_sha256": codes_sha256, "values_sha256": digest.hexdigest()}
+    together.write(note, files.json_bytes(hashes))
+    return [beside]
+
+
 def codes_files(path: Path) -> list[Path]:
-    """Return all files that `write_codes` may write."""
+    """Return all files that `write_codes` may write of codes without their spread."""
     return [path, labels_path(path), provenance_path(path)]
 
 
-def refuse_existing_codes(path: Path, *, force: bool) -> None:
+def codes_and_spread_files(path: Path) -> list[Path]:
+    """Return all files that `write_codes` may write; the provenance is the last one."""
+    return [*spread_files(path), *codes_files(path)]
+
+
+def refuse_existing_codes(path: Path, *, force: bool, spread: bool = False) -> None:
     """Raise `InputError` where codes cannot be written at `path`, as `files.refuse_existing` does.
 
     A JSON file of another kind next to them, such as a run's summary, is refused in any case.
     """
-    files.refuse_existing(*codes_files(path), force=force)
+    besides = spread_files(path) if spread else []
+    files.refuse_existing(*codes_files(path), *besides, force=force)
     beside = provenance_path(path)
     if files.kind_of(beside) == "file" and read_provenance(beside) is None:
         raise InputError(f"{beside} is not the provenance of codes: give the codes another name")
@@ -268,14 +303,19 @@ def write_codes(path: Path, codes: CodeBlocks, *, replace: bool = False) -> list
             together.remove(labels_path(path))
         else:
             add_npy(together, labels_path(path), labels.dtype, labels.shape, [labels])
+        codes_sha256 = digest.hexdigest()
         hashes = {
-            "codes_sha256": digest.hexdigest(),
+            "codes_sha256": codes_sha256,
             "labels_sha256": None if labels is None else sha256_of(labels),
         }
+        besides = []
+        if codes.spread is not None:
+            besides = _add_spread(together, path, codes.shape, codes.spread, codes_sha256)
         provenance = {**codes.provenance, **codes.late(), **hashes}
         signed = provenance | {"sha256": _hash_of_json(provenance)}
         together.write(provenance_path(path), files.json_bytes(signed))
-    return [path, *([] if labels is None else [labels_path(path)]), provenance_path(path)]
+    labelled = [] if labels is None else [labels_path(path)]
+    return [path, *labelled, *besides, provenance_path(path)]
 
 
 def read_codes(path: Path, labels: str | Path | None = None) -> Codes:

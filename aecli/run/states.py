@@ -7,6 +7,8 @@ from aecli.validated import Count, Finite, NotNegative, Positive, Text
 
 # The name of the term of the training loss that the validation loss measures too.
 RECONSTRUCTION = "reconstruction"
+# That of the KL divergence of a variational model, which it measures besides; in nats per image.
+DIVERGENCE = "kl"
 
 
 @dataclass(frozen=True)

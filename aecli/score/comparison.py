@@ -22,6 +22,7 @@ from aecli.score.baselines import (
 )
 from aecli.score.duplicates import Duplicates, find_duplicates
 from aecli.score.job import STABILITY_NEEDS_RUN, CodesJob, RunJob, ScoreJob
+from aecli.score.likelihood import Likelihood, check_samples, measure_likelihood
 from aecli.score.metrics import NoNumber
 from aecli.score.points import check_memory, point_values
 from aecli.score.report import Report, ScoredMap
@@ -43,6 +44,7 @@ def score_map(
     worst: int = 0,
     duplicates: bool = False,
     seeds: int | None = None,
+    samples: int | None = None,
     bar: Bar = no_bar,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
@@ -56,6 +58,7 @@ def score_map(
         worst: how many of the worst codes to show, for which these numbers are found.
         duplicates: whether to look for equal and nearly equal images.
         seeds: with how many seeds to train the run again, to measure its stability; None for none.
+        samples: by how many codes of each image to estimate its likelihood; None for none.
         bar: shows the progress.
         say: called with a line before each method that is fitted.
 
@@ -68,6 +71,8 @@ def score_map(
     _MOST_WORST.check("--worst", worst)
     per_point = per_point or worst > 0
     _check(job, baselines, seeds, per_point=per_point)
+    if samples is not None:
+        check_samples(job.checkpoint, samples)
     scorer = make_scorer(job.dataset, job.split, sample)
     own, errors = _embed(job, bar)
     if job.label_weight:
@@ -93,7 +98,15 @@ def score_map(
         worst,
         copies,
         label_weight=job.label_weight,
+        likelihood=_likelihood(job, samples, bar),
     )
+
+
+def _likelihood(job: ScoreJob, samples: int | None, bar: Bar) -> Likelihood | None:
+    """Return how likely a variational model finds its images; None for what is none."""
+    if isinstance(job, CodesJob) or job.checkpoint.config.kind != "vae":
+        return None
+    return measure_likelihood(job.checkpoint, job.dataset, job.split, samples, bar)
 
 
 def _table(

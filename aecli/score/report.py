@@ -13,6 +13,7 @@ from aecli.printable import plural, significant
 from aecli.run.points import PerPointMetric
 from aecli.score.baselines import Embedding
 from aecli.score.duplicates import DuplicateGroup, Duplicates
+from aecli.score.likelihood import Likelihood
 from aecli.score.scores import NEIGHBORS as COMPARED
 from aecli.score.scores import VOTERS, Scores
 from aecli.score.stability import NEIGHBORS, Stability
@@ -58,7 +59,8 @@ class Report:
     a label; the numbers of classes are of these alone. `known` has what is known of each code, and
     `worst` says how many of the worst are asked for; `duplicates` are the equal and nearly equal
     images: None where they were not asked for. `label_weight`: that of the training of the map in
-    question, 0 where it used no labels; None where that is not known.
+    question, 0 where it used no labels; None where that is not known. `likelihood`: of the images
+    for a variational model; None where the map is of another.
     """
 
     data: str
@@ -73,6 +75,7 @@ class Report:
     worst: int = 0
     duplicates: Duplicates | None = None
     label_weight: float | None = None
+    likelihood: Likelihood | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers in JSON's types; those of `points` go to files of their own."""
@@ -89,8 +92,10 @@ class Report:
         }
 
     def _asked_for(self) -> dict[str, Any]:
-        """Return the worst codes and the duplicates in JSON's types, where they were asked for."""
+        """Return what not every report has in JSON's types: likelihood, worst codes, duplicates."""
         found: dict[str, Any] = {}
+        if self.likelihood is not None:
+            found["likelihood"] = self.likelihood.to_json()
         if self.known is not None and self.worst:
             found["worst"] = [self.known.row(row) for row in self.known.worst(self.worst)]
         if self.known is not None and self.duplicates is not None:
@@ -168,9 +173,12 @@ class Report:
     def table(self) -> list[list[str]]:
         """The rows of the table: the name of a number, and its value for each method."""
         columns = [_rows_of(one.scores, self.voters) for one in self.maps]
-        return [
+        rows = [
             [cells[0][0], *(value for _, value in cells)] for cells in zip(*columns, strict=True)
         ]
+        others = [_UNKNOWN] * (len(self.maps) - 1)
+        likelihood = [] if self.likelihood is None else self.likelihood.rows
+        return rows + [[name, value, *others] for name, value in likelihood]
 
     @property
     def voters(self) -> int:

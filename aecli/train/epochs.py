@@ -10,6 +10,7 @@ import numpy as np
 
 from aecli.compile_cache import compiled
 from aecli.data import Dataset
+from aecli.losses import validation_loss
 from aecli.neighbors import NeighborGraph
 from aecli.run.states import PartialEpoch, ShuffleLayout
 from aecli.train.evaluation import Evaluation, evaluate
@@ -90,11 +91,11 @@ class EpochFunction:
             state,
             self.batches(neighborhood, epoch, seed),
         )
-        validation_losses = evaluate(step, state.parameters, validation)
+        losses_of_images = evaluate(step, state.parameters, validation)
         finite = jnp.isfinite(_total(losses)).astype(jnp.int32)
         return state, EpochResult(
             {name: values.mean() for name, values in losses.items()},
-            validation_losses.mean(),
+            validation_loss(losses_of_images, math.prod(step.image_shape), step.config),
             step.learning_rate(epoch * step.per_epoch - 1),
             jnp.cumprod(finite).sum(),
         )
@@ -268,10 +269,10 @@ class EpochStreamed:
             done += 1
             if not math.isfinite(sum(sums.values())):
                 break
-        validation_loss = self._evaluation.mean(state.parameters, self._dataset, "validation")
+        validation = self._evaluation.mean(state.parameters, self._dataset, "validation")
         return state, EpochResult(
             {name: np.float32(total / step.per_epoch) for name, total in sums.items()},
-            np.float32(validation_loss),
+            np.float32(validation),
             self._learning_rate(np.uint32(epoch * step.per_epoch - 1)),
             np.int32(finite_steps),
         )

@@ -1,5 +1,6 @@
 """Losses and errors over a split, a fixed number of images at a time."""
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any, Literal, NamedTuple
@@ -7,12 +8,13 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset
 from aecli.device import Devices
-from aecli.losses import pixel_loss
+from aecli.losses import validation_loss
 from aecli.model import network
 from aecli.model.parameters import Parameters
 from aecli.model.references import References
@@ -24,6 +26,10 @@ _ROWS = 1_000
 _BYTES = 8_000_000
 # The bytes of distances to references that are computed at a time.
 _DISTANCE_BYTES = 64_000_000
+
+# Seed of the noise of validation images, whatever the run's: runs are compared by what they make of
+# the same ones.
+_VALIDATION_NOISE = 0
 
 # The loss of the config, or the decoded images.
 Measure = Literal["loss", "decoded"]
@@ -37,15 +43,21 @@ class Decoded(NamedTuple):
 
 
 def evaluate(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> jax.Array:
-    """Return the mean loss over the pixels of each of the images (n, h, w, c), float32 (n,)."""
-    from aecli.model.autoencoder import to_unit_range
+    """Return the `image_losses` of each of the images (n, h, w, c), float32 (n,) or (n, 1 + d).
+
+    With noise the encoder sees them spoilt, as in training: what it is to make of such is measured.
+    Each has the same noise in every epoch.
+    """
+    from aecli.model.autoencoder import losses_of, to_unit_range
 
     model, config = step.model(parameters), step.config
 
     def of_image(image: jax.Array) -> jax.Array:
-        images = to_unit_range(image[jnp.newaxis])
-        logits = model.decoder.logits(model.encoder(images))
-        return pixel_loss(logits, images, config.loss, config.output).mean()
+        pixels, seen = image[jnp.newaxis], None
+        if step.noise is not None:
+            images = to_unit_range(pixels)
+            seen = step.noise.spoil_each(pixels, images, _VALIDATION_NOISE, clip=step.clips)
+        return losses_of(model, pixels, config, seen)[0]
 
     values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
     return values
@@ -97,9 +109,19 @@ class Evaluation:
         # Two for a measure: for all full batches, and for what is left.
         self._programs: dict[tuple[Measure, int], Callable[..., Any]] = {}
 
+    def losses(
+        self, parameters: Parameters, dataset: Dataset, split: SplitName
+    ) -> npt.NDArray[np.float32]:
+        """Return the `image_losses` of a split, float32 (n,) or (n, 1 + d)."""
+        found: npt.NDArray[np.float32]
+        found = np.concatenate(self._parts(parameters, dataset, split, "loss"))
+        return found
+
     def mean(self, parameters: Parameters, dataset: Dataset, split: SplitName) -> float:
-        """Return the mean loss over the pixels of a split."""
-        return float(np.concatenate(self._parts(parameters, dataset, split, "loss")).mean())
+        """Return the validation loss of a split."""
+        pixels = math.prod(dataset.image_shape)
+        losses = self.losses(parameters, dataset, split)
+        return float(validation_loss(losses, pixels, self._step.config))
 
     def decoded(self, parameters: Parameters, dataset: Dataset, split: SplitName) -> Decoded:
         """Return the codes and the errors of a split, as numpy's arrays."""
@@ -143,7 +165,8 @@ class Evaluation:
                 return decoded(step, parameters, pixels, features, references)
 
             # Other settings would only keep trainings from sharing these programs.
-            settings = step.config.affecting("model") | {"loss": step.config.loss}
+            measured = {"loss": step.config.loss, "noise": step.config.noise}
+            settings = step.config.affecting("model") | measured
             self._programs[measure, len(pixels)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},

@@ -14,6 +14,7 @@ from aecli.compile_cache import compiled
 from aecli.config import SplitName
 from aecli.data import Dataset, rows_between
 from aecli.device import place_parts
+from aecli.losses import validation_loss
 from aecli.neighbors import NeighborGraph
 from aecli.pixels import Images
 from aecli.run.states import PartialEpoch, ShuffleLayout
@@ -124,11 +125,11 @@ class EpochSharded:
                 break
         of_steps = {name: np.concatenate(parts) for name, parts in losses.items()}
         validation = self._validation(state.parameters)
-        means, validation_loss, rate = self._summarize(of_steps, validation, np.uint32(epoch))
+        means, loss, rate = self._summarize(of_steps, validation, np.uint32(epoch))
         if self._layout is not None:
             means = {name: np.float32(total / step.per_epoch) for name, total in sums.items()}
-            validation_loss = validation.mean()
-        return state, EpochResult(means, validation_loss, rate, np.int32(finite_steps))
+            loss = np.float32(self._validation_loss(validation))
+        return state, EpochResult(means, loss, rate, np.int32(finite_steps))
 
     def _steps_of_chunk(self) -> int:
         step = self._step
@@ -214,7 +215,11 @@ class EpochSharded:
         """Return the means of the losses, and the learning rate, as one process computes them."""
         means = {name: values.mean() for name, values in losses.items()}
         rate = self._step.learning_rate(epoch * self._step.per_epoch - 1)
-        return means, validation.mean(), rate
+        return means, self._validation_loss(validation), rate
+
+    def _validation_loss(self, losses: Any) -> Any:
+        step = self._step
+        return validation_loss(losses, math.prod(step.image_shape), step.config)
 
 
 class _Pixels:
@@ -279,7 +284,7 @@ class _Validation:
         self._program = jax.jit(self._evaluate)
 
     def __call__(self, parameters: Any) -> npt.NDArray[np.float32]:
-        """Return the mean loss over the pixels of each image of the split, (n,)."""
+        """Return the `image_losses` of the split, (n,) or (n, 1 + d)."""
         rounds = prefetched(self._rounds()) if self._kept is None else self._kept
         losses = [np.asarray(self._program(parameters, pixels)) for pixels in rounds]
         return np.concatenate(losses)[: self._count]
@@ -291,7 +296,7 @@ class _Validation:
             yield place_parts(_Rows(images, start, self._rows, self._count), place)
 
     def _evaluate(self, parameters: Any, pixels: jax.Array) -> jax.Array:
-        """Return the loss of each row, float32 (n,), in all processes."""
+        """Return the losses of each row, float32 (n,) or (n, 1 + d), in all processes."""
         losses = jax.shard_map(
             lambda parameters, pixels: evaluate(self._step, parameters, pixels),
             mesh=self._step.devices.mesh,
