@@ -23,6 +23,8 @@ demo: install  ## Train, encode and plot on the embedded digits; ends by naming 
 	$(BIN)/aecli plot runs/demo --force
 
 test: install  ## Run the tests
+	# Of the hundreds of processes that they start none has to compile the sources.
+	$(BIN)/python -m compileall -q aecli
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 attack: install  ## Throw all that is bad at aecli: it must end in one line or in work; takes 25 minutes

@@ -4,11 +4,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
 
+from aecli import compile_cache
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.data import DATA_VARIABLE, Dataset, open_dataset
 from aecli.run.folder import RunFolder
@@ -17,9 +21,13 @@ from tests.helpers import Run, write_idx_folder
 
 # Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
 # compiled once a session: the processes that run the tests take the folder of the one above them.
+# They are compiled in a quarter of the time, unless a test is about last bits: see `optimized`.
+# Where a newer XLA no longer knows a flag, leave it out.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
     os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
+    _QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    os.environ.setdefault("XLA_FLAGS", _QUICKLY)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -51,6 +59,36 @@ def digits_run(
     folder = tmp_path_factory.mktemp("runs") / "digits"
     train(digits, small_config, RunFolder(folder))
     return folder
+
+
+@contextmanager
+def _as_users_have_them() -> Iterator[None]:
+    others = compile_cache._options
+    slowly = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+
+    def options(single_threaded: bool) -> dict[str, Any]:
+        return others(single_threaded) | slowly
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compile_cache, "_options", options)
+        # Of processes that the tests start. What is compiled quickly is of no use to either.
+        patch.setenv("XLA_FLAGS", "")
+        patch.setenv("XDG_CACHE_HOME", str(Path(os.environ["XDG_CACHE_HOME"], "optimized")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def optimized() -> Iterator[None]:
+    """Compile programs as users have them, where tests are about the last bits of numbers."""
+    with _as_users_have_them():
+        yield
+
+
+@pytest.fixture
+def optimized_once() -> Iterator[None]:
+    """Do the same for one test of its module."""
+    with _as_users_have_them():
+        yield
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def _train(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
             "aecli",
             "train",
             "--recipe",
-            "plain",
+            "classic",
             "--epochs",
             "2",
             "--hidden",

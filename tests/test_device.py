@@ -29,7 +29,7 @@ import sys
 from aecli.cli import main
 
 encode = ["encode", "run", "-o", "codes.npy", "--force"]
-training = ["train", "digits", "--recipe", "plain", "--hidden", "4", "--epochs", "1", "-o", "run"]
+training = ["train", "digits", "--recipe", "classic", "--hidden", "4", "--epochs", "1", "-o", "run"]
 resuming = ["train", "digits", "-o", "run", "--epochs", "2", "--resume"]
 for command in (training, [*training, "--force"], resuming, encode, encode, ["score", "run"]):
     if main([*command, "-q"]):

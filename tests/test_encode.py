@@ -4,6 +4,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -27,13 +28,19 @@ from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import RunFolder
 
+Floats = npt.NDArray[np.float32]
 
-@pytest.fixture
+
+# Numbers do not depend on what else is in a batch: of programs as users have them.
+pytestmark = pytest.mark.usefixtures("optimized")
+
+
+@pytest.fixture(scope="module")
 def checkpoint(digits_run: Path) -> Checkpoint:
     return load(RunFolder(digits_run).best)
 
 
-@pytest.fixture(params=["dense", "conv", "placed"])
+@pytest.fixture(scope="module", params=["dense", "conv", "placed"])
 def any_model(request: pytest.FixtureRequest, model: TrainedModel, digits: Dataset) -> TrainedModel:
     """Return a model with each kind of encoder, and one that looks at neighbours of an image."""
     if request.param == "dense":
@@ -47,24 +54,34 @@ def any_model(request: pytest.FixtureRequest, model: TrainedModel, digits: Datas
     return model
 
 
-@pytest.fixture
-def model(checkpoint: Checkpoint) -> TrainedModel:
+@pytest.fixture(scope="module")
+def model(optimized: None, checkpoint: Checkpoint) -> TrainedModel:
     return load_model(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def coded(any_model: TrainedModel, digits: Dataset) -> tuple[Floats, Floats]:
+    """Return the codes of all images, and what is decoded from them."""
+    codes = encode(any_model, digits.images[:])
+    return codes, decode(any_model, codes)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1023, 1024, 1025, 4096])
 @pytest.mark.parametrize("rows", [1, 300, 1797])
 def test_codes_and_images_do_not_depend_on_the_batch_size(
-    any_model: TrainedModel, digits: Dataset, batch_size: int, rows: int
+    any_model: TrainedModel,
+    coded: tuple[Floats, Floats],
+    digits: Dataset,
+    batch_size: int,
+    rows: int,
 ) -> None:
-    images = digits.images[:]
-    codes = encode(any_model, images)
-    assert_array_equal(encode(any_model, images[:rows], batch_size=batch_size), codes[:rows])
-    decoded = decode(any_model, codes)
+    codes, decoded = coded
+    images = digits.images[:rows]
+    assert_array_equal(encode(any_model, images, batch_size=batch_size), codes[:rows])
     assert_array_equal(decode(any_model, codes[:rows], batch_size=batch_size), decoded[:rows])
 
 
-@pytest.mark.parametrize("block", [1, 7, 31, 49, 106, 336, 512])
+@pytest.mark.parametrize("block", [1, 31, 106, 336, 512])
 def test_codes_do_not_depend_on_order_or_neighbours(
     any_model: TrainedModel, digits: Dataset, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

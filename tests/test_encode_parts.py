@@ -29,8 +29,12 @@ def encode(run: Path, *options: str | Path) -> int:
     return main(["encode", str(run), *map(str, options), "--quiet"])
 
 
+# Parts are the bytes of one process: of programs as users have them.
+pytestmark = pytest.mark.usefixtures("optimized")
+
+
 @pytest.fixture(scope="module")
-def made(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(optimized: None, digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the codes of one process, `one.npy`, and those of five in parts.
 
     Tests must not write into it.

@@ -27,7 +27,8 @@ from tests.helpers import ENDLESS, SMALL, Run
 
 def test_three_commands_without_options_make_a_map(aecli: Run, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "digits"
-    trained, encoded, plotted = aecli("train"), aecli("encode"), aecli("plot")
+    # Compiled as users have it.
+    trained, encoded, plotted = (aecli(name, XLA_FLAGS="") for name in ("train", "encode", "plot"))
     assert [trained.returncode, encoded.returncode, plotted.returncode] == [0, 0, 0]
     assert trained.stdout == "runs/digits\n"
     assert encoded.stdout == "runs/digits/codes.npy\n"
@@ -139,7 +140,7 @@ def test_a_run_goes_on_with_more_epochs(tmp_path: Path, monkeypatch: pytest.Monk
     assert one == two
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aecli", "train", *ENDLESS]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -153,7 +154,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(aecli: Run, tmp_path: Path) -> None:
     last = [line for line in rest.splitlines() if line.startswith("epoch ")][-1]
     metrics = (tmp_path / "runs/digits/metrics.jsonl").read_text().splitlines()
     assert json.loads(metrics[-1])["epoch"] == int(last.split()[1].partition("/")[0])
-    assert aecli("encode").returncode == 0
+    assert main(["encode", str(tmp_path / "runs/digits")]) == 0
 
 
 def _in_terminal(arguments: list[str], folder: Path, columns: int, **variables: str) -> str:
@@ -226,7 +227,7 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("number", "delay"),
-    [(signal.SIGINT, 0.5), (signal.SIGTERM, 1.0), (signal.SIGINT, 1.5), (signal.SIGTERM, 2.0)],
+    [(signal.SIGTERM, 0.5), (signal.SIGINT, 1.0), (signal.SIGTERM, 1.5)],
 )
 def test_a_signal_at_any_time_ends_the_training(
     tmp_path: Path, number: signal.Signals, delay: float

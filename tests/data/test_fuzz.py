@@ -150,6 +150,8 @@ def test_any_idx_array_comes_back_exactly(tmp_path: Path, values: npt.NDArray[np
 def test_the_readers_hold_without_assertions_too() -> None:
     # pytest warns that it checks no assertions either: numpy.testing raises without them.
     chosen = ["-k", "exactly or damage_is_seen", "-W", "ignore::pytest.PytestConfigWarning"]
+    # What the tests share imports all of aecli; these need none of it.
+    chosen += ["--noconftest", "-p", "no:xdist"]
     done = subprocess.run(
         [sys.executable, "-O", "-m", "pytest", __file__, *chosen],
         capture_output=True,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.export.conftest import untrained as untrained
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

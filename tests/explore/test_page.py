@@ -14,21 +14,20 @@ import pytest
 from PIL import Image, ImageFilter
 
 from aecli.cli import main
-from aecli.config import Config, choose_recipe, with_settings
+from aecli.config import with_settings
 from aecli.data import open_dataset
 from aecli.encode import decode, encode, load_model
 from aecli.features import TrainingFeatures
 from aecli.references import fit_references
 from aecli.run.checkpoint import load, to_bytes
 from aecli.run.folder import RunFolder
-from aecli.train.loop import train
+from tests.export.conftest import Untrained, save_run
 from tests.kinds import KINDS
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install '.[dev]'")
 
 Floats = npt.NDArray[np.float32]
 Open = Callable[..., Any]
-SMALL: dict[str, Any] = {"hidden": (16, 8), "epochs": 2, "batch_size": 64}
 EVIL = [
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(2)</script>",
@@ -67,10 +66,6 @@ def _vectors(path: Path) -> Path:
     return path
 
 
-def _config(recipe: str, **settings: Any) -> Config:
-    return with_settings(choose_recipe(recipe), SMALL | settings)
-
-
 @pytest.mark.parametrize(
     ("recipe", "data", "settings"),
     [
@@ -82,14 +77,19 @@ def _config(recipe: str, **settings: Any) -> Config:
     ],
 )
 def test_the_page_encodes_and_decodes_as_the_commands_do(
-    recipe: str, data: str, settings: dict[str, Any], tmp_path: Path, open_page: Open
+    recipe: str,
+    data: str,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    open_page: Open,
+    untrained: Untrained,
 ) -> None:
-    make = {"images": _images, "vectors": _vectors}
-    location = str(make[data](tmp_path / "data.npy")) if data in make else data
-    dataset = open_dataset(location)
+    make = {"images": _images, "vectors": _vectors, "digits": Path}
     if data == "vectors":
         settings = settings | {"output": "linear"}
-    train(dataset, _config(recipe, **settings), RunFolder(tmp_path / "run"))
+    location = make[data](tmp_path / "data.npy" if data != "digits" else Path(data))
+    checkpoint, dataset = untrained(location, recipe, **settings)
+    save_run(checkpoint, tmp_path / "run")
     opened = open_page(_page(tmp_path / "run"))
     model = load_model(load(tmp_path / "run" / "best.safetensors"))
     images = dataset.split("test").images[:20]

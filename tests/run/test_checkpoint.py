@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from aecli import tensor_file
 from aecli.errors import InputError
 from aecli.run.checkpoint import (
+    FORMAT_VERSION,
     Checkpoint,
     flatten,
     load,
@@ -163,9 +164,12 @@ BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no version": (
         lambda path: _metadata(path, lambda about: about.pop("format_version")),
-        "format version is None, this aecli reads up to 8",
+        f"format version is None, this aecli reads up to {FORMAT_VERSION}",
     ),
-    "a newer format": _fault("format version is 9, this aecli reads up to 8", format_version=9),
+    "a newer format": _fault(
+        f"format version is {FORMAT_VERSION + 1}, this aecli reads up to {FORMAT_VERSION}",
+        format_version=FORMAT_VERSION + 1,
+    ),
     "a version that is none": _fault("format version is True", format_version=True),
     "no epoch": (
         lambda path: _metadata(path, lambda about: about.pop("epoch")),

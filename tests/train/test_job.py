@@ -1,5 +1,6 @@
 """A Python program can say what to train as the shell does."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -134,9 +135,10 @@ def test_what_differs_from_where_a_run_was_trained_is_said(
     assert job.note is None
     cores = usable_cores()
     monkeypatch.setattr("aecli.train.environment.usable_cores", lambda: cores + 1)
+    flags = os.environ["XLA_FLAGS"] or "none"
     monkeypatch.setenv("XLA_FLAGS", "--xla_some")
     assert job.note == (
-        f"resumed with cores {cores + 1}, was {cores}; XLA_FLAGS --xla_some, was none: the last "
+        f"resumed with cores {cores + 1}, was {cores}; XLA_FLAGS --xla_some, was {flags}: the last "
         "bits may differ from those of a run that was never stopped"
     )
     # Older formats do not know where they were trained.

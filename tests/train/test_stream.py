@@ -363,9 +363,12 @@ _PEAK = (
 
 
 def _peak(*arguments: str | Path) -> int:
-    """Return the most memory that a command takes, in bytes."""
+    """Return the most memory that a command takes, in bytes, compiled as users have it."""
     done = subprocess.run(
-        [sys.executable, "-c", _PEAK, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, "-c", _PEAK, *map(str, arguments)],
+        env=os.environ | {"XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return 1024 * int(done.stdout.splitlines()[-1])
