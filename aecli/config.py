@@ -22,6 +22,7 @@ from aecli.printable import printable
 
 Kind = Literal["plain", "vae"]
 Encoder = Literal["dense", "conv"]
+Decoder = Literal["dense", "conv"]
 Activation = Literal["sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
 Initializer = Literal["normal", "glorot", "he", "lecun"]
 Output = Literal["sigmoid", "linear"]
@@ -47,6 +48,8 @@ _FEWEST_STEPS = 32  # Of an epoch, where there are enough images.
 # A run holds so many training images at most by default: some 60 bytes of each.
 _MOST_REFERENCES = 100_000
 _MOST_TOML_BYTES = 1_000_000
+# Places along the shorter side of the grid between convolutions and dense layers, about.
+_GRID_SIDE = 4
 # Compiling takes up to half a second for each hidden layer.
 _MOST_HIDDEN_LAYERS = 100
 # A checkpoint has some 350 bytes for each epoch before its tensors, where safetensors takes 100 MB.
@@ -134,6 +137,21 @@ class Config:
         affects=("model",),
         since=4,
     )
+    decoder: Decoder = setting(
+        "dense",
+        "What makes the image: a product of all hidden units, or convolutions of a growing grid.",
+        panel="Model",
+        affects=("model",),
+        since=9,
+    )
+    channels: tuple[int, ...] = setting(
+        (),
+        "Features of the convolutions, each of which halves the image; the decoder mirrors them.",
+        panel="Model",
+        affects=("model",),
+        valid=WIDTH,
+        since=9,
+    )
     hidden: tuple[int, ...] = setting(
         (128, 64, 10),
         "Widths of the hidden layers from image to code; the decoder mirrors them.",
@@ -155,7 +173,7 @@ class Config:
     )
     normalize: bool = setting(
         False,
-        "Layer normalization after each hidden layer.",
+        "Layer normalization after each hidden layer, but convolutions.",
         panel="Model",
         affects=("model",),
         since=3,
@@ -249,6 +267,11 @@ class Config:
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
             one.check(getattr(self, one.name))
+        if self.channels and "conv" not in (self.encoder, self.decoder):
+            raise InputError(
+                "--channels are of convolutions: add --encoder conv or --decoder conv, or leave "
+                "them out with --channels ''"
+            )
         parse_noise(self.noise)
         if self.kind == "vae" and self.sparsity is not None:
             raise InputError(
@@ -359,7 +382,7 @@ class Setting:
 
         """
         if self.type == tuple[int, ...] and isinstance(value, str):
-            value = parse_widths(value)
+            value = parse_widths(value, self.flag)
         if self.type == tuple[int, ...]:
             if isinstance(value, list | tuple) and all(type(width) is int for width in value):
                 return tuple(value)
@@ -442,7 +465,24 @@ _MAP = replace(
     placing="neighbors",
 )
 
-RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _CLASSIC)}
+# Colour images of 32 to 128 pixels: convolutions both ways, and codes that have room for what is on
+# them. Chosen at 32x32 by what two cores learn in a few minutes.
+_PHOTOS = replace(
+    _PLAIN,
+    recipe="photos",
+    encoder="conv",
+    decoder="conv",
+    channels=(16, 32, 64),
+    hidden=(),
+    latent=64,
+    init="he",
+    epochs=20,
+    batch_size=64,
+    learning_rate=3e-3,
+    code_penalty=0.0,
+)
+
+RECIPES: dict[str, Config] = {config.recipe: config for config in (_MAP, _PLAIN, _PHOTOS, _CLASSIC)}
 DEFAULT_RECIPE = _MAP.recipe
 # Recipes of older runs, by the name that they had.
 _RENAMED = {"modern": "plain"}
@@ -472,14 +512,16 @@ def fit_to_data(
     *,
     vectors: bool,
     standardised: bool = False,
+    side: int | None = None,
 ) -> Config:
-    """Return `config` fitted to the number of training images, and to vectors.
+    """Return `config` fitted to the number of training images, to their size, and to vectors.
 
     Settings that the user has `chosen` stay. Many images are placed by the encoder alone, and so
     are images with sparse codes and those of a vae, whose code is the mean of what the encoder
     gives. Nor has a vae a neighbour loss, which draws codes far out, where the prior has none.
-    Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
-    output: they have no range. An image has at most all others as neighbours. The batch is halved
+    Vectors get dense layers: they have no patches. If they are `standardised` they get a linear
+    output: they have no range. `side`: pixels of the shorter side of the images, by which there are
+    more or fewer convolutions. An image has at most all others as neighbours. The batch is halved
     until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
     such epochs.
 
@@ -505,8 +547,10 @@ def fit_to_data(
         config = replace(config, neighbor_weight=0.0)
     if "placing" not in chosen and rows > _MOST_REFERENCES:
         config = replace(config, placing="encoder")
-    if vectors and "encoder" not in chosen:
-        config = replace(config, encoder="dense")
+    if vectors:
+        config = _without_convolutions(config, chosen)
+    elif config.channels and "channels" not in chosen and side is not None:
+        config = replace(config, channels=fit_channels(config.channels, side))
     if standardised and not {"output", "loss"} & set(chosen):
         config = replace(config, output="linear")
     if "neighbors" not in chosen:
@@ -521,6 +565,24 @@ def fit_to_data(
         fewest_epochs = -(-_FEWEST_STEPS * _CLASSIC.epochs // steps)
         config = replace(config, epochs=max(config.epochs, fewest_epochs))
     return replace(config, batch_size=batch_size)
+
+
+def _without_convolutions(config: Config, chosen: Collection[str]) -> Config:
+    """Return `config` with dense layers where the user has not chosen others."""
+    parts = {"encoder", "decoder"}
+    dense: dict[str, Any] = dict.fromkeys(parts - set(chosen), "dense")
+    if "channels" not in chosen and len(dense) == len(parts):
+        dense["channels"] = ()
+    return replace(config, **dense)
+
+
+def fit_channels(channels: tuple[int, ...], side: int) -> tuple[int, ...]:
+    """Return the channels of as many convolutions as leave a grid of about 4 places a side.
+
+    `side`: pixels of the shorter side of the images. Where there are more the last one is repeated.
+    """
+    count = max(1, round(math.log2(max(side, 1) / _GRID_SIDE)))
+    return channels[:count] + channels[-1:] * (count - len(channels))
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -609,8 +671,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     return settings
 
 
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Parse `"128,64,10"`; an empty text means no hidden layer.
+def parse_widths(text: str, name: str = "--hidden") -> tuple[int, ...]:
+    """Parse `"128,64,10"`, the value of an option; an empty text means no layer.
 
     Raises:
         InputError: a part is not a whole number.
@@ -619,7 +681,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if not all(re.fullmatch(r"[-+]?\d{1,300}", part, re.ASCII) for part in parts):
         raise InputError(
-            f"--hidden {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
+            f"{name} {text!r} is not a list of widths: expected whole numbers such as 128,64,10"
         )
     return tuple(map(int, parts))
 

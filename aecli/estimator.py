@@ -62,9 +62,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     vectors that are no pixels are standardised by column. Later X have the same unit.
 
     Parameters:
-        recipe: the set of defaults to start from: `map`, `plain` or `classic`.
+        recipe: the set of defaults to start from: `map`, `plain`, `photos` or `classic`.
         kind: what an image is: a code (`plain`), or a Gaussian of codes (`vae`).
         encoder: what the encoder's hidden layers see: `dense` (pixels) or `conv` (patches).
+        decoder: what makes the image: `dense` layers alone, or `conv` (a growing grid).
+        channels: features of the convolutions, each of which halves the image.
         hidden: widths of the hidden layers from image to code; the decoder mirrors them.
         latent: numbers in a code.
         sparsity: how many of these differ from 0 at most; None for all.
@@ -111,6 +113,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         kind: Literal["plain", "vae"] | None = None,
         encoder: Literal["dense", "conv"] | None = None,
+        decoder: Literal["dense", "conv"] | None = None,
+        channels: Sequence[int] | None = None,
         hidden: Sequence[int] | None = None,
         latent: int | None = None,
         sparsity: int | None = None,
@@ -144,6 +148,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.recipe = recipe
         self.kind = kind
         self.encoder = encoder
+        self.decoder = decoder
+        self.channels = channels
         self.hidden = hidden
         self.latent = latent
         self.sparsity = sparsity

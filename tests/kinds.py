@@ -14,6 +14,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": ("classic", {}),
     "plain": ("plain", {}),
     "map": ("map", {"neighbors": 5}),
+    "conv both ways": (
+        "plain",
+        {"encoder": "conv", "decoder": "conv", "channels": (4, 6), "normalize": True},
+    ),
     "sparse": ("plain", {"latent": 6, "sparsity": 2}),
     "denoising": ("plain", {"noise": "gaussian:0.3"}),
     "vae": ("plain", {"kind": "vae", "loss": "bce", "beta_warmup": 0.5}),

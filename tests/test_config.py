@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +24,8 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "recipe": "classic",
         "kind": "plain",
         "encoder": "dense",
+        "decoder": "dense",
+        "channels": [],
         "hidden": [128, 64, 10],
         "latent": 2,
         "sparsity": None,
@@ -130,7 +133,7 @@ def test_few_images_get_smaller_batches_and_more_epochs(
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(InputError, match="expected one of map, plain, classic"):
+    with pytest.raises(InputError, match="expected one of map, plain, photos, classic"):
         choose_recipe("clasic")
 
 
@@ -169,6 +172,8 @@ OTHER: dict[str, Any] = {
     "recipe": "plain",
     "kind": "vae",
     "encoder": "dense",
+    "decoder": "conv",
+    "channels": (4, 8),
     "hidden": (192, 128, 128),
     "latent": 3,
     "sparsity": 1,
@@ -214,7 +219,8 @@ def test_keys_change_with_what_a_setting_affects_and_with_nothing_else(name: str
 def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None:
     """A setting that is missing here lets models that differ share a compiled program."""
     names = [
-        "kind", "encoder", "hidden", "latent", "sparsity", "activation", "normalize", "output",
+        "kind", "encoder", "decoder", "channels", "hidden", "latent", "sparsity", "activation",
+        "normalize", "output",
     ]  # fmt: skip
     assert list(choose_recipe("map").affecting("model")) == names
 
@@ -265,6 +271,19 @@ def test_vectors_get_a_dense_encoder_unless_told_otherwise() -> None:
     assert fit_to_data(config, 55_000, (), vectors=True).encoder == "dense"
     assert fit_to_data(config, 55_000, ("encoder",), vectors=True).encoder == "conv"
     assert fit_to_data(config, 55_000, (), vectors=False).encoder == "conv"
+
+
+def test_photographs_get_convolutions_by_their_size_and_vectors_none() -> None:
+    config = choose_recipe("photos")
+    fit = partial(fit_to_data, config, 20_000)
+    assert fit((), vectors=False, side=32).channels == (16, 32, 64)
+    assert fit((), vectors=False, side=64).channels == (16, 32, 64, 64)
+    assert fit(("channels",), vectors=False, side=64).channels == (16, 32, 64)
+    dense = fit((), vectors=True, side=1)
+    assert (dense.encoder, dense.decoder, dense.channels) == ("dense", "dense", ())
+    assert fit(("encoder",), vectors=True, side=1).channels == (16, 32, 64)
+    with pytest.raises(InputError, match="leave them out with --channels ''"):
+        with_settings(config, {"encoder": "dense", "decoder": "dense"})
 
 
 def test_many_images_are_placed_by_the_encoder_alone() -> None:

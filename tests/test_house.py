@@ -39,7 +39,8 @@ plot.values
 data.cache data.dataset data.remote_array data.arrays data.layout data.hdf5_file
 model.dense model.sparse model.vae plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
-model.conv plot.images plot.history score.bound
+model.convolution plot.images plot.history score.bound
+model.conv
 data.single_array data.archive
 data.formats.* model
 data.formats data.named data.staged model.parameters model.sizes losses

@@ -16,7 +16,7 @@ from aecli import __version__
 from aecli.export.interface import Interface
 from aecli.model import network
 from aecli.model import references as placing
-from aecli.model.conv import STRIDE, Patches
+from aecli.model.convolution import Patches, Upconvolution
 from aecli.model.layers import Layer
 from aecli.model.references import References, references_of
 from aecli.pixels import scale_of
@@ -303,9 +303,27 @@ def _patches(graph: Graph, values: str, layer: Patches) -> str:
     )
     (top, bottom), (left, right) = layer.margins
     pads = [top, left, bottom, right]
-    strides = [STRIDE, STRIDE]
+    strides = [layer.stride, layer.stride]
     features = graph.node("Conv", channels_first, *constants, pads=pads, strides=strides)
     return graph.node("Transpose", features, perm=[0, 2, 3, 1])
+
+
+def _upconvolution(graph: Graph, values: str, layer: Upconvolution) -> str:
+    """Add a convolution of an enlarged grid: rows of grids (h, w, c) to (n, height, width, f)."""
+    kernel, bias = graph.parameters(layer)
+    name = ".".join(map(str, layer.path))
+    grids = graph.node("Reshape", values, graph.shape(*layer.input))
+    channels_first = graph.node("Transpose", grids, perm=[0, 3, 1, 2])
+    twice = graph.constant("twice", np.array([1, 1, 2, 2], np.float32))
+    how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+    enlarged = graph.node("Resize", channels_first, "", twice, nearest_mode="floor", **how)
+    constants = (
+        graph.constant(f"{name}.kernel", kernel.transpose(3, 2, 0, 1)),
+        graph.constant(f"{name}.bias", bias),
+    )
+    (top, bottom), (left, right) = layer.margins
+    pixels = graph.node("Conv", enlarged, *constants, pads=[top, left, bottom, right])
+    return graph.node("Transpose", pixels, perm=[0, 2, 3, 1])
 
 
 def _gelu(graph: Graph, values: str) -> str:
@@ -337,7 +355,11 @@ def _same_name(operator: str) -> Callable[[Graph, str], str]:
 
 
 # A new kind of layer needs its product here, a new activation its operators.
-_PRODUCTS: dict[str, Callable[[Graph, str, Any], str]] = {"Dense": _dense, "Patches": _patches}
+_PRODUCTS: dict[str, Callable[[Graph, str, Any], str]] = {
+    "Dense": _dense,
+    "Patches": _patches,
+    "Upconvolution": _upconvolution,
+}
 _ACTIVATIONS: dict[str, Callable[..., str]] = {
     "linear": lambda graph, values: values,
     "sigmoid": _same_name("Sigmoid"),

@@ -6,6 +6,7 @@ Values lie in PyTorch's order there, (n, c, h, w) for images, and kernels are tr
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from aecli.export.options import Exported, ExportOptions
 from aecli.files import writing_together
 from aecli.model import network
 from aecli.model import references as placing
-from aecli.model.conv import PATCH, STRIDE, Patches
+from aecli.model.convolution import Patches, Upconvolution
 from aecli.model.layers import ImageShape, Layer, Network
 from aecli.model.references import References, references_of
 from aecli.printable import printable
@@ -129,9 +130,12 @@ def _add_encoder(
         modules.add(f"nn.Unflatten(1, {_channels_first_shape(interface.image_shape)})")
     elif not interface.of_vectors and not has_patches:
         modules.add("nn.Flatten()")
-    for layer in layers.encoder:
+    for layer, after in zip_longest(layers.encoder, layers.encoder[1:]):
         if isinstance(layer, Patches):
-            order = _add_patches(modules, layer, checkpoint)
+            _add_convolution(modules, layer, checkpoint, layer.stride)
+            order = _channels_first(layer.output)
+            if not isinstance(after, Patches):
+                modules.add("nn.Flatten()")
         else:
             _add_dense(modules, layer, checkpoint, inputs=order)
             order = None
@@ -141,15 +145,22 @@ def decoder_modules(checkpoint: Checkpoint, interface: Interface, layers: Networ
     """Return the modules from codes (n, d) to images (n, c, h, w), or vectors (n, p)."""
     modules = Sequential()
     order = _channels_first(interface.image_shape)
-    for layer in layers.decoder:
-        outputs = order if layer is layers.decoder[-1] else None
-        _add_dense(modules, layer, checkpoint, outputs=outputs)
+    for layer, after in zip_longest(layers.decoder, layers.decoder[1:]):
+        if isinstance(layer, Upconvolution):
+            modules.add("nn.Upsample(scale_factor=2)")
+            _add_convolution(modules, layer, checkpoint)
+        elif isinstance(after, Upconvolution):
+            rows, columns, channels = after.input
+            _add_dense(modules, layer, checkpoint, outputs=_channels_first(after.input))
+            modules.add(f"nn.Unflatten(1, {(channels, rows, columns)})")
+        else:
+            _add_dense(modules, layer, checkpoint, outputs=order if after is None else None)
     if layers.clips and layers.decoder[-1].activation != "sigmoid":
         modules.add("nn.Hardtanh(0, 1)")
     if interface.of_vectors:
         mean, deviation = np.array(interface.data.source.columns)
         modules.add(f"InUnits({mean.size})", mean=mean, deviation=deviation)
-    else:
+    elif not isinstance(layers.decoder[-1], Upconvolution):
         modules.add(f"nn.Unflatten(1, {_channels_first_shape(interface.image_shape)})")
     return modules
 
@@ -183,20 +194,20 @@ def _add_dense(
     _add_ending(modules, layer)
 
 
-def _add_patches(modules: Sequential, layer: Patches, checkpoint: Checkpoint) -> Places:
-    """Add a convolution, and make its features rows; return the order that these have then."""
+def _add_convolution(
+    modules: Sequential, layer: Patches | Upconvolution, checkpoint: Checkpoint, stride: int = 1
+) -> None:
+    """Add a convolution, from (n, c, h, w) to such."""
     kernel, bias = _parameters(layer, checkpoint)
     (top, bottom), (left, right) = layer.margins
     modules.add(f"nn.ZeroPad2d({(left, right, top, bottom)})")
-    _, _, channels, features = layer.kernel
+    side, _, channels, features = layer.kernel
     modules.add(
-        f"nn.Conv2d({channels}, {features}, {PATCH}, stride={STRIDE})",
+        f"nn.Conv2d({channels}, {features}, {side}, stride={stride})",
         weight=kernel.transpose(3, 2, 0, 1),
         bias=bias,
     )
     _add_ending(modules, layer)
-    modules.add("nn.Flatten()")
-    return _channels_first(layer.output)
 
 
 def _add_ending(modules: Sequential, layer: Layer) -> None:

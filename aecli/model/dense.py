@@ -19,12 +19,14 @@ def dense_stack(
     ending: str = "linear",
     *,
     starts_at_mean: bool = False,
+    hidden_ending: bool = False,
 ) -> tuple[Layer, ...]:
     """Return dense layers of these widths, the hidden ones with the config's activation.
 
-    The last one has the activation `ending`, and maybe a bias that starts at the mean image.
+    The last one has the activation `ending`, and maybe a bias that starts at the mean image. With
+    `hidden_ending` it is a hidden one too: other layers follow.
     """
-    last = len(widths) - 2
+    last = len(widths) - 2 + hidden_ending
     return tuple(
         dense(
             (part, "layers", index),

@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Layer(ABC):
     def title(self) -> str:
         """What the layer is called for people: `encoder 1`, or `encoder patches`."""
         part, group, *index = self.path
-        return f"{part} {int(index[0]) + 1}" if index else f"{part} {group}"
+        name = part if group == "layers" else f"{part} {str(group).removesuffix('s' * bool(index))}"
+        return f"{name} {int(index[0]) + 1}" if index else str(name)
 
     @property
     def kind(self) -> str:
@@ -166,13 +168,23 @@ class Network:
         return [math.prod(shape) for shape in self._steps]
 
     def __str__(self) -> str:
-        """Return the widths for people: `784-128-2`, with a grid of features as `7x7x16`."""
+        """Return the widths for people: `784-128-2`, with a grid of features as `7x7x16`.
+
+        Grids of the decoder follow.
+        """
         pixels, *steps = self._steps
-        return "-".join([str(math.prod(pixels)), *("x".join(map(str, step)) for step in steps)])
+        grids = [one for layer in self.decoder for one in (layer.input, layer.output)]
+        grids = [grid for grid, _ in groupby(grid for grid in grids if len(grid) > 1)]
+        back = f", back by {'-'.join(map(_joined, grids))}" if grids else ""
+        return "-".join([str(math.prod(pixels)), *map(_joined, steps)]) + back
 
     @property
     def _steps(self) -> list[Shape]:
         return [self.image_shape, *(layer.output for layer in self.encoder)]
+
+
+def _joined(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def nested(values: Iterable[tuple[Path, Any]]) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def initial_parameters(config: Config, mean_image: npt.NDArray[np.float32]) -> P
     for layer in network(config, image_shape).layers:
         own = reduce(getitem, layer.path, parameters)
         if layer.starts_at_mean and config.init != "normal":
-            own["bias"] = _before_activation(mean_image.reshape(-1), layer.activation)
+            # A convolution has one number for each channel.
+            mean = mean_image.reshape(-1, *layer.bias).mean(axis=0)
+            own["bias"] = _before_activation(mean, layer.activation)
         if layer.starts_at is not None:
             own["kernel"] = np.zeros(layer.kernel, np.float32)
             own["bias"] = np.full(layer.bias, layer.starts_at, np.float32)

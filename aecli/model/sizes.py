@@ -70,7 +70,8 @@ def refuse_training_beyond_memory(
     elif pixels > model * (_KEPT + _SAVED):
         advice = "lower --memory, which streams the images"
     else:
-        advice = "lower --hidden or --latent, or take smaller images"
+        widths = "--channels, --hidden" if config.channels else "--hidden"
+        advice = f"lower {widths} or --latent, or take smaller images"
     many = f"{seeds:,} trainings of this model" if seeds > 1 else "this model"
     raise InputError(
         f"{many}, {parameters:,} parameters on images of {'x'.join(map(str, image_shape))} in "

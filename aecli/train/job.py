@@ -201,6 +201,7 @@ def job_on(data: Dataset, folder: RunFolder, settings: Mapping[str, Any]) -> Tra
         settings,
         vectors=data.vectors,
         standardised=data.standardised,
+        side=min(data.image_shape[:2]),
     )
     training_labels(data, config)
     _check_features(config, data)

@@ -425,7 +425,11 @@ BAD_INPUT: dict[str, tuple[Prepare, list[str], str]] = {
     "no epochs": (_nothing, ["train", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     "a negative latent": (_nothing, ["train", "--latent", "-2"], "--latent must be at least 1"),
     "an unknown activation": (_nothing, ["train", "--activation", "sin"], "'sigmoid', 'tanh'"),
-    "an unknown recipe": (_nothing, ["train", "--recipe", "x"], "one of map, plain, classic"),
+    "an unknown recipe": (
+        _nothing,
+        ["train", "--recipe", "x"],
+        "map, plain, photos, classic",
+    ),
     "widths that are none": (_nothing, ["train", "--hidden", "a,b"], "such as 128,64,10"),
     "a word for a number": (_nothing, ["train", "--epochs", "many"], "'--epochs'"),
     "an unknown option": (_nothing, ["train", "--epoch", "3"], "--epochs"),

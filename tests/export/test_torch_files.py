@@ -46,6 +46,7 @@ NN = SimpleNamespace(
     Linear=lambda inputs, outputs: lambda x, weight, bias: _linear(x, weight, bias),
     Conv2d=lambda i, o, k, stride: lambda x, weight, bias: _conv(x, weight, bias, stride),
     ZeroPad2d=lambda margins: lambda x: _pad(x, margins),
+    Upsample=lambda scale_factor: _enlarged,
     Flatten=lambda: lambda x: x.reshape(len(x), -1),
     Unflatten=lambda axis, shape: lambda x: x.reshape(len(x), *shape),
     LayerNorm=lambda width, eps, elementwise_affine: _norm,
@@ -54,6 +55,10 @@ NN = SimpleNamespace(
     Sigmoid=lambda: lambda x: 1 / (1 + np.exp(-x)),
     Hardtanh=lambda low, high: lambda x: np.clip(x, low, high),
 )
+
+
+def _enlarged(values: Any) -> Any:
+    return values.repeat(2, axis=2).repeat(2, axis=3)
 
 
 def _rescale(width: int) -> Any:

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from aecli.config import Config, choose_recipe, with_settings
 from aecli.model import network
 from aecli.model.autoencoder import Autoencoder, LayerModule, autoencoder, to_unit_range
-from aecli.model.conv import Patches
+from aecli.model.convolution import Patches
 from aecli.model.parameters import initial_parameters, parameter_shapes
 
 SHAPE = (3, 4, 1)

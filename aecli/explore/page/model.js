@@ -76,8 +76,34 @@ function patchesProduct(layer, values, sums) {
   }
 }
 
+// A grid with each place two by two, and a convolution of it on margins of 0.
+function upconvolutionProduct(layer, values, sums) {
+  const [rows, columns, channels] = layer.input;
+  const [height, width, features] = layer.output;
+  const { kernel } = layer;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const place = (y * width + x) * features;
+      for (let tap = 0; tap < 9; tap++) {
+        const row = (y + Math.floor(tap / 3) - 1) >> 1;
+        const column = (x + (tap % 3) - 1) >> 1;
+        if (row < 0 || row >= rows || column < 0 || column >= columns) continue;
+        for (let c = 0; c < channels; c++) {
+          const value = values[(row * columns + column) * channels + c];
+          const weights = (tap * channels + c) * features;
+          for (let f = 0; f < features; f++) sums[place + f] += value * kernel[weights + f];
+        }
+      }
+    }
+  }
+}
+
 // A product of values with a layer's kernel goes on top of its bias.
-const PRODUCTS = { dense: denseProduct, patches: patchesProduct };
+const PRODUCTS = {
+  dense: denseProduct,
+  patches: patchesProduct,
+  upconvolution: upconvolutionProduct,
+};
 
 function applyLayer(layer, values) {
   const size = layer.output.reduce((a, b) => a * b, 1);
@@ -189,12 +215,12 @@ function readModel(fact) {
 // What a worker is told to be: the functions above, and an answer to each question.
 function workerProgram() {
   const functions = [
-    activate, standardize, denseProduct, patchesProduct, applyLayer, nearestReferences, sumOf, placeAmong,
-    encodePixels, decodeCode,
+    activate, standardize, denseProduct, patchesProduct, upconvolutionProduct, applyLayer, nearestReferences,
+    sumOf, placeAmong, encodePixels, decodeCode,
   ];
   return `"use strict";
 ${functions.map(String).join("\n")}
-const PRODUCTS = { dense: denseProduct, patches: patchesProduct };
+const PRODUCTS = { ${Object.entries(PRODUCTS).map(([kind, one]) => `${kind}: ${one.name}`).join(", ")} };
 let model = null;
 onmessage = ({ data }) => {
   if (data.model) { model = data.model; return; }
