@@ -143,7 +143,7 @@ def autoencoder(
 
 
 def losses_of(model: Autoencoder, pixels: jax.Array, config: Config) -> jax.Array:
-    """Return the `image_losses` of pixels (n, h, w, c), float32 (n,) or (n, 1 + d).
+    """Return the `image_losses` of images (n, h, w, c), float32 (n,) or (n, 1 + d).
 
     Where codes are Gaussians one of each is decoded, which the image alone chooses.
     """
