@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from aecli.errors import InputError
 from aecli.files import open_regular
+from aecli.noise import NO_NOISE, parse_noise
 from aecli.printable import printable
 
 Kind = Literal["plain", "vae"]
@@ -141,6 +142,14 @@ class Config:
         valid=WIDTH,
     )
     latent: int = setting(2, "Numbers in a code.", panel="Model", affects=("model",), valid=WIDTH)
+    sparsity: int | None = setting(
+        None,
+        "At most this many numbers of a code differ from 0, those of the largest size.",
+        panel="Model",
+        affects=("model",),
+        valid=WIDTH,
+        since=9,
+    )
     activation: Activation = setting(
         "sigmoid", "Function after each hidden layer.", panel="Model", affects=("model",)
     )
@@ -213,13 +222,22 @@ class Config:
         valid=WEIGHT,
         since=7,
     )
+    noise: str = setting(
+        NO_NOISE,
+        "Noise on the images that the encoder sees in training, while the decoder is to make them "
+        "clean: gaussian:0.3 (its deviation), mask:0.25 or salt:0.1 (a share of the pixels).",
+        since=9,
+    )
     precision: Precision = setting(
         "float32",
         "What training multiplies: float32, or coarser bf16, quicker where the processor has it.",
         since=9,
     )
     seed: int = setting(
-        0, "Seed of the initial weights and of the order.", affects=("start",), valid=UINT32
+        0,
+        "Seed of the initial weights, of the order and of the noise.",
+        affects=("start",),
+        valid=UINT32,
     )
     patience: int | None = setting(
         None,
@@ -231,6 +249,22 @@ class Config:
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
             one.check(getattr(self, one.name))
+        parse_noise(self.noise)
+        if self.kind == "vae" and self.sparsity is not None:
+            raise InputError(
+                "--sparsity does not go with --kind vae, whose Gaussians fill their space: leave "
+                "one out"
+            )
+        if self.kind == "vae" and self.noise != NO_NOISE:
+            raise InputError(
+                "--noise does not go with --kind vae, whose loss would be no bound of the clean "
+                "images: leave one out"
+            )
+        if self.sparsity is not None and self.sparsity >= self.latent:
+            raise InputError(
+                f"--sparsity {self.sparsity} of {self.latent} numbers leaves none out: expected "
+                "fewer than --latent"
+            )
         if self.loss == "bce" and self.output == "linear":
             raise InputError(
                 "--loss bce needs --output sigmoid: a linear output is not a probability; "
@@ -442,8 +476,8 @@ def fit_to_data(
     """Return `config` fitted to the number of training images, and to vectors.
 
     Settings that the user has `chosen` stay. Many images are placed by the encoder alone, and so
-    are those of a vae, whose code is the mean of what the encoder gives. Nor has a vae a neighbour
-    loss, which draws codes far out, where the prior has none.
+    are images with sparse codes and those of a vae, whose code is the mean of what the encoder
+    gives. Nor has a vae a neighbour loss, which draws codes far out, where the prior has none.
     Vectors get a dense encoder: they have no patches. If they are `standardised` they get a linear
     output: they have no range. An image has at most all others as neighbours. The batch is halved
     until an epoch has 32 of them, and there are at least as many epochs as give the steps of 50
@@ -453,6 +487,13 @@ def fit_to_data(
         InputError: settings that were chosen contradict each other.
 
     """
+    if config.sparsity is not None and config.placing == "neighbors":
+        if "placing" in chosen:
+            raise InputError(
+                "--placing neighbors does not go with --sparsity: a code among those of neighbours "
+                "would not be sparse; leave one out"
+            )
+        config = replace(config, placing="encoder")
     if config.kind == "vae" and config.placing == "neighbors":
         if "placing" in chosen:
             raise InputError(

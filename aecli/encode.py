@@ -136,6 +136,16 @@ class TrainedModel:
         """Decode codes (n, d) to images (n, h, w, c) in 0..1; a function to compile."""
         return self.autoencoder(learned).decode(codes)
 
+    def reconstruct(self, learned: "Learned", images: jax.Array) -> jax.Array:
+        """Encode pixels (n, h, w, c), by the encoder alone, and decode; a function to compile.
+
+        An image among its neighbours would become one of what they have in common.
+        """
+        from aecli.model.autoencoder import to_unit_range
+
+        model = self.autoencoder(learned)
+        return model.decode(model.encoder(to_unit_range(images)))
+
     def errors(
         self, learned: "Learned", images: jax.Array, features: jax.Array | None = None
     ) -> jax.Array:
@@ -250,7 +260,7 @@ def _encode_part(
     about, rows = provenance["part"], provenance["rows"]
     start, stop = about["start"], about["stop"]
     digest = dataset.digest_of(rows)
-    batches = dataset.batches(split, _whole_blocks(model, batch_size, rows), (start, stop))
+    batches = dataset.batches(split, whole_blocks(model, batch_size, rows), (start, stop))
     inputs = ((batch,) for batch in _summed(batches, digest.update))
     blocks = _in_batches(model.encode, model, inputs, report)
     labels = dataset.labels_of(split)
@@ -378,6 +388,16 @@ def encode(
     return np.concatenate(list(_in_parts(model.encode, model, inputs, batch_size, report)))
 
 
+def reconstruct_batches(
+    model: TrainedModel, batches: Iterable[Images], report: Report = lambda rows: None
+) -> Iterator[Floats]:
+    """Return what the decoder makes of the encoder's own codes, float32 (m, h, w, c) in 0..1.
+
+    `batches`: images of any type of pixel; all but the last of `whole_blocks` of them.
+    """
+    return _in_batches(model.reconstruct, model, ((batch,) for batch in batches), report)
+
+
 def encoder_inputs(model: TrainedModel, dataset: Dataset, rows: Rows) -> Batch:
     """Return what `encode` takes of some images of a data set: pixels, and features if need be."""
     features = dataset.features if model.by_features else None
@@ -462,7 +482,7 @@ def _in_parts(
     report: Report,
 ) -> Iterator[Floats]:
     count = len(rows[0])
-    step = _whole_blocks(model, batch_size, count)
+    step = whole_blocks(model, batch_size, count)
     batches = (
         tuple(part[start : start + step] for part in rows) for start in range(0, count, step)
     )
@@ -473,7 +493,7 @@ def _batches(
     model: TrainedModel, dataset: Dataset, split: SplitName, batch_size: int
 ) -> Iterator[Batch]:
     """Return what `encode` takes of a split, in batches of whole blocks."""
-    rows = _whole_blocks(model, batch_size, dataset.count(split))
+    rows = whole_blocks(model, batch_size, dataset.count(split))
     inputs = [dataset.batches, *([dataset.feature_batches] if model.by_features else [])]
     return zip(*(one(split, rows) for one in inputs), strict=True)
 
@@ -488,7 +508,7 @@ def _block_rows(model: TrainedModel) -> int:
     return rows // whole * whole
 
 
-def _whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
+def whole_blocks(model: TrainedModel, batch_size: int, rows: int) -> int:
     """Return how many rows to compute at once, in whole blocks.
 
     Those computed at the same time on a device are about the batch size together, or fewer where

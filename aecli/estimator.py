@@ -67,6 +67,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         encoder: what the encoder's hidden layers see: `dense` (pixels) or `conv` (patches).
         hidden: widths of the hidden layers from image to code; the decoder mirrors them.
         latent: numbers in a code.
+        sparsity: how many of these differ from 0 at most; None for all.
         activation: function after each hidden layer.
         normalize: layer normalization after each hidden layer.
         output: function after the last layer: `sigmoid` or `linear`.
@@ -85,7 +86,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         placing: what gives images their codes: `encoder`, or also their `neighbors`.
         neighbors: how many of each image the neighbour loss uses.
         label_weight: weight of the loss that pulls images of one class together; y has the classes.
-        seed: of the initial weights and of the order.
+        noise: what spoils the images that the encoder sees in training, such as `gaussian:0.3`.
+        precision: what training multiplies: `float32`, or coarser `bf16`.
+        seed: of the initial weights, of the order and of the noise.
         patience: stop after this many epochs without a better validation loss.
         validation: share of X to validate on, where it has no splits of its own: the best epoch is
             the one with the lowest loss there.
@@ -110,6 +113,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         encoder: Literal["dense", "conv"] | None = None,
         hidden: Sequence[int] | None = None,
         latent: int | None = None,
+        sparsity: int | None = None,
         activation: str | None = None,
         normalize: bool | None = None,
         output: Literal["sigmoid", "linear"] | None = None,
@@ -128,6 +132,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         placing: Literal["encoder", "neighbors"] | None = None,
         neighbors: int | None = None,
         label_weight: float | None = None,
+        noise: str | None = None,
+        precision: Literal["float32", "bf16"] | None = None,
         seed: int | None = None,
         patience: int | None = None,
         validation: float = DEFAULT_SHARE,
@@ -140,6 +146,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.encoder = encoder
         self.hidden = hidden
         self.latent = latent
+        self.sparsity = sparsity
         self.activation = activation
         self.normalize = normalize
         self.output = output
@@ -158,6 +165,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.placing = placing
         self.neighbors = neighbors
         self.label_weight = label_weight
+        self.noise = noise
+        self.precision = precision
         self.seed = seed
         self.patience = patience
         self.validation = validation
@@ -296,7 +305,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 say(job.headline)
             summary = self._run(job)
             if self.verbose:
-                _say_facts(summary.facts(job.config.validation_measure))
+                _say_facts(summary.facts(job.config.validation_measure, job.config.noise))
                 for note in filter(None, [summary.note]):
                     say(with_keywords(note))
             if summary.verdict:

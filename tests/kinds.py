@@ -14,6 +14,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": ("classic", {}),
     "plain": ("plain", {}),
     "map": ("map", {"neighbors": 5}),
+    "sparse": ("plain", {"latent": 6, "sparsity": 2}),
+    "denoising": ("plain", {"noise": "gaussian:0.3"}),
     "vae": ("plain", {"kind": "vae", "loss": "bce", "beta_warmup": 0.5}),
     "bf16": ("map", {"neighbors": 5, "precision": "bf16"}),
 }

@@ -25,6 +25,7 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "encoder": "dense",
         "hidden": [128, 64, 10],
         "latent": 2,
+        "sparsity": None,
         "activation": "sigmoid",
         "normalize": False,
         "output": "sigmoid",
@@ -43,6 +44,8 @@ def test_classic_is_the_tutorial_to_the_letter() -> None:
         "placing": "encoder",
         "neighbors": 15,
         "label_weight": 0.0,
+        "noise": "none",
+        "precision": "float32",
         "seed": 0,
         "patience": None,
     }
@@ -168,6 +171,7 @@ OTHER: dict[str, Any] = {
     "encoder": "dense",
     "hidden": (192, 128, 128),
     "latent": 3,
+    "sparsity": 1,
     "activation": "tanh",
     "normalize": False,
     "output": "linear",
@@ -186,6 +190,8 @@ OTHER: dict[str, Any] = {
     "placing": "encoder",
     "neighbors": 5,
     "label_weight": 0.5,
+    "noise": "gaussian:0.3",
+    "precision": "bf16",
     "seed": 1,
     "patience": 3,
 }
@@ -207,7 +213,9 @@ def test_keys_change_with_what_a_setting_affects_and_with_nothing_else(name: str
 
 def test_what_encoder_and_decoder_compute_is_decided_by_these_settings() -> None:
     """A setting that is missing here lets models that differ share a compiled program."""
-    names = ["kind", "encoder", "hidden", "latent", "activation", "normalize", "output"]
+    names = [
+        "kind", "encoder", "hidden", "latent", "sparsity", "activation", "normalize", "output",
+    ]  # fmt: skip
     assert list(choose_recipe("map").affecting("model")) == names
 
 
@@ -271,5 +279,5 @@ def test_many_images_are_placed_by_the_encoder_alone() -> None:
 def test_every_number_has_an_end() -> None:
     """What is larger would only take the memory, or for ever."""
     for one in SETTINGS.values():
-        is_number = one.type is not bool and not one.choices and one.name != "recipe"
+        is_number = one.type not in (bool, str) and not one.choices
         assert (one.valid is not None) == is_number, one.name

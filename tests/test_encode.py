@@ -152,9 +152,11 @@ def test_a_batch_size_below_1_is_refused(model: TrainedModel, digits: Dataset) -
 
 # Another value of each setting that decides what encoder and decoder compute.
 OTHER_MODEL = {
+    "kind": "vae",
     "encoder": "dense",
     "hidden": (8, 8),
     "latent": 3,
+    "sparsity": 1,
     "activation": "tanh",
     "normalize": False,
     "output": "linear",
@@ -214,7 +216,7 @@ def test_a_batch_size_has_an_end(model: TrainedModel, digits: Dataset, batch_siz
 
 
 def test_codes_of_many_numbers_are_computed_fewer_at_a_time() -> None:
-    from aecli.encode import _whole_blocks
+    from aecli.encode import whole_blocks
 
     config = with_settings(choose_recipe("plain"), {"latent": 1_000_000})
-    assert _whole_blocks(TrainedModel(config, (8, 8, 1), {}), 16_384, 10**6) <= 64
+    assert whole_blocks(TrainedModel(config, (8, 8, 1), {}), 16_384, 10**6) <= 64

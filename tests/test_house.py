@@ -15,7 +15,7 @@ HOUSE = """
 errors cores background_import printable signals clock csv_text
 addresses memory validated extras
 json_text remote.store
-files
+files noise
 remote.http
 remote.buckets
 remote.objects
@@ -37,7 +37,7 @@ run.codes
 plot.options
 plot.values
 data.cache data.dataset data.remote_array data.arrays data.layout data.hdf5_file
-model.dense model.vae plot.save
+model.dense model.sparse model.vae plot.save
 data.format data.ranges data.shapes data.describe data.digits data.encoded_dataset
 model.conv plot.images plot.history score.bound
 data.single_array data.archive
@@ -52,7 +52,7 @@ encode
 subject plot.mosaics
 plot.pictures
 plot.kinds plot.on_axes neighbors references
-train.stream train.supervision train.step train.environment
+denoise train.stream train.supervision train.step train.environment
 explore.blocks
 explore.sheets explore.html explore.network explore.drawing
 score.baselines train.evaluation train.prepare train.verdict train.job train.pictures encode_job

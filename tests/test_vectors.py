@@ -105,3 +105,25 @@ def test_a_score_of_vectors_has_no_ratio_to_a_peak(
         assert one["mse"] is not None
         assert one["psnr"] is None
         assert one["why"]["psnr"] == "vectors have no peak"
+
+
+def test_vectors_are_cleaned_in_their_own_units(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    words = ["denoise", "run", "later.npy", "--add-noise", "gaussian:0.5"]
+    assert main([*words, "-o", "clean.npy", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "wrote 20 vectors of 12 numbers" in printed.err
+    assert "mean squared error, columns in deviations: " in printed.err
+    # Nothing is clipped: a deviation of 0.5 has a mean square of 0.25.
+    assert json.loads(printed.out)["before"]["mse"] == pytest.approx(0.25, rel=0.2)
+    columns = load(RunFolder(place / "run").best).data.source.columns
+    assert columns is not None
+    error = np.square((np.load("clean.npy") - VECTORS[100:] * 1.5) / np.array(columns[1])).mean()
+    assert error == pytest.approx(json.loads(printed.out)["after"]["mse"], rel=1e-3)
+    assert main([*words, "-o", "clean.png", "--quiet"]) == 0
+    for refused in (["--uint8"], ["--add-noise", "salt:0.1"]):
+        assert main([*words, *refused, "-o", "x.npy", "--quiet"]) == 2
+    assert main(["train", "vectors.npy", "--noise", "salt:0.1", "-o", "x", "--quiet"]) == 2
+    assert "choose gaussian or mask" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from aecli import __version__, signals
 from aecli.addresses import without_secrets
 from aecli.cli import data
 from aecli.cli.decode import decode
+from aecli.cli.denoise import denoise
 from aecli.cli.encode import encode
 from aecli.cli.environment import explain
 from aecli.cli.explore import explore
@@ -76,7 +77,7 @@ def _about(
     raise typer.Exit
 
 
-for command in (train, encode, decode, plot, explore, export, score, show):
+for command in (train, encode, decode, denoise, plot, explore, export, score, show):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(data.app, name="data")
 

@@ -477,7 +477,7 @@ def _report(
     from aecli.run.codes import codes_files, default_codes_path
 
     folder = job.folder.path
-    reporter.facts(summary.facts(job.config.validation_measure))
+    reporter.facts(summary.facts(job.config.validation_measure, job.config.noise))
     for line in (summary.note, summary.verdict):
         if line:
             reporter.say(line)

@@ -57,7 +57,7 @@ def _layer(layer: Layer, tensors: Mapping[str, npt.NDArray[Any]], blocks: Blocks
     kernel = np.asarray(tensors[f"parameters.{name}.kernel"], np.float32)
     bias = np.asarray(tensors[f"parameters.{name}.bias"], np.float32)
     return {
-        "kind": type(layer).__name__.lower(),
+        "kind": layer.kind.lower(),
         "input": list(layer.input),
         "output": list(layer.output),
         "activation": layer.activation,

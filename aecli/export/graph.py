@@ -272,8 +272,9 @@ def _squared_distances(
 def _layers(graph: Graph, values: str, layers: tuple[Layer, ...]) -> str:
     """Add layers one after the other, to rows of values."""
     for layer in layers:
-        values = _PRODUCTS[type(layer).__name__](graph, values, layer)
-        values = _ACTIVATIONS[layer.activation](graph, values)
+        values = _PRODUCTS[layer.kind](graph, values, layer)
+        name, *numbers = layer.activation.split()
+        values = _ACTIVATIONS[name](graph, values, *map(int, numbers))
         if layer.normalize:
             width = layer.output[-1]
             scale = graph.constant(f"ones_{width}", np.ones(width, np.float32))
@@ -322,13 +323,22 @@ def _silu(graph: Graph, values: str) -> str:
     return graph.node("Mul", values, graph.node("Sigmoid", values))
 
 
+def _largest(graph: Graph, values: str, count: int) -> str:
+    """Add rows with their largest numbers alone, by size: see `model.sparse`."""
+    smaller = graph.node("Neg", graph.node("Abs", values))
+    found, _ = graph.smallest(smaller, count + 1)
+    first_gone = graph.node("ReduceMax", found, axes=[1], keepdims=1)
+    stays = graph.node("Less", smaller, first_gone)
+    return graph.node("Where", stays, values, graph.number("zero", 0))
+
+
 def _same_name(operator: str) -> Callable[[Graph, str], str]:
     return lambda graph, values: graph.node(operator, values)
 
 
 # A new kind of layer needs its product here, a new activation its operators.
 _PRODUCTS: dict[str, Callable[[Graph, str, Any], str]] = {"Dense": _dense, "Patches": _patches}
-_ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
+_ACTIVATIONS: dict[str, Callable[..., str]] = {
     "linear": lambda graph, values: values,
     "sigmoid": _same_name("Sigmoid"),
     "tanh": _same_name("Tanh"),
@@ -336,4 +346,5 @@ _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
     "elu": _same_name("Elu"),
     "gelu": _gelu,
     "silu": _silu,
+    "largest": _largest,
 }

@@ -34,6 +34,7 @@ _ACTIVATIONS = {
     "elu": "nn.ELU()",
     "gelu": 'nn.GELU(approximate="tanh")',
     "silu": "nn.SiLU()",
+    "largest": "Largest({})",
 }
 
 _CONSTANTS = f"""\
@@ -200,7 +201,8 @@ def _add_patches(modules: Sequential, layer: Patches, checkpoint: Checkpoint) ->
 
 def _add_ending(modules: Sequential, layer: Layer) -> None:
     if layer.activation != "linear":
-        modules.add(_ACTIVATIONS[layer.activation])
+        name, *numbers = layer.activation.split()
+        modules.add(_ACTIVATIONS[name].format(*numbers))
     if layer.normalize:
         modules.add(f"nn.LayerNorm({layer.output[-1]}, eps=1e-5, elementwise_affine=False)")
 

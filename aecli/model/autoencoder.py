@@ -142,14 +142,18 @@ def autoencoder(
     return model
 
 
-def losses_of(model: Autoencoder, pixels: jax.Array, config: Config) -> jax.Array:
+def losses_of(
+    model: Autoencoder, pixels: jax.Array, config: Config, seen: jax.Array | None = None
+) -> jax.Array:
     """Return the `image_losses` of images (n, h, w, c), float32 (n,) or (n, 1 + d).
 
-    Where codes are Gaussians one of each is decoded, which the image alone chooses.
+    Where codes are Gaussians one of each is decoded, which the image alone chooses. `seen`: what
+    the encoder sees in place of the images, float32 (n, h, w, c).
     """
     images = to_unit_range(pixels)
+    seen = images if seen is None else seen
     if model.encoder.spread is None:
-        return image_losses(model.decoder.logits(model.encoder(images)), images, None, config)
-    gaussians = model.encoder.gaussians(images)
+        return image_losses(model.decoder.logits(model.encoder(seen)), images, None, config)
+    gaussians = model.encoder.gaussians(seen)
     codes = gaussians.sample(noise(image_keys(pixels), 0, config.latent))
     return image_losses(model.decoder.logits(codes), images, gaussians, config)

@@ -26,8 +26,9 @@ class Layer(ABC):
     `path` is where its parameters lie in the model, such as `("encoder", "layers", 0)`. `input` and
     `output` are shapes of one image's values, without the axis of the images. `kernel` ends with
     the number of outputs, which is the length of the bias. `activation` is a name in `jax.nn`, or
-    `linear`. With `normalize` the activations of an image are then brought to mean 0 and variance 1
-    (layer normalization without scale and shift, which the next layer has; Ba et al., 2016).
+    `linear`, or with a number after it that of a subclass. With `normalize` the activations of an
+    image are then brought to mean 0 and variance 1 (layer normalization without scale and shift,
+    which the next layer has; Ba et al., 2016).
     `starts_at_mean`: the bias is drawn so that the first result is the mean of the training images.
     `starts_at`: the first result, of any image; None where the parameters are drawn.
     `rounds`: matrices are rounded to bfloat16 before they are multiplied.
@@ -48,6 +49,11 @@ class Layer(ABC):
         """What the layer is called for people: `encoder 1`, or `encoder patches`."""
         part, group, *index = self.path
         return f"{part} {int(index[0]) + 1}" if index else f"{part} {group}"
+
+    @property
+    def kind(self) -> str:
+        """What the product is called where other programs compute it."""
+        return type(self).__name__
 
     @property
     def bias(self) -> Shape:
@@ -73,6 +79,12 @@ class Layer(ABC):
     def product(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return the product of values, float32 (n, *input), with the kernel: (n, *output)."""
 
+    def activated(self, values: "jax.Array") -> "jax.Array":
+        """Return the activation of sums, float32 (n, *output)."""
+        import jax
+
+        return values if self.activation == "linear" else getattr(jax.nn, self.activation)(values)
+
     def multiplied(self, values: "jax.Array", kernel: "jax.Array") -> "jax.Array":
         """Return values, float32 (..., i), times a kernel (i, o)."""
         if not self.rounds:
@@ -90,8 +102,8 @@ class Layer(ABC):
 
         bias = parameters["bias"].reshape(*(1 for _ in self.output), -1)
         values = self.product(values, parameters["kernel"]) + bias
-        if activate and self.activation != "linear":
-            values = getattr(jax.nn, self.activation)(values)
+        if activate:
+            values = self.activated(values)
         return jax.nn.standardize(values) if self.normalize else values
 
 

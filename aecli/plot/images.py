@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,38 +82,37 @@ def plan_grid(available: int, height: int, width: int) -> Grid:
     return Grid(available, columns * rows, columns, *drawn, down, across)
 
 
-@default_style()
 def reconstructions_figure(
     originals: Floats, reconstructions: Floats, title: str, *, lines: bool = False
 ) -> Figure:
-    """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below.
+    """Draw images (n, h, w, c) in 0..1 in a row, and their reconstructions below: `rows_figure`."""
+    rows = {"original": originals, "reconstruction": reconstructions}
+    return rows_figure(rows, title, lines=lines)
+
+
+@default_style()
+def rows_figure(rows: Mapping[str, Floats], title: str, *, lines: bool = False) -> Figure:
+    """Draw images that belong together below each other: rows (n, h, w, c) in 0..1 by their names.
 
     With `lines` each is drawn as the line of its numbers, which may have any range.
     """
-    count = len(originals)
-    figure = new_figure(max(1.0 * count, 4), 2.6)
+    images = list(rows.values())
+    count = len(images[0])
+    figure = new_figure(max(1.0 * count, 4), 0.6 + len(rows))
     figure.suptitle(printable(title))
-    grid = figure.subplots(2, count, squeeze=False)
-    if lines:
-        # One scale for all: they are to be compared.
-        both = (originals, reconstructions)
-        limits = float(min(map(np.min, both))), float(max(map(np.max, both)))
-        for row, vectors in zip(grid, both, strict=True):
-            for axes, vector in zip(row, vectors, strict=True):
-                draw_line(axes, vector.reshape(-1), limits)
-        _name_rows(grid)
-        return figure
-    down, across = (max(1, pixels // _RECONSTRUCTION_PIXELS) for pixels in originals.shape[1:3])
-    for row, images in zip(grid, (originals, reconstructions), strict=True):
-        for axes, image in zip(row, images, strict=True):
-            draw_image(axes, image[::down, ::across])
-    _name_rows(grid)
+    grid = figure.subplots(len(rows), count, squeeze=False)
+    down, across = (max(1, pixels // _RECONSTRUCTION_PIXELS) for pixels in images[0].shape[1:3])
+    # One scale for all lines: they are to be compared.
+    limits = float(min(map(np.min, images))), float(max(map(np.max, images)))
+    for row, own in zip(grid, images, strict=True):
+        for axes, image in zip(row, own, strict=True):
+            if lines:
+                draw_line(axes, image.reshape(-1), limits)
+            else:
+                draw_image(axes, image[::down, ::across])
+    for axes, name in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(name)
     return figure
-
-
-def _name_rows(grid: npt.NDArray[np.object_]) -> None:
-    for axes, text in zip(grid[:, 0], ("original", "reconstruction"), strict=True):
-        axes.set_ylabel(text)
 
 
 @default_style()

@@ -27,6 +27,10 @@ _BYTES = 8_000_000
 # The bytes of distances to references that are computed at a time.
 _DISTANCE_BYTES = 64_000_000
 
+# Seed of the noise of validation images, whatever the run's: runs are compared by what they make of
+# the same ones.
+_VALIDATION_NOISE = 0
+
 # The loss of the config, or the decoded images.
 Measure = Literal["loss", "decoded"]
 
@@ -39,13 +43,21 @@ class Decoded(NamedTuple):
 
 
 def evaluate(step: TrainStep, parameters: Parameters, pixels: jax.Array) -> jax.Array:
-    """Return the `image_losses` of each of the images (n, h, w, c), float32 (n,) or (n, 1 + d)."""
-    from aecli.model.autoencoder import losses_of
+    """Return the `image_losses` of each of the images (n, h, w, c), float32 (n,) or (n, 1 + d).
+
+    With noise the encoder sees them spoilt, as in training: what it is to make of such is measured.
+    Each has the same noise in every epoch.
+    """
+    from aecli.model.autoencoder import losses_of, to_unit_range
 
     model, config = step.model(parameters), step.config
 
     def of_image(image: jax.Array) -> jax.Array:
-        return losses_of(model, image[jnp.newaxis], config)[0]
+        pixels, seen = image[jnp.newaxis], None
+        if step.noise is not None:
+            images = to_unit_range(pixels)
+            seen = step.noise.spoil_each(pixels, images, _VALIDATION_NOISE, clip=step.clips)
+        return losses_of(model, pixels, config, seen)[0]
 
     values: jax.Array = jax.lax.map(of_image, pixels, batch_size=evaluation_rows(step))
     return values
@@ -153,7 +165,8 @@ class Evaluation:
                 return decoded(step, parameters, pixels, features, references)
 
             # Other settings would only keep trainings from sharing these programs.
-            settings = step.config.affecting("model") | {"loss": step.config.loss}
+            measured = {"loss": step.config.loss, "noise": step.config.noise}
+            settings = step.config.affecting("model") | measured
             self._programs[measure, len(pixels)] = compiled(
                 of_batch,
                 {"program": measure, "config": settings, "image_shape": step.image_shape},

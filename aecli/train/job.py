@@ -36,6 +36,7 @@ from aecli.errors import InputError
 from aecli.features import order_note
 from aecli.files import kind_of, refuse_file
 from aecli.model import network
+from aecli.noise import NO_NOISE, parse_noise
 from aecli.printable import plural
 from aecli.run.by_features import check_same_features
 from aecli.run.checkpoint import Checkpoint, load, to_bytes
@@ -88,7 +89,11 @@ class TrainJob:
             few += f", neighbours by {Path(dataset.source.features).name}"
         if (labels := training_labels(dataset, config)) is not None:
             few += f", {labelled_count(labels):,} of them pulled together by their labels"
-        layers = network(config, dataset.image_shape)
+        if config.noise != NO_NOISE:
+            few += f", which the encoder sees with {config.noise} noise"
+        layers = str(network(config, dataset.image_shape))
+        if config.sparsity is not None:
+            layers += f" (at most {config.sparsity} of them not 0)"
         variational = ", variational" if config.kind == "vae" else ""
         return (
             f"{config.recipe} recipe{encoder}{variational}, {layers}, on {plural(rows, kind)} of "
@@ -199,6 +204,7 @@ def job_on(data: Dataset, folder: RunFolder, settings: Mapping[str, Any]) -> Tra
     )
     training_labels(data, config)
     _check_features(config, data)
+    _check_noise(config, data)
     _refuse_beyond_memory(config, data)
     return TrainJob(folder, config, data)
 
@@ -209,6 +215,15 @@ def _chosen_config(settings: Mapping[str, Any]) -> Config:
     if not isinstance(recipe, str):
         raise InputError(f"--recipe has a value of the wrong type: {recipe!r}")
     return with_settings(choose_recipe(recipe), settings)
+
+
+def _check_noise(config: Config, data: Dataset) -> None:
+    noise = parse_noise(config.noise)
+    if noise is not None and noise.kind == "salt" and data.standardised:
+        raise InputError(
+            f"--noise {config.noise} puts black and white pixels, and {data.name} has vectors "
+            "whose columns are standardised: choose gaussian or mask"
+        )
 
 
 def _check_features(config: Config, data: Dataset) -> None:

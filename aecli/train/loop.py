@@ -23,9 +23,11 @@ from aecli.encode import load_model
 from aecli.errors import AecliError, InputError
 from aecli.memory import default_memory
 from aecli.model.parameters import Parameters
+from aecli.model.sparse import unused_numbers
+from aecli.noise import NO_NOISE
 from aecli.pca import FIT_BYTES, PrincipalComponents, fit_on_training
 from aecli.pixels import unit_rows
-from aecli.printable import significant
+from aecli.printable import plural, significant
 from aecli.references import fit_references
 from aecli.run.checkpoint import Checkpoint, flatten, unflatten
 from aecli.run.folder import RunFolder
@@ -64,7 +66,8 @@ class Summary:
     train split, and `pca_validation_mse` the same over the validation split. `seconds` is the wall
     time of this training, compiling and saving included, and of the epochs before it was resumed;
     `images_per_second` is the speed of the epochs alone. `verdict` says in a line what is wrong
-    with what was learned, None where nothing is: see `verdict.verdict`.
+    with what was learned, None where nothing is: see `verdict.verdict`. `unused` is how many
+    numbers of sparse codes are 0 for all validation images; None of codes that are not sparse.
 
     Of a variational model, else None: `test_bound` is the bound on the negative log likelihood of a
     test image, in nats, where the loss is `bce`; `test_divergence` is the KL divergence of its code
@@ -83,19 +86,26 @@ class Summary:
     seconds: float
     images_per_second: float
     verdict: str | None = None
+    unused: int | None = None
     test_bound: float | None = None
     test_divergence: float | None = None
     collapsed: int | None = None
     note: str | None = None
 
-    def facts(self, loss: str) -> list[tuple[str, str]]:
-        """Return the numbers by name for people; `loss` is what the validation loss measures."""
+    def facts(self, loss: str, noise: str = NO_NOISE) -> list[tuple[str, str]]:
+        """Return the numbers by name for people; `loss` is what the validation loss measures.
+
+        With `noise` it measures what is made of spoilt images: nothing to compare PCA's with.
+        """
         speed = show_rate(self.images_per_second, "images/s")
         pca = f" (PCA: {significant(self.pca_validation_mse)})" if loss == "mse" else ""
+        if noise != NO_NOISE:
+            pca = f" (of images with {noise})"
         return [
             ("best epoch", f"{self.best_epoch} of {self.epochs}"),
             (f"validation {loss}", f"{significant(self.validation_loss)}{pca}"),
             ("test mse", f"{significant(self.test_mse)} (PCA: {significant(self.pca_mse)})"),
+            *([] if self.unused is None else [("unused", _unused_words(self.unused))]),
             *(
                 (name, f"{value:.2f} nats an image")
                 for name, value in (
@@ -108,6 +118,10 @@ class Summary:
             ("time", f"{self.seconds:.1f} s"),
             *([("speed", speed)] if speed else []),
         ]
+
+
+def _unused_words(count: int) -> str:
+    return f"{plural(count, 'number')} of the code, 0 for all validation images"
 
 
 @dataclass(frozen=True)
@@ -380,6 +394,9 @@ def _summarize(
     best = progress.best_parameters
     codes, errors = evaluation.decoded(best, dataset, "test")
     test_mse, pca_mse = float(errors.mean()), linear.error("test")
+    unused = None
+    if step.config.sparsity is not None:
+        unused = unused_numbers(evaluation.decoded(best, dataset, "validation").codes)
     evidence = Evidence(codes, test_mse, pca_mse, linear.mean_error(), linear.components.variance)
     return Summary(
         run=str(folder.path),
@@ -395,6 +412,7 @@ def _summarize(
             float(np.mean([metrics.seconds for metrics in progress.history])),
         ),
         verdict=verdict(dataset, step.config, evidence),
+        unused=unused,
         **_bounds(dataset, step.config, evaluation, best),
         seconds=seconds_since(started),
     )

@@ -12,9 +12,11 @@ from aecli.config import Config
 from aecli.device import Devices
 from aecli.errors import InputError
 from aecli.losses import Forward, loss_terms, weighted_sum
+from aecli.model import network
 from aecli.model.layers import ImageShape
 from aecli.model.parameters import Parameters, initial_parameters
 from aecli.model.sizes import refuse_training_beyond_memory
+from aecli.noise import parse_noise
 from aecli.schedules import learning_rate_schedule
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 # Epochs count from 1 and fold the order of the images from the seed; this folds the keys of steps.
 _KEYS_OF_STEPS = 0
+# Folds the key of the noise from that of a step.
+_NOISE = 0x4E4F4953
 # Of the key of a step: folds the key of the codes that are drawn in it.
 _KEY_OF_SAMPLES = 7
 # Adam counts steps, and the steps' keys are told apart, in int32.
@@ -70,6 +74,9 @@ class TrainStep:
                 f"{_MOST_STEPS:,} steps: expected fewer, or a larger --batch-size"
             )
         self.terms = loss_terms(config, self.per_epoch)
+        self.noise = parse_noise(config.noise)
+        # Whether pixels stay in 0..1 when noise is added.
+        self.clips = network(config, image_shape).clips
         # Rows in a batch for each of its images: the image, and neighbours of it.
         self.group = 1 + max(term.positives for term in self.terms)
         self.learning_rate = learning_rate_schedule(config, self.per_epoch)
@@ -186,11 +193,14 @@ class TrainStep:
 
         model = self.model(parameters, trains=True)
         images = to_unit_range(batch[0])
+        seen = images
+        if self.noise is not None:
+            seen = self.noise.spoil(images, jax.random.fold_in(key, _NOISE), clip=self.clips)
         if model.encoder.spread is None:
-            gaussians, codes = None, model.encoder(images)
+            gaussians, codes = None, model.encoder(seen)
             decoded = codes
         else:
-            gaussians = model.encoder.gaussians(images)
+            gaussians = model.encoder.gaussians(seen)
             codes = gaussians.means
             noise = jax.random.normal(jax.random.fold_in(key, _KEY_OF_SAMPLES), codes.shape)
             decoded = gaussians.sample(noise)

@@ -64,6 +64,16 @@ def _in_units(width: int) -> Any:
     return lambda x, mean, deviation: x * deviation + mean
 
 
+def _largest(count: int) -> Any:
+    def keep(x: Any) -> Any:
+        places = np.argsort(-np.abs(x), axis=1)[:, :count]
+        kept = np.zeros_like(x)
+        np.put_along_axis(kept, places, np.take_along_axis(x, places, 1), 1)
+        return kept
+
+    return keep
+
+
 class _Placing:
     """What `load.py` has under this name, with plain loops."""
 
@@ -107,7 +117,13 @@ def _apply(modules: Any, tensors: Any, values: Any) -> Any:
 
 
 def _run(modules: Sequential, values: Any) -> Any:
-    names = {"nn": NN, "Rescale": _rescale, "InUnits": _in_units, "Placing": _Placing}
+    names = {
+        "nn": NN,
+        "Rescale": _rescale,
+        "InUnits": _in_units,
+        "Largest": _largest,
+        "Placing": _Placing,
+    }
     made = [eval(source, names) for source in modules.modules]
     tensors = {name: tensor.astype(np.float64) for name, tensor in modules.tensors.items()}
     return _apply(made, tensors, values)

@@ -1,9 +1,14 @@
 // The encoder and the decoder in plain JavaScript: the arithmetic of `aecli encode` and `decode`.
 // These functions also run in a worker, where only they are known.
 
-function activate(values, name) {
+function activate(values, activation) {
   const n = values.length;
-  if (name === "relu") for (let i = 0; i < n; i++) values[i] = Math.max(0, values[i]);
+  const [name, count] = activation.split(" ");
+  if (name === "largest") {
+    // Those of the largest size stay: see model/sparse.py.
+    const firstGone = Float32Array.from(values, Math.abs).sort()[n - 1 - count];
+    for (let i = 0; i < n; i++) if (Math.abs(values[i]) <= firstGone) values[i] = 0;
+  } else if (name === "relu") for (let i = 0; i < n; i++) values[i] = Math.max(0, values[i]);
   else if (name === "sigmoid") for (let i = 0; i < n; i++) values[i] = 1 / (1 + Math.exp(-values[i]));
   else if (name === "silu") for (let i = 0; i < n; i++) values[i] /= 1 + Math.exp(-values[i]);
   else if (name === "tanh") for (let i = 0; i < n; i++) values[i] = Math.tanh(values[i]);
