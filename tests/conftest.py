@@ -22,12 +22,17 @@ from tests.helpers import Run, write_idx_folder
 # Nothing is fetched from the network, nor kept in the developer's own cache folder. Programs are
 # compiled once a session: the processes that run the tests take the folder of the one above them.
 # They are compiled in a quarter of the time, unless a test is about last bits: see `optimized`.
-# Where a newer XLA no longer knows a flag, leave it out.
+# XLA ends a process over a flag that it does not know, as later ones do over the second.
+_QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0}
+_SLOWLY: dict[str, Any] = {"xla_backend_optimization_level": 3}
+if jax.__version_info__ < (0, 11):
+    _QUICKLY["xla_cpu_use_fusion_emitters"] = False
+    _SLOWLY["xla_cpu_use_fusion_emitters"] = True
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="aecli-tests-")
     os.environ |= {"AECLI_MIRROR": "http://127.0.0.1:9", "XDG_CACHE_HOME": _CACHE.name}
-    _QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    os.environ.setdefault("XLA_FLAGS", _QUICKLY)
+    _FLAGS = " ".join(f"--{name}={value}" for name, value in _QUICKLY.items())
+    os.environ.setdefault("XLA_FLAGS", _FLAGS)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -64,10 +69,9 @@ def digits_run(
 @contextmanager
 def _as_users_have_them() -> Iterator[None]:
     others = compile_cache._options
-    slowly = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
 
     def options(single_threaded: bool) -> dict[str, Any]:
-        return others(single_threaded) | slowly
+        return others(single_threaded) | _SLOWLY
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compile_cache, "_options", options)

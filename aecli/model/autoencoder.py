@@ -145,7 +145,7 @@ def autoencoder(
 def losses_of(
     model: Autoencoder, pixels: jax.Array, config: Config, seen: jax.Array | None = None
 ) -> jax.Array:
-    """Return the `image_losses` of pixels (n, h, w, c), float32 (n,) or (n, 1 + d).
+    """Return the `image_losses` of images (n, h, w, c), float32 (n,) or (n, 1 + d).
 
     Where codes are Gaussians one of each is decoded, which the image alone chooses. `seen`: what
     the encoder sees in place of the images, float32 (n, h, w, c).

@@ -4,7 +4,7 @@ The encoder's last layer gives the mean, which is the code wherever one is asked
 gives the log variances. Source: Kingma and Welling, *Auto-encoding variational Bayes* (2014).
 """
 
-from dataclasses import replace
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aecli.config import UINT32, Config, counts
 from aecli.errors import InputError
-from aecli.model.layers import Layer
+from aecli.model.layers import Layer, dense
 
 if TYPE_CHECKING:
     import jax
@@ -57,7 +57,8 @@ class Gaussians(NamedTuple):
 
 def spread_layer(last: Layer) -> Layer:
     """Return the layer of the log variances, beside the encoder's last layer."""
-    return replace(last, path=("encoder", "spread"), starts_at=_FIRST_LOG_VARIANCE)
+    sizes = math.prod(last.input), math.prod(last.output)
+    return dense(("encoder", "spread"), *sizes, "linear", starts_at=_FIRST_LOG_VARIANCE)
 
 
 def image_keys(pixels: "jax.Array") -> "jax.Array":
