@@ -62,22 +62,27 @@ class Noise:
         """
         import jax
 
-        def one(own: "jax.Array", image: "jax.Array") -> "jax.Array":
-            return self.spoil(image[None], _key_of(own, seed), clip=clip)[0]
+        def one(key: "jax.Array", image: "jax.Array") -> "jax.Array":
+            return self.spoil(image[None], key, clip=clip)[0]
 
-        return jax.vmap(one)(pixels, images)
+        return jax.vmap(one)(image_keys(pixels, seed), images)
 
 
-def _key_of(pixels: "jax.Array", seed: int) -> "jax.Array":
-    """Return a random key that follows from a seed and from pixels (h, w, c)."""
+def image_keys(pixels: "jax.Array", seed: int) -> "jax.Array":
+    """Return a random key for each of the images (n, ...), (n,): its pixels and the seed choose it.
+
+    So an image has the same noise wherever it lies among others.
+    """
     import jax
     import jax.numpy as jnp
 
-    floats = pixels.dtype == jnp.float32
-    bits = jax.lax.bitcast_convert_type(pixels, jnp.uint32) if floats else pixels
-    places = jnp.arange(pixels.size, dtype=jnp.uint32).reshape(pixels.shape)
-    products = bits.astype(jnp.uint32) * ((2 * places + 1) * jnp.uint32(_SPREAD))
-    return jax.random.fold_in(jax.random.key(seed), products.sum(dtype=jnp.uint32))
+    rows = pixels.reshape(len(pixels), -1)
+    if rows.dtype == jnp.float32:
+        rows = jax.lax.bitcast_convert_type(rows, jnp.uint32)
+    places = 2 * jnp.arange(rows.shape[1], dtype=jnp.uint32) + jnp.uint32(1)
+    products = rows.astype(jnp.uint32) * (places * jnp.uint32(_SPREAD))[None, :]
+    sums = products.sum(axis=1, dtype=jnp.uint32)
+    return jax.vmap(lambda one: jax.random.fold_in(jax.random.key(seed), one))(sums)
 
 
 def _uniform(key: "jax.Array", shape: tuple[int, ...]) -> "jax.Array":

@@ -11,7 +11,8 @@ from aecli.losses import image_losses
 from aecli.model import network
 from aecli.model.layers import ImageShape, Layer, Network, Path, nested
 from aecli.model.parameters import Parameters
-from aecli.model.vae import Gaussians, image_keys, noise
+from aecli.model.vae import Gaussians, noise
+from aecli.noise import image_keys
 from aecli.pixels import scale_of
 
 
@@ -155,5 +156,5 @@ def losses_of(
     if model.encoder.spread is None:
         return image_losses(model.decoder.logits(model.encoder(seen)), images, None, config)
     gaussians = model.encoder.gaussians(seen)
-    codes = gaussians.sample(noise(image_keys(pixels), 0, config.latent))
+    codes = gaussians.sample(noise(image_keys(pixels, 0), 0, config.latent))
     return image_losses(model.decoder.logits(codes), images, gaussians, config)

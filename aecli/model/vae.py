@@ -22,7 +22,6 @@ _FIRST_LOG_VARIANCE = 0.0
 # A number of the code whose Gaussians are as near to the prior as this, in nats, tells nothing.
 COLLAPSED = 0.01
 _SAMPLES = counts(10_000_000)
-_MIX = 2_654_435_761  # The odd number nearest to 2^32 over the golden ratio.
 
 Floats = npt.NDArray[np.float32]
 
@@ -59,22 +58,6 @@ def spread_layer(last: Layer) -> Layer:
     """Return the layer of the log variances, beside the encoder's last layer."""
     sizes = math.prod(last.input), math.prod(last.output)
     return dense(("encoder", "spread"), *sizes, "linear", starts_at=_FIRST_LOG_VARIANCE)
-
-
-def image_keys(pixels: "jax.Array") -> "jax.Array":
-    """Return a random key for each of the images (n, ...), (n,), which its pixels alone choose.
-
-    So an image gets the same noise wherever it lies among others.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    rows = pixels.reshape(len(pixels), -1)
-    if jnp.issubdtype(rows.dtype, jnp.floating):
-        rows = jax.lax.bitcast_convert_type(rows.astype(jnp.float32), jnp.uint32)
-    places = 2 * jnp.arange(rows.shape[1], dtype=jnp.uint32) + jnp.uint32(1)
-    mixed = rows.astype(jnp.uint32) * (places * jnp.uint32(_MIX))[None, :]
-    return jax.vmap(jax.random.key)(mixed.sum(axis=1, dtype=jnp.uint32))
 
 
 def noise(keys: "jax.Array", sample: "jax.Array | int", width: int) -> "jax.Array":

@@ -12,7 +12,8 @@ from aecli.data import Bar, Dataset, no_bar
 from aecli.encode import Learned, TrainedModel, load_model, of_each_image
 from aecli.errors import InputError
 from aecli.losses import pixel_loss
-from aecli.model.vae import image_keys, noise, refuse_points
+from aecli.model.vae import noise, refuse_points
+from aecli.noise import image_keys
 from aecli.run.checkpoint import Checkpoint
 from aecli.score.bound import Bound, bound_of
 
@@ -113,7 +114,7 @@ def _log_likelihoods(model: TrainedModel, samples: int) -> Any:
         from aecli.model.autoencoder import to_unit_range
 
         autoencoder, images = model.autoencoder(learned), to_unit_range(pixels)
-        gaussians, keys = autoencoder.encoder.gaussians(images), image_keys(pixels)
+        gaussians, keys = autoencoder.encoder.gaussians(images), image_keys(pixels, 0)
 
         def add(sample: jax.Array, total: jax.Array) -> jax.Array:
             drawn = noise(keys, sample, config.latent)

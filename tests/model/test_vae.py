@@ -10,7 +10,8 @@ from aecli.config import Config, choose_recipe, with_settings
 from aecli.errors import InputError
 from aecli.model.autoencoder import autoencoder
 from aecli.model.parameters import initial_parameters
-from aecli.model.vae import Gaussians, image_keys, noise, prior_codes
+from aecli.model.vae import Gaussians, noise, prior_codes
+from aecli.noise import image_keys
 
 SHAPE = (3, 4, 1)
 MEAN = np.full(SHAPE, 0.3, np.float32)
@@ -53,14 +54,14 @@ def test_a_vae_starts_where_the_plain_model_does_with_the_variance_of_the_prior(
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_noise_is_a_function_of_the_image_alone(dtype: Any) -> None:
     images = np.random.default_rng(2).integers(0, 200, (40, 5, 4, 3)).astype(dtype)
-    found = np.asarray(noise(image_keys(jnp.asarray(images)), 0, 6))
-    assert_array_equal(noise(image_keys(jnp.asarray(images[7:9])), 0, 6), found[7:9])
+    found = np.asarray(noise(image_keys(jnp.asarray(images), 0), 0, 6))
+    assert_array_equal(noise(image_keys(jnp.asarray(images[7:9]), 0), 0, 6), found[7:9])
     assert len(np.unique(found)) == found.size
     # A pixel more bright, another place of the same pixels, or another sample: other noise.
     others = np.stack([images[0], images[0][::-1]])
     others[0, 0, 0, 0] += 1
-    assert not np.isin(noise(image_keys(jnp.asarray(others)), 0, 6), found).any()
-    assert not np.isin(noise(image_keys(jnp.asarray(images)), 1, 6), found).any()
+    assert not np.isin(noise(image_keys(jnp.asarray(others), 0), 0, 6), found).any()
+    assert not np.isin(noise(image_keys(jnp.asarray(images), 0), 1, 6), found).any()
 
 
 def test_codes_of_the_prior_follow_the_seed() -> None:
