@@ -171,6 +171,8 @@ def test_a_batch_size_below_1_is_refused(model: TrainedModel, digits: Dataset) -
 OTHER_MODEL = {
     "kind": "vae",
     "encoder": "dense",
+    "decoder": "conv",
+    "channels": (4,),
     "hidden": (8, 8),
     "latent": 3,
     "sparsity": 1,
