@@ -295,8 +295,7 @@ def _summed(batches: Iterable[Images], update: Callable[[Any], None]) -> Iterato
 
 def encode_rows(model: TrainedModel, dataset: Dataset, split: SplitName) -> CodeArray:
     """Return the codes of a split, float32 (n, d), which is read some rows at a time."""
-    batches = _batches(model, dataset, split, DEFAULT_ROWS_AT_A_TIME)
-    return np.concatenate(list(_in_batches(model.encode, model, batches, lambda rows: None)))
+    return of_each_image(model.encode, model, dataset, split)
 
 
 def row_errors(
@@ -308,8 +307,7 @@ def row_errors(
     report: Report = lambda rows: None,
 ) -> Floats:
     """Return the mean squared error of each image of a split, float32 (n,); see `image_errors`."""
-    batches = _batches(model, dataset, split, batch_size)
-    return np.concatenate(list(_in_batches(model.errors, model, batches, report)))
+    return of_each_image(model.errors, model, dataset, split, batch_size=batch_size, report=report)
 
 
 def of_each_image(
@@ -317,6 +315,8 @@ def of_each_image(
     model: TrainedModel,
     dataset: Dataset,
     split: SplitName,
+    *,
+    batch_size: int = DEFAULT_ROWS_AT_A_TIME,
     report: Report = lambda rows: None,
 ) -> Floats:
     """Return what a function gives for each image of a split, float32 (n, ...).
@@ -324,7 +324,7 @@ def of_each_image(
     It takes what was learned, pixels (m, h, w, c), and features where the model is one
     `by_features`. Its name is part of the key of its compiled program.
     """
-    batches = _batches(model, dataset, split, DEFAULT_ROWS_AT_A_TIME)
+    batches = _batches(model, dataset, split, batch_size)
     return np.concatenate(list(_in_batches(function, model, batches, report)))
 
 

@@ -81,13 +81,14 @@ def measure_likelihood(
     """
     model, count = load_model(checkpoint), dataset.count(split)
     with bar("finding the bound", count) as advance:
-        losses = of_each_image(_losses(model), model, dataset, split, advance)
+        losses = of_each_image(_losses(model), model, dataset, split, report=advance)
     bound = bound_of(losses, checkpoint.config)
     if samples is None:
         return Likelihood(bound)
     check_samples(checkpoint, samples)
     with bar(f"drawing {samples:,} codes of each image", count) as advance:
-        found = of_each_image(_log_likelihoods(model, samples), model, dataset, split, advance)
+        log_likelihoods = _log_likelihoods(model, samples)
+        found = of_each_image(log_likelihoods, model, dataset, split, report=advance)
     return Likelihood(bound, samples, -float(found.mean(dtype="float64")))
 
 
