@@ -15,17 +15,16 @@ import numpy.typing as npt
 
 from aecli.background_import import importing
 from aecli.config import BATCH_SIZE, DEFAULT_ROWS_AT_A_TIME, UINT32, SplitName
-from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
-from aecli.data.source import located
+from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
-from aecli.files import PICTURE_SUFFIXES, refuse_existing, refuse_inputs, require_suffix
+from aecli.files import PICTURE_SUFFIXES, refuse_existing, require_suffix
 from aecli.model import network
 from aecli.model.references import reference_tensors
 from aecli.noise import NO_NOISE, Noise, parse_noise
 from aecli.pixels import Images, unit_range
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.folder import find_checkpoint, folder_of
-from aecli.run.reopen import default_split, open_for
+from aecli.run.reopen import default_split, open_beside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,16 +128,11 @@ def denoise_job(
     require_suffix(out, ".npy", *PICTURE_SUFFIXES)
     checkpoint = _alone(load(find_checkpoint(run)))
     refuse_existing(out, force=force)
-    source = choose_source(location, options or {}, like=checkpoint.data.source)
-    read = source or checkpoint.data.source
-    named = [located(name)[0] for name in (read.location, read.labels) if name]
-    refuse_inputs([out], [*named, *folder_of(run).files])
     with importing("aecli.encode"):
-        data = open_for(checkpoint, source, bar)
-    refuse_data_files([out], data)
+        data, named = open_beside(checkpoint, run, location, options, [out], bar)
     if added is not None and added.kind == "salt" and data.standardised:
         raise InputError(f"--add-noise {noise} is of pixels, and {data.name} has vectors")
-    split = split or default_split(data, named=source is not None)
+    split = split or default_split(data, named=named)
     data.rows(split)
     rows = data.count(split)
     if out.suffix.lower() != ".npy":

@@ -7,10 +7,9 @@ from typing import Any
 
 from aecli.background_import import importing
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, choose_source, no_bar, refuse_data_files
-from aecli.data.source import located
+from aecli.data import Bar, Dataset, no_bar
 from aecli.errors import InputError
-from aecli.files import kind_of, refuse_inputs, require_suffix
+from aecli.files import kind_of, require_suffix
 from aecli.model.vae import refuse_points
 from aecli.run.checkpoint import Checkpoint, load
 from aecli.run.codes import (
@@ -24,7 +23,7 @@ from aecli.run.folder import find_checkpoint, folder_of
 from aecli.run.origin import origin
 from aecli.run.part import Part
 from aecli.run.parts import is_whole, pixels_sha256, refuse_other_count
-from aecli.run.reopen import default_split, open_for
+from aecli.run.reopen import default_split, open_beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +97,16 @@ def encode_job(
         out = part.path(out)
     else:
         refuse_existing_codes(out, force=force, spread=spread)
-    source = choose_source(location, options or {}, like=checkpoint.data.source)
-    read = source or checkpoint.data.source
-    named = [located(name)[0] for name in (read.location, read.labels, read.features) if name]
     written = codes_and_spread_files(out) if spread else codes_files(out)
-    refuse_inputs(written, [*named, *folder_of(run).files])
     with importing("aecli.encode"):
         # A part reads its own images alone: the merge looks at all of them.
-        data = open_for(checkpoint, source, bar, pixels=part is None)
-        refuse_data_files(written, data)
-        split = split or default_split(data, named=source is not None)
+        data, named = open_beside(
+            checkpoint, run, location, options, written, bar, pixels=part is None
+        )
+        split = split or default_split(data, named=named)
         if part is not None:
             job = EncodeJob(checkpoint, data, split, out)
-            return _part_job(job, part, named=source is not None, force=force)
+            return _part_job(job, part, named=named, force=force)
         refuse_foreign_labels(out, data.labels_of(split))
     return EncodeJob(checkpoint, data, split, out, replace=force)
 

@@ -1,15 +1,30 @@
 """The data of a run: opened again, checked to be the same, and its default split."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from aecli.config import SplitName
-from aecli.data import Bar, Dataset, Source, counted, no_bar, open_dataset, reopen_dataset
+from aecli.data import (
+    Bar,
+    Dataset,
+    Source,
+    choose_source,
+    counted,
+    no_bar,
+    open_dataset,
+    refuse_data_files,
+    reopen_dataset,
+)
 from aecli.data.describe import broken_note
 from aecli.data.ranges import contrast_note
-from aecli.data.source import MOST_SIDE
+from aecli.data.source import MOST_SIDE, located
 from aecli.errors import InputError
+from aecli.files import refuse_inputs
 from aecli.run.by_features import check_source, features_note
 from aecli.run.checkpoint import Checkpoint
+from aecli.run.folder import folder_of
 
 _UNENDED = (
     "the training has not ended: until aecli train --resume ends it the encoder alone places "
@@ -39,6 +54,41 @@ def open_for(
     dataset = open_dataset(_as_in(checkpoint, source), bar)
     _check_shape(checkpoint, dataset)
     return dataset
+
+
+def open_beside(
+    checkpoint: Checkpoint,
+    run: Path,
+    location: str | None,
+    options: Mapping[str, Any] | None,
+    outputs: Sequence[Path],
+    bar: Bar = no_bar,
+    *,
+    pixels: bool = True,
+) -> tuple[Dataset, bool]:
+    """Return the images to apply the model of a run to, and whether they were named.
+
+    Args:
+        checkpoint: of the `run`, which is its folder or one of its checkpoints.
+        run: whose files no output may replace.
+        location: name, folder or file of the images; None for those that it was trained on.
+        options: fields of `Source`; the images are treated as the run's where these leave it open.
+        outputs: what is to be written, none of which may be read; the cheap checks come first.
+        bar: shows the reading.
+        pixels: as of `open_for`.
+
+    Raises:
+        InputError: an output would replace what is read, or as `open_for` says.
+        AecliError: the data could not be fetched.
+
+    """
+    source = choose_source(location, options or {}, like=checkpoint.data.source)
+    read = source or checkpoint.data.source
+    named = [located(name)[0] for name in (read.location, read.labels, read.features) if name]
+    refuse_inputs(outputs, [*named, *folder_of(run).files])
+    dataset = open_for(checkpoint, source, bar, pixels=pixels)
+    refuse_data_files(outputs, dataset)
+    return dataset, source is not None
 
 
 def _as_in(checkpoint: Checkpoint, source: Source) -> Source:
