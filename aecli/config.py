@@ -529,19 +529,10 @@ def fit_to_data(
         InputError: settings that were chosen contradict each other.
 
     """
-    if config.sparsity is not None and config.placing == "neighbors":
+    refusal = _refusal_of_neighbors(config)
+    if refusal is not None and config.placing == "neighbors":
         if "placing" in chosen:
-            raise InputError(
-                "--placing neighbors does not go with --sparsity: a code among those of neighbours "
-                "would not be sparse; leave one out"
-            )
-        config = replace(config, placing="encoder")
-    if config.kind == "vae" and config.placing == "neighbors":
-        if "placing" in chosen:
-            raise InputError(
-                "--placing neighbors does not go with --kind vae, whose code is the mean of what "
-                "the encoder gives: leave it out"
-            )
+            raise InputError(f"--placing neighbors does not go with {refusal}")
         config = replace(config, placing="encoder")
     if config.kind == "vae" and "neighbor_weight" not in chosen:
         config = replace(config, neighbor_weight=0.0)
@@ -565,6 +556,15 @@ def fit_to_data(
         fewest_epochs = -(-_FEWEST_STEPS * _CLASSIC.epochs // steps)
         config = replace(config, epochs=max(config.epochs, fewest_epochs))
     return replace(config, batch_size=batch_size)
+
+
+def _refusal_of_neighbors(config: Config) -> str | None:
+    """Return with what, and why, placing among neighbours does not go; None where it does."""
+    if config.sparsity is not None:
+        return "--sparsity: a code among those of neighbours would not be sparse; leave one out"
+    if config.kind == "vae":
+        return "--kind vae, whose code is the mean of what the encoder gives: leave it out"
+    return None
 
 
 def _without_convolutions(config: Config, chosen: Collection[str]) -> Config:
